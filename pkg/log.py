@@ -1,0 +1,73 @@
+"""One setup of loguru for every process, and the request id that follows a request through all of them."""
+
+import inspect
+import logging
+import sys
+import uuid
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from loguru import logger
+
+from pkg.settings import LogSettings
+
+if TYPE_CHECKING:
+    from loguru import Record
+
+# Set by the gateway's middleware, the RPC interceptor and the consumer; "-" outside a request.
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+
+TEXT_FORMAT = (
+    "{time:YYYY-MM-DD HH:mm:ss.SSS!UTC} {level: <7} {extra[process]} {extra[request_id]} "
+    "{name}:{line} {message} {extra[facts]}"
+)
+OWN_EXTRAS = frozenset({"process", "request_id", "facts"})
+
+
+def new_request_id() -> str:
+    """Return a fresh request id: 32 hexadecimal characters."""
+    return uuid.uuid4().hex
+
+
+def setup_logging(settings: LogSettings, *, process: str) -> None:
+    """Send everything, the standard library's loggers included, to standard error and the configured folder."""
+    logger.remove()
+    logger.configure(extra={"process": process}, patcher=_add_context)
+    json = settings.format == "json"
+    logger.add(sys.stderr, level=settings.level, format=TEXT_FORMAT, serialize=json, diagnose=False)
+    if settings.directory is not None:
+        logger.add(
+            settings.directory / f"{process}.log",
+            level=settings.level,
+            format=TEXT_FORMAT,
+            serialize=json,
+            rotation=settings.rotation_mb * 1024 * 1024,
+            retention=settings.retention_files,
+            diagnose=False,  # Values of variables would carry passwords into the traceback.
+        )
+    logging.basicConfig(handlers=[_LoguruHandler()], level=logging.INFO, force=True)
+    # apscheduler tells every run of a job that runs three times a second.
+    for chatty in ("apscheduler", "pika", "urllib3", "httpx"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _add_context(record: "Record") -> None:
+    extra = record["extra"]
+    extra["request_id"] = request_id.get()
+    extra["facts"] = " ".join(
+        f"{key}={value}" for key, value in extra.items() if key not in OWN_EXTRAS
+    )
+
+
+class _LoguruHandler(logging.Handler):
+    """Hands a record of the standard library to loguru, with the place where it was written."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            level: str | int = logger.level(record.levelname).name
+        except ValueError:
+            level = record.levelno
+        frame, depth = inspect.currentframe(), 0
+        while frame and (depth == 0 or frame.f_code.co_filename == logging.__file__):
+            frame, depth = frame.f_back, depth + 1
+        logger.opt(depth=depth, exception=record.exc_info).log(level, "{}", record.getMessage())

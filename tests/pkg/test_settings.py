@@ -1,0 +1,71 @@
+"""Settings: YAML below the environment, nothing unknown, no placeholder."""
+
+from pathlib import Path
+
+import pytest
+
+from pkg.settings import EtcdSettings, MySQLSettings, ProcessSettings, SettingsError
+
+CONFIG = Path(__file__).parents[2] / "config"
+
+
+class EtcdProcess(ProcessSettings):
+    etcd: EtcdSettings
+
+
+class MySQLProcess(ProcessSettings):
+    mysql: MySQLSettings
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch):
+    for name in ("DOUSHENG_MYSQL__PASSWORD", "DOUSHENG_ETCD__PORT", "DOUSHENG_CONFIG_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_environment_wins_over_the_file(monkeypatch):
+    monkeypatch.setenv("DOUSHENG_ETCD__PORT", "4321")
+
+    settings = EtcdProcess.load(CONFIG)
+
+    assert settings.etcd.port == 4321
+    assert settings.etcd.host == "127.0.0.1"
+
+
+@pytest.mark.parametrize("variable", ["DOUSHENG_ETCD__PROT", "DOUSHENG_ETDC__PORT", "DOUSHENG_FOO"])
+def test_an_unknown_variable_is_refused_by_its_name(monkeypatch, variable):
+    monkeypatch.setenv(variable, "4321")
+
+    with pytest.raises(SettingsError, match=r"(?i)prot|ETDC|FOO"):
+        EtcdProcess.load(CONFIG)
+
+
+def test_an_unknown_key_in_a_file_is_refused_by_its_name(tmp_path):
+    for path in CONFIG.glob("*.yml"):
+        (tmp_path / path.name).write_text(path.read_text())
+    (tmp_path / "etcd.yml").write_text((CONFIG / "etcd.yml").read_text() + "\nhostt: x\n")
+
+    with pytest.raises(SettingsError, match=r"etcd\.hostt"):
+        EtcdProcess.load(tmp_path)
+
+
+def test_a_placeholder_is_no_secret():
+    with pytest.raises(SettingsError, match=r"mysql\.password.*placeholder"):
+        MySQLProcess.load(CONFIG)
+
+
+def test_an_error_never_shows_the_value(monkeypatch):
+    monkeypatch.setenv("DOUSHENG_MYSQL__PASSWORD", "hush-hush")
+    monkeypatch.setenv("DOUSHENG_MYSQL__PORT", "hush-hush")
+
+    with pytest.raises(SettingsError) as caught:
+        MySQLProcess.load(CONFIG)
+
+    assert "hush" not in str(caught.value)
+
+
+def test_every_settings_object_is_frozen(monkeypatch):
+    settings = EtcdProcess.load(CONFIG)
+
+    with pytest.raises(ValueError, match="frozen"):
+        settings.etcd.port = 1  # type: ignore[misc]
