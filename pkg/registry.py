@@ -1,0 +1,120 @@
+"""Service discovery over etcd: an instance registers itself under a lease, clients watch the prefix.
+
+A key is `<prefix>/<Service>/<host:port>` and holds JSON `{network, address, weight, tags}`, as the original wrote it.
+aetcd neither keeps a lease alive nor resumes a watch by itself; the two loops here do.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable
+
+import aetcd
+from loguru import logger
+
+from pkg.settings import EtcdSettings
+
+RETRY_DELAY_S = 0.5
+RESYNC_INTERVAL_S = 20
+# A frozen etcd closes no connection: without pings a watch would wait on it for ever.
+CHANNEL_OPTIONS = {
+    "grpc.keepalive_time_ms": 10_000,
+    "grpc.keepalive_timeout_ms": 3_000,
+    "grpc.max_reconnect_backoff_ms": 1_000,
+}
+
+
+def open_etcd(settings: EtcdSettings) -> aetcd.Client:
+    """Return a client that connects at its first use; close it with `async with`."""
+    return aetcd.Client(
+        host=settings.host,
+        port=settings.port,
+        timeout=settings.timeout_s,
+        connect_wait_timeout=settings.timeout_s,
+        options=CHANNEL_OPTIONS,
+    )
+
+
+class Registration:
+    """Keeps one instance registered for as long as `run` runs."""
+
+    def __init__(self, settings: EtcdSettings, *, service: str, address: str) -> None:
+        self._settings = settings
+        self._address = address
+        self._key = f"{settings.prefix}/{service}/{address}".encode()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Register, refresh the lease, register again whenever it was lost; deregister on `stop`."""
+        while not stop.is_set():
+            try:
+                async with open_etcd(self._settings) as client:
+                    await self._hold(client, stop)
+            except (aetcd.ClientError, TimeoutError) as exc:
+                logger.bind(address=self._address, error=repr(exc)).warning("registration lost")
+                await wait_for_stop(stop, RETRY_DELAY_S)
+
+    async def _hold(self, client: aetcd.Client, stop: asyncio.Event) -> None:
+        lease = await client.lease(self._settings.lease_ttl_s)
+        await client.put(self._key, self._value(), lease=lease)
+        logger.bind(address=self._address).info("registered")
+        while not await wait_for_stop(stop, self._settings.lease_ttl_s / 3):
+            reply = await lease.refresh()
+            if reply.TTL <= 0:
+                logger.bind(address=self._address).warning("lease expired")
+                return
+        await lease.revoke()
+        logger.bind(address=self._address).info("deregistered")
+
+    def _value(self) -> bytes:
+        return json.dumps(
+            {"network": "tcp", "address": self._address, "weight": 10, "tags": None}
+        ).encode()
+
+
+async def follow_instances(
+    settings: EtcdSettings, service: str, on_change: Callable[[frozenset[str]], None]
+) -> None:
+    """Tell `on_change` the addresses ("host:port") of a service, now and after every change, for ever.
+
+    While etcd is away nothing is told: the caller keeps what it has.
+    """
+    prefix = f"{settings.prefix}/{service}/".encode()
+    while True:
+        try:
+            async with open_etcd(settings) as client:
+                await _follow(client, prefix, on_change)
+        except (aetcd.ClientError, TimeoutError) as exc:
+            logger.bind(service=service, error=repr(exc)).warning("discovery interrupted")
+            await asyncio.sleep(RETRY_DELAY_S)
+
+
+async def _follow(
+    client: aetcd.Client, prefix: bytes, on_change: Callable[[frozenset[str]], None]
+) -> None:
+    snapshot = await client.get_prefix(prefix)
+    instances = {item.key: _read_address(item.value) for item in snapshot}
+    on_change(frozenset(instances.values()))
+    watch = await client.watch_prefix(prefix, start_revision=snapshot.header.revision + 1)
+    # aetcd does not tell when the server ends the stream in good order: look again now and then.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(RESYNC_INTERVAL_S):
+            async for event in watch:
+                if event.kind is aetcd.EventKind.DELETE:
+                    instances.pop(event.kv.key, None)
+                else:
+                    instances[event.kv.key] = _read_address(event.kv.value)
+                on_change(frozenset(instances.values()))
+
+
+def _read_address(value: bytes) -> str:
+    return str(json.loads(value)["address"])
+
+
+async def wait_for_stop(stop: asyncio.Event, timeout_s: float) -> bool:
+    """Wait until `stop` is set, at most `timeout_s`; return whether it is."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await stop.wait()
+    except TimeoutError:
+        return False
+    return True

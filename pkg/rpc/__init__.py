@@ -1,0 +1,1 @@
+"""gRPC as every process uses it: server life cycle, the error-carrying interceptor, discovery-backed clients."""

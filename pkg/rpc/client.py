@@ -1,0 +1,179 @@
+"""A client of one service on all of its instances, found through etcd.
+
+The channel balances round robin over the addresses that the registry knows and is replaced when they change; the old
+one finishes its calls. Calls that are safe to repeat are tried on another instance when the transport fails.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from loguru import logger
+
+from pkg import log, metrics
+from pkg.errors import DependencyUnavailable
+from pkg.registry import follow_instances
+from pkg.rpc.interceptor import REQUEST_ID_KEY
+from pkg.rpc.status import decode_error
+from pkg.settings import EtcdSettings
+
+StubT = TypeVar("StubT")
+RequestT = TypeVar("RequestT")
+ReplyT = TypeVar("ReplyT")
+
+OLD_CHANNEL_GRACE_S = 5
+CHANNEL_OPTIONS = [
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 3_000),
+]
+RETRY_POLICY = {
+    "maxAttempts": 4,
+    "initialBackoff": "0.05s",
+    "maxBackoff": "0.4s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+
+
+class ServiceClient(Generic[StubT]):
+    """Holds the stub of one service; `follow` keeps it pointed at the living instances.
+
+    Args:
+        service: full protobuf name, "dousheng.UserService"; its last part is the name in the registry.
+        unrepeatable: methods that must not be sent twice.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        make_stub: Callable[[grpc.aio.Channel], StubT],
+        *,
+        methods: Sequence[str],
+        unrepeatable: frozenset[str] = frozenset(),
+    ) -> None:
+        self.service = service
+        self._make_stub = make_stub
+        self._config = _service_config(service, [m for m in methods if m not in unrepeatable])
+        self._channel: grpc.aio.Channel | None = None
+        self._addresses: frozenset[str] = frozenset()
+        self._stub: StubT | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def stub(self) -> StubT:
+        """The stub on the current instances.
+
+        Raises:
+            DependencyUnavailable: no instance was ever found.
+        """
+        if self._stub is None:
+            raise DependencyUnavailable(detail=f"no instance of {self.service}")
+        return self._stub
+
+    async def follow(self, settings: EtcdSettings) -> None:
+        """Follow the registry until cancelled, then close the channel."""
+        try:
+            await follow_instances(settings, self.service.rpartition(".")[2], self.use)
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Let running calls finish and close every channel."""
+        self._retire_channel()
+        await asyncio.gather(*self._closing)
+
+    def use(self, addresses: frozenset[str]) -> None:
+        """Send the following calls to `addresses`; none keeps the last ones, which may come back."""
+        if not addresses or addresses == self._addresses:
+            return
+        logger.bind(service=self.service, addresses=sorted(addresses)).info("instances changed")
+        self._retire_channel()
+        self._addresses = addresses
+        self._channel = grpc.aio.insecure_channel(
+            "ipv4:" + ",".join(sorted(addresses)),
+            options=[*CHANNEL_OPTIONS, ("grpc.service_config", self._config)],
+        )
+        self._stub = self._make_stub(self._channel)
+
+    async def is_serving(self, *, timeout_s: float) -> bool:
+        """Return whether an instance answers its health check in time."""
+        if self._channel is None:
+            return False
+        request = health_pb2.HealthCheckRequest(service=self.service)
+        try:
+            reply = await health_pb2_grpc.HealthStub(self._channel).Check(
+                request, timeout=timeout_s
+            )
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def _retire_channel(self) -> None:
+        if self._channel is not None:
+            task = asyncio.create_task(self._channel.close(OLD_CHANNEL_GRACE_S))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+            self._channel = None
+
+
+async def call(
+    method: grpc.aio.UnaryUnaryMultiCallable[RequestT, ReplyT],
+    request: RequestT,
+    *,
+    timeout_s: float,
+    metadata: Sequence[tuple[str, str]] = (),
+) -> ReplyT:
+    """Make one unary call under a deadline, with the request id of this context.
+
+    Raises:
+        DomainError: what the service raised, or DependencyUnavailable or DeadlineExceeded.
+    """
+    name = type(request).__name__.removesuffix("Request")
+    with observe_call(name) as outcome:
+        try:
+            reply = await method(
+                request,
+                timeout=timeout_s,
+                metadata=((REQUEST_ID_KEY, log.request_id.get()), *metadata),
+            )
+        except grpc.aio.AioRpcError as exc:
+            outcome.code = exc.code()
+            raise decode_error(exc) from exc
+        return reply
+
+
+class observe_call:  # noqa: N801 - used as a context manager
+    """Time one RPC for the metrics; set `code` before leaving with an error."""
+
+    def __init__(self, method: str) -> None:
+        self._method = method
+        self.code = grpc.StatusCode.OK
+
+    def __enter__(self) -> "observe_call":
+        self._began = time.perf_counter()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        labels = metrics.RPC_CALLED.labels(self._method, self.code.name)
+        labels.observe(time.perf_counter() - self._began)
+
+
+def _service_config(service: str, repeatable: Sequence[str]) -> str:
+    return json.dumps(
+        {
+            "loadBalancingConfig": [{"round_robin": {}}],
+            "methodConfig": [
+                {
+                    "name": [{"service": service, "method": method} for method in repeatable],
+                    "retryPolicy": RETRY_POLICY,
+                }
+            ],
+        }
+    )

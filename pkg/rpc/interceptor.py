@@ -1,0 +1,121 @@
+"""The one server interceptor: request id, metrics, and errors from `raise` to a gRPC status."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+from loguru import logger
+
+from pkg import errors, log, metrics
+from pkg.rpc.status import encode_error
+
+REQUEST_ID_KEY = "x-request-id"
+# Reflection and health speak for themselves and are not worth a metric.
+UNTOUCHED_PREFIX = "/grpc."
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):
+    """Lets handlers raise: a DomainError becomes its status, `abort` passes, anything else is a logged internal error."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[
+            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
+        ],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        handler: Any = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or method.startswith(UNTOUCHED_PREFIX):
+            return handler  # type: ignore[no-any-return]
+        request_id = _find_metadata(handler_call_details, REQUEST_ID_KEY) or log.new_request_id()
+        if handler.response_streaming:
+            wrapped = _wrap_stream(handler.unary_stream, method, request_id)
+            return grpc.unary_stream_rpc_method_handler(
+                wrapped, handler.request_deserializer, handler.response_serializer
+            )
+        wrapped = _wrap_unary(handler.stream_unary or handler.unary_unary, method, request_id)
+        build = (
+            grpc.stream_unary_rpc_method_handler
+            if handler.request_streaming
+            else grpc.unary_unary_rpc_method_handler
+        )
+        return build(wrapped, handler.request_deserializer, handler.response_serializer)
+
+
+def _wrap_unary(behaviour: Any, method: str, request_id: str) -> Any:
+    async def call(request: Any, context: Context) -> Any:
+        with _observed(method, request_id) as outcome:
+            try:
+                return await behaviour(request, context)
+            except Exception as exc:  # noqa: BLE001 - the place where errors are reported
+                await _abort(context, outcome, exc)
+
+    return call
+
+
+def _wrap_stream(behaviour: Any, method: str, request_id: str) -> Any:
+    async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+        with _observed(method, request_id) as outcome:
+            try:
+                async for reply in behaviour(request, context):
+                    yield reply
+            except Exception as exc:  # noqa: BLE001 - the place where errors are reported
+                await _abort(context, outcome, exc)
+
+    return call
+
+
+class _Outcome:
+    """What the metric will say of a call; cancelled unless it ends by itself."""
+
+    code = grpc.StatusCode.CANCELLED
+
+
+@contextmanager
+def _observed(method: str, request_id: str) -> Iterator[_Outcome]:
+    token = log.request_id.set(request_id)
+    outcome, began = _Outcome(), time.perf_counter()
+    try:
+        yield outcome
+        outcome.code = grpc.StatusCode.OK
+    finally:
+        labels = metrics.RPC_SERVED.labels(method.rpartition("/")[2], outcome.code.name)
+        labels.observe(time.perf_counter() - began)
+        try:
+            log.request_id.reset(token)
+        except ValueError:
+            # An abandoned response stream is closed by the event loop, in another context.
+            log.request_id.set("-")
+
+
+async def _abort(context: Context, outcome: _Outcome, exc: Exception) -> None:
+    if isinstance(exc, grpc.aio.AbortError):
+        raise exc
+    error = _to_domain_error(exc)
+    outcome.code = error.grpc_code
+    if isinstance(error, errors.DependencyUnavailable | errors.DeadlineExceeded):
+        logger.bind(error=str(error), cause=repr(exc.__cause__)).warning("dependency failed")
+    await context.abort(error.grpc_code, error.message, encode_error(error))
+
+
+def _to_domain_error(exc: Exception) -> errors.DomainError:
+    if isinstance(exc, errors.DomainError):
+        return exc
+    if isinstance(exc, NotImplementedError):
+        return errors.NotBuilt()
+    logger.opt(exception=exc).error("unexpected error in a handler")
+    return errors.InternalError()
+
+
+def _find_metadata(details: grpc.HandlerCallDetails, key: str) -> str | None:
+    for name, value in details.invocation_metadata or ():
+        if name == key and isinstance(value, str):
+            return value
+    return None

@@ -1,0 +1,183 @@
+"""The life cycle of every gRPC service, in one place.
+
+Start: settings, logs, metrics, resources (which wait for their servers), serve, health SERVING, register.
+SIGTERM: deregister, NOT_SERVING, let clients see it, finish what runs, stop consumers and jobs, close pools, exit 0.
+A background task that dies ends the process with a log line; its supervisor starts it again.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import grpc
+import uvloop
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from loguru import logger
+
+from pkg.log import setup_logging
+from pkg.metrics import metrics_server
+from pkg.registry import Registration
+from pkg.rpc.interceptor import ErrorInterceptor
+from pkg.settings import EtcdSettings, ProcessSettings, ServiceSettings, SettingsError
+
+# Clients learn of a deregistration within this time; calls that they send meanwhile are still served.
+DISCOVERY_DELAY_S = 0.7
+SERVER_OPTIONS = [
+    # Two processes on one port would share its connections at random: the second must fail instead.
+    ("grpc.so_reuseport", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+]
+
+# Runs until its argument is set, then finishes what it has begun and returns.
+Background = Callable[[asyncio.Event], Awaitable[None]]
+
+
+class ServiceProcessSettings(ProcessSettings):
+    """Every service registers; its own section is named after it."""
+
+    etcd: EtcdSettings
+
+
+SettingsT = TypeVar("SettingsT", bound=ServiceProcessSettings)
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What a service's `compose` hands over: its handler and what runs beside it."""
+
+    add_to_server: Callable[[grpc.aio.Server], None]
+    background: Sequence[Background] = field(default=())
+
+
+@dataclass(frozen=True)
+class ServiceDefinition(Generic[SettingsT]):
+    """What tells one service from another.
+
+    `compose` opens the resources, waiting for servers that are not there yet, and yields the composition.
+    """
+
+    name: str  # its section in the settings and in the logs: "user"
+    descriptor: ServiceDescriptor
+    settings_class: type[SettingsT]
+    compose: Callable[[SettingsT], AbstractAsyncContextManager[Composition]]
+
+
+def run_service(definition: ServiceDefinition[Any]) -> None:
+    """Run a service until SIGTERM; exit 2 on settings that cannot be used, 1 when something died."""
+    try:
+        settings = definition.settings_class.load()
+    except SettingsError as exc:
+        sys.stderr.write(f"{exc}\n")
+        sys.exit(2)
+    setup_logging(settings.log, process=definition.name)
+    own: ServiceSettings = getattr(settings, definition.name)
+    with ExitStack() as stack:
+        stack.enter_context(metrics_server(own.host, own.metrics_port))
+        try:
+            uvloop.run(_run(definition, settings, own))
+        except Exception as exc:  # noqa: BLE001 - said once, with its traceback
+            logger.opt(exception=exc).error("service died")
+            sys.exit(1)
+    logger.info("service stopped")
+
+
+async def _run(
+    definition: ServiceDefinition[Any], settings: ServiceProcessSettings, own: ServiceSettings
+) -> None:
+    stop = stop_on_signals()
+    resources = definition.compose(settings)
+    composition = await _open_unless_stopped(resources, stop)
+    if composition is None:
+        return
+    try:
+        await _serve(definition, settings.etcd, own, composition, stop)
+    finally:
+        await resources.__aexit__(None, None, None)
+
+
+def stop_on_signals() -> asyncio.Event:
+    """Return an event that SIGTERM or SIGINT sets."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _open_unless_stopped(
+    resources: AbstractAsyncContextManager[Composition], stop: asyncio.Event
+) -> Composition | None:
+    opening = asyncio.create_task(resources.__aenter__())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if opening.done():
+        return opening.result()
+    opening.cancel()
+    await asyncio.wait({opening})
+    return None
+
+
+async def _serve(
+    definition: ServiceDefinition[Any],
+    etcd: EtcdSettings,
+    own: ServiceSettings,
+    composition: Composition,
+    stop: asyncio.Event,
+) -> None:
+    server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=SERVER_OPTIONS)
+    composition.add_to_server(server)
+    health_servicer = _add_standard_services(server, definition.descriptor.full_name)
+    server.add_insecure_port(f"{own.host}:{own.port}")
+    await server.start()
+    await _set_health(health_servicer, definition, health_pb2.HealthCheckResponse.SERVING)
+    logger.bind(address=f"{own.host}:{own.port}").info("serving")
+    registration = Registration(
+        etcd, service=definition.descriptor.name, address=f"{own.advertise_host}:{own.port}"
+    )
+    stop_background = asyncio.Event()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for run in composition.background:
+                tasks.create_task(_run_to_end(run, stop_background))
+            registered = tasks.create_task(_run_to_end(registration.run, stop))
+            await stop.wait()
+            await asyncio.wait({registered}, timeout=own.stop_grace_s)
+            await _set_health(
+                health_servicer, definition, health_pb2.HealthCheckResponse.NOT_SERVING
+            )
+            await asyncio.sleep(DISCOVERY_DELAY_S)
+            await server.stop(own.stop_grace_s)
+            stop_background.set()
+    finally:
+        stop_background.set()
+        await server.stop(own.stop_grace_s)
+
+
+async def _run_to_end(run: Background, stop: asyncio.Event) -> None:
+    await run(stop)
+    if not stop.is_set():
+        raise RuntimeError(f"background task {run!r} ended by itself")
+
+
+def _add_standard_services(server: grpc.aio.Server, service: str) -> health.aio.HealthServicer:
+    servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    names = (service, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    return servicer
+
+
+async def _set_health(
+    servicer: health.aio.HealthServicer,
+    definition: ServiceDefinition[Any],
+    status: health_pb2.HealthCheckResponse.ServingStatus.ValueType,
+) -> None:
+    for name in (health.OVERALL_HEALTH, definition.descriptor.full_name):
+        await servicer.set(name, status)

@@ -1,0 +1,68 @@
+"""How a DomainError travels in a gRPC status, both ways.
+
+The status message is the text for the person who holds the phone. The details hold a `google.rpc.ErrorInfo`: `reason` is
+the class name, `metadata` holds `status_code` and, where set, `retry_after_s`.
+"""
+
+import grpc
+from google.protobuf.any_pb2 import Any
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+
+from pkg import errors
+
+DETAILS_KEY = "grpc-status-details-bin"
+ERROR_DOMAIN = "dousheng"
+# Another instance has the same dependencies: only a failure of the transport is worth a retry.
+DO_NOT_RETRY = ("grpc-retry-pushback-ms", "-1")
+
+
+def encode_error(error: errors.DomainError) -> tuple[tuple[str, str | bytes], ...]:
+    """Return the trailing metadata that carry `error`."""
+    metadata = {"status_code": str(error.status_code)}
+    if error.retry_after_s is not None:
+        metadata["retry_after_s"] = str(error.retry_after_s)
+    detail = Any()
+    detail.Pack(ErrorInfo(reason=type(error).__name__, domain=ERROR_DOMAIN, metadata=metadata))
+    code: int = error.grpc_code.value[0]
+    status = Status(code=code, message=error.message, details=[detail])
+    return ((DETAILS_KEY, status.SerializeToString()), DO_NOT_RETRY)
+
+
+def decode_error(failure: grpc.aio.AioRpcError) -> errors.DomainError:
+    """Return the DomainError that a failed call means; its cause is for the caller to chain."""
+    info = _find_error_info(failure)
+    if info is not None:
+        error_class = errors.find_error_class(int(info.metadata["status_code"]))
+        if error_class is not None:
+            retry_after = info.metadata.get("retry_after_s")
+            return error_class(
+                failure.details(), retry_after_s=int(retry_after) if retry_after else None
+            )
+    return _from_transport(failure)
+
+
+def _find_error_info(failure: grpc.aio.AioRpcError) -> ErrorInfo | None:
+    raw = next((v for k, v in failure.trailing_metadata() or () if k == DETAILS_KEY), None)
+    if not isinstance(raw, bytes):
+        return None
+    for detail in Status.FromString(raw).details:
+        info = ErrorInfo()
+        if detail.Unpack(info) and info.domain == ERROR_DOMAIN:
+            return info
+    return None
+
+
+def _from_transport(failure: grpc.aio.AioRpcError) -> errors.DomainError:
+    detail = f"{failure.code().name}: {failure.details()}"
+    match failure.code():
+        case grpc.StatusCode.UNAVAILABLE:
+            return errors.DependencyUnavailable(detail=detail)
+        case grpc.StatusCode.DEADLINE_EXCEEDED | grpc.StatusCode.CANCELLED:
+            return errors.DeadlineExceeded(detail=detail)
+        case grpc.StatusCode.UNIMPLEMENTED:
+            return errors.NotBuilt(detail=detail)
+        case grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return errors.RateLimited(detail=detail)
+        case _:
+            return errors.InternalError(detail=detail)

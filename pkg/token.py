@@ -1,0 +1,115 @@
+"""JWTs signed with EdDSA (Ed25519): the user service alone signs, everyone verifies.
+
+A token names its key in `kid`. Every public key in the configured folder is accepted, so that a new key can be handed
+out before it signs, and an old one kept until its last token has expired.
+"""
+
+import time
+from functools import lru_cache
+from pathlib import Path
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+
+from pkg.errors import Unauthenticated
+from pkg.settings import SettingsError, TokenSettings
+
+ALGORITHM = "EdDSA"
+MAX_TOKEN_CHARS = 1024
+CACHED_TOKENS = 20_000
+
+
+class TokenIssuer:
+    """Signs tokens with the private key; only the user service can make one."""
+
+    def __init__(self, settings: TokenSettings) -> None:
+        if settings.private_key_file is None:
+            raise SettingsError("token.private_key_file: is needed to sign tokens")
+        self._settings = settings
+        self._key = _load_private_key(settings.private_key_file)
+
+    def issue(self, user_id: int) -> str:
+        """Return a token for `user_id` that lives `lifetime_s` from now."""
+        now = int(time.time())
+        claims = {
+            "sub": str(user_id),
+            "iss": self._settings.issuer,
+            "iat": now,
+            "exp": now + self._settings.lifetime_s,
+        }
+        return jwt.encode(
+            claims, self._key, algorithm=ALGORITHM, headers={"kid": self._settings.key_id}
+        )
+
+
+class TokenVerifier:
+    """Says whom a token names. Signatures are checked once per token and remembered."""
+
+    def __init__(self, settings: TokenSettings) -> None:
+        self._issuer = settings.issuer
+        self._keys = _load_public_keys(settings.public_keys_dir)
+        self._decode_cached = lru_cache(maxsize=CACHED_TOKENS)(self._decode)
+
+    def verify(self, token: str) -> int:
+        """Return the id of the user whom `token` names.
+
+        Raises:
+            Unauthenticated: it is missing, malformed, forged or expired.
+        """
+        try:
+            user_id, expires_at = self._decode_cached(token)
+        except (jwt.PyJWTError, ValueError) as exc:
+            raise Unauthenticated(detail=type(exc).__name__) from exc
+        if expires_at <= time.time():
+            raise Unauthenticated(detail="expired")
+        return user_id
+
+    def find_user(self, token: str) -> int | None:
+        """Return the id of the user whom `token` names, or None for an anonymous viewer."""
+        if not token:
+            return None
+        try:
+            return self.verify(token)
+        except Unauthenticated:
+            return None
+
+    def _decode(self, token: str) -> tuple[int, int]:
+        if not token or len(token) > MAX_TOKEN_CHARS:
+            raise jwt.InvalidTokenError("missing or too long")
+        key = self._keys.get(str(jwt.get_unverified_header(token).get("kid")))
+        if key is None:
+            raise jwt.InvalidKeyError("unknown kid")
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=[ALGORITHM],
+            issuer=self._issuer,
+            options={"require": ["sub", "exp", "iss"]},
+        )
+        user_id = int(claims["sub"])
+        if user_id <= 0:
+            raise jwt.InvalidTokenError("bad subject")
+        return user_id, int(claims["exp"])
+
+
+def _load_private_key(path: Path) -> Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError) as exc:
+        raise SettingsError(f"token.private_key_file: cannot read {path}: {exc}") from exc
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SettingsError(f"token.private_key_file: {path} is not an Ed25519 key")
+    return key
+
+
+def _load_public_keys(directory: Path) -> dict[str, Ed25519PublicKey]:
+    keys: dict[str, Ed25519PublicKey] = {}
+    for path in sorted(directory.glob("*.pem")):
+        key = load_pem_public_key(path.read_bytes())
+        if not isinstance(key, Ed25519PublicKey):
+            raise SettingsError(f"token.public_keys_dir: {path} is not an Ed25519 public key")
+        keys[path.stem] = key
+    if not keys:
+        raise SettingsError(f"token.public_keys_dir: no public key in {directory}")
+    return keys
