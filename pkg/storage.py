@@ -1,0 +1,286 @@
+"""Object storage (S3: MinIO, SeaweedFS or another), the one place that knows its client.
+
+An object is moved in one request with a pre-signed URL: a PUT stores the whole object or nothing, so that a crash leaves
+no parts behind, and it streams from the file, so that memory does not grow with it. Every call has a deadline, and one
+that is given up or cancelled has its connection cut: it does not go on behind its caller's back.
+"""
+
+import asyncio
+import http.client
+import io
+import json
+import os
+import secrets
+import shutil
+import socket
+import ssl
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, Self, TypeVar
+from urllib.parse import urlsplit
+
+import urllib3
+from minio import Minio
+from minio.error import MinioException, S3Error
+
+from pkg.errors import DependencyUnavailable
+from pkg.settings import StorageSettings
+
+VIDEO_UPLOADS_BUCKET = "tiktok-video-uploads"  # as they came; nobody outside reads them
+VIDEOS_BUCKET = "tiktok-videos"
+VIDEO_COVERS_BUCKET = "tiktok-video-covers"
+USER_AVATARS_BUCKET = "tiktok-user-avatars"
+USER_BACKGROUNDS_BUCKET = "tiktok-user-backgrounds"
+PUBLIC_BUCKETS = (
+    VIDEOS_BUCKET,
+    VIDEO_COVERS_BUCKET,
+    USER_AVATARS_BUCKET,
+    USER_BACKGROUNDS_BUCKET,
+)
+BUCKETS = (VIDEO_UPLOADS_BUCKET, *PUBLIC_BUCKETS)
+# An object never changes under its key, so that phones and CDNs may keep what they have.
+PUBLIC_CACHE_CONTROL = "public, max-age=31536000, immutable"
+# A transfer gets time for its size on top of the timeout of the settings.
+SLOWEST_BYTES_PER_S = 2_000_000
+BLOCK_BYTES = 256 * 1024
+THREADS = 8
+
+T = TypeVar("T")
+
+
+class ObjectMissing(Exception):
+    """No object has this key."""
+
+
+def object_path(bucket: str, key: str) -> str:
+    """Return the form in which rows and replies carry an object: `bucket/key`."""
+    return f"{bucket}/{key}"
+
+
+def random_key(suffix: str = "") -> str:
+    """Return a key that nobody can guess: 160 random bits in hex and an ending such as ".mp4"."""
+    return secrets.token_hex(20) + suffix
+
+
+class Storage:
+    """The buckets of this product.
+
+    Every call raises DependencyUnavailable when storage does not answer in time or refuses; of a write, the outcome may
+    then be unknown. Write again under a new key, since a server that was frozen may carry out an old request late.
+    """
+
+    def __init__(self, settings: StorageSettings) -> None:
+        self._timeout_s = settings.timeout_s
+        # Two tries of half the time each: a server's restart costs a connection, not the call.
+        self._pool = urllib3.PoolManager(
+            maxsize=THREADS,
+            timeout=urllib3.Timeout(total=settings.timeout_s / 2),
+            retries=urllib3.Retry(total=1, redirect=0),
+        )
+        self._minio = Minio(
+            f"{settings.host}:{settings.port}",
+            access_key=settings.access_key.get_secret_value(),
+            secret_key=settings.secret_key.get_secret_value(),
+            secure=settings.secure,
+            region=settings.region,  # without it, signing asks the server
+            http_client=self._pool,
+        )
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="storage")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._pool.clear()
+
+    async def ensure_buckets(self) -> None:
+        """Make the buckets that are missing, and let anyone read single objects of the public ones."""
+        for bucket in BUCKETS:
+            await self._call_client(partial(self._ensure_bucket, bucket))
+
+    async def put_file(self, bucket: str, key: str, path: Path, content_type: str) -> None:
+        """Store a file as one object, wholly or not at all."""
+        with path.open("rb") as body:
+            size = os.fstat(body.fileno()).st_size
+            await self._put(bucket, key, body, size=size, content_type=content_type)
+
+    async def put_bytes(self, bucket: str, key: str, content: bytes, content_type: str) -> None:
+        """Store a small object, wholly or not at all."""
+        body = io.BytesIO(content)
+        await self._put(bucket, key, body, size=len(content), content_type=content_type)
+
+    async def get_file(self, bucket: str, key: str, path: Path) -> None:
+        """Write an object to a file; on an error a part of it may be there.
+
+        Raises:
+            ObjectMissing: there is no such object.
+        """
+        size = await self.find_size(bucket, key)
+        if size is None:
+            raise ObjectMissing(object_path(bucket, key))
+        with path.open("wb") as sink:
+            request = replace(self._request("GET", bucket, key), sink=sink)
+            await self._transfer(request, size=size)
+
+    async def find_size(self, bucket: str, key: str) -> int | None:
+        """Return an object's size in bytes, or None where there is no such object."""
+        try:
+            return await self._transfer(self._request("HEAD", bucket, key))
+        except ObjectMissing:
+            return None
+
+    async def exists(self, bucket: str, key: str) -> bool:
+        """Tell whether there is such an object."""
+        return await self.find_size(bucket, key) is not None
+
+    async def delete(self, bucket: str, key: str) -> None:
+        """Remove an object; one that is missing is fine."""
+        with suppress(ObjectMissing):
+            await self._transfer(self._request("DELETE", bucket, key))
+
+    async def list_keys(self, bucket: str, *, prefix: str = "", limit: int) -> list[str]:
+        """Return at most `limit` keys, in the order of their bytes."""
+
+        def read() -> list[str]:
+            found = self._minio.list_objects(bucket, prefix=prefix, recursive=True)
+            return [item.object_name for item in islice(found, limit) if item.object_name]
+
+        return await self._call_client(read)
+
+    async def _put(
+        self, bucket: str, key: str, body: BinaryIO, *, size: int, content_type: str
+    ) -> None:
+        headers = {"Content-Type": content_type, "Content-Length": str(size)}
+        if bucket in PUBLIC_BUCKETS:
+            headers["Cache-Control"] = PUBLIC_CACHE_CONTROL
+        request = self._request("PUT", bucket, key)
+        await self._transfer(replace(request, body=body, headers=headers), size=size)
+
+    def _request(self, method: str, bucket: str, key: str) -> "_Request":
+        url = self._minio.get_presigned_url(method, bucket, key, expires=timedelta(hours=1))
+        return _Request(method, url, timeout_s=self._timeout_s)
+
+    async def _transfer(self, request: "_Request", *, size: int = 0) -> int:
+        """Carry out a request for an object of this size; return the length that the reply declares."""
+        running = asyncio.get_running_loop().run_in_executor(self._threads, request.run)
+        try:
+            async with asyncio.timeout(self._timeout_s + size / SLOWEST_BYTES_PER_S):
+                return await asyncio.shield(running)
+        except (OSError, http.client.HTTPException) as exc:  # TimeoutError is an OSError
+            detail = f"storage: {request.method} failed: {type(exc).__name__} {exc}"
+            raise DependencyUnavailable(detail=detail) from exc
+        finally:
+            await _settle(request, running)
+
+    async def _call_client(self, call: Callable[[], T]) -> T:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await loop.run_in_executor(self._threads, call)
+        except (MinioException, urllib3.exceptions.HTTPError, OSError) as exc:
+            detail = f"storage: {type(exc).__name__} {exc}"
+            raise DependencyUnavailable(detail=detail) from exc
+
+    def _ensure_bucket(self, bucket: str) -> None:
+        if not self._minio.bucket_exists(bucket):
+            try:
+                self._minio.make_bucket(bucket)
+            except S3Error:
+                # Another instance may have been quicker; each server has its own words for that.
+                if not self._minio.bucket_exists(bucket):
+                    raise
+        if bucket in PUBLIC_BUCKETS:
+            self._minio.set_bucket_policy(bucket, _public_read_policy(bucket))
+
+
+@dataclass
+class _Request:
+    """One request on a connection of its own, which another thread may cut."""
+
+    method: str
+    url: str
+    timeout_s: float
+    headers: dict[str, str] = field(default_factory=dict)
+    body: BinaryIO | None = None
+    sink: BinaryIO | None = None  # gets the object
+    _is_cut: bool = field(default=False, init=False)
+    _connection: http.client.HTTPConnection = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._connection = _connect_to(self.url, timeout_s=self.timeout_s / 2)
+
+    def run(self) -> int:
+        """Do the request and return the length that the reply declares; blocks."""
+        try:
+            self._connection.connect()
+            # The connection is set before the mark is read; cut() does it the other way round.
+            if self._is_cut:
+                raise ConnectionAbortedError("the caller has gone")
+            self._connection.sock.settimeout(self.timeout_s)
+            parts = urlsplit(self.url)
+            target = f"{parts.path}?{parts.query}"
+            self._connection.request(self.method, target, body=self.body, headers=self.headers)
+            return self._receive(self._connection.getresponse())
+        finally:
+            self._connection.close()
+
+    def cut(self) -> None:
+        """Make run() end soon, from another thread."""
+        self._is_cut = True
+        sock: socket.socket | None = self._connection.sock
+        if sock is not None:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def _receive(self, reply: http.client.HTTPResponse) -> int:
+        if reply.status == http.HTTPStatus.NOT_FOUND and self.method != "PUT":
+            raise ObjectMissing(urlsplit(self.url).path.lstrip("/"))
+        if not 200 <= reply.status < 300:
+            raise http.client.HTTPException(f"status {reply.status} {reply.read(500)!r}")
+        length = int(reply.headers.get("Content-Length", 0))
+        if self.sink is not None:
+            shutil.copyfileobj(reply, self.sink, BLOCK_BYTES)
+            self.sink.flush()
+            if self.sink.tell() != length:
+                raise http.client.IncompleteRead(b"", length - self.sink.tell())
+        return length
+
+
+def _connect_to(url: str, *, timeout_s: float) -> http.client.HTTPConnection:
+    """Return a connection that is not open yet."""
+    scheme, netloc = urlsplit(url)[:2]
+    if scheme == "https":
+        return http.client.HTTPSConnection(
+            netloc, timeout=timeout_s, blocksize=BLOCK_BYTES, context=ssl.create_default_context()
+        )
+    return http.client.HTTPConnection(netloc, timeout=timeout_s, blocksize=BLOCK_BYTES)
+
+
+async def _settle(request: _Request, running: asyncio.Future[int]) -> None:
+    """Cut a request that nobody waits for any more, and see its thread end."""
+    if running.done():
+        return
+    request.cut()
+    # A thread that is still looking up a name cannot be hurried; it will find the mark.
+    await asyncio.wait([running], timeout=1)
+    running.cancel()
+    if running.done() and not running.cancelled():
+        running.exception()  # was expected: without a look, asyncio would report it
+
+
+def _public_read_policy(bucket: str) -> str:
+    """Return the S3 policy under which anyone reads an object whose key they know, and lists nothing."""
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": ["*"]},
+        "Action": ["s3:GetObject"],
+        "Resource": [f"arn:aws:s3:::{bucket}/*"],
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
