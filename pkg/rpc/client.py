@@ -160,7 +160,9 @@ class observe_call:  # noqa: N801 - used as a context manager
         self._began = time.perf_counter()
         return self
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(self, exc_type: type[BaseException] | None, *_exc: object) -> None:
+        if exc_type is asyncio.CancelledError:
+            self.code = grpc.StatusCode.CANCELLED
         labels = metrics.RPC_CALLED.labels(self._method, self.code.name)
         labels.observe(time.perf_counter() - self._began)
 

@@ -1,0 +1,51 @@
+"""`python -m gateway`: settings, logs, then serve until SIGTERM."""
+
+import asyncio
+import logging
+import sys
+
+import uvloop
+from loguru import logger
+
+from gateway.app import create_app
+from gateway.clients import make_clients
+from gateway.server import make_server
+from gateway.settings import GatewayProcessSettings
+from pkg.log import setup_logging
+from pkg.settings import SettingsError
+from pkg.token import TokenVerifier
+
+
+def main() -> None:
+    """Run the gateway; exit 2 on settings that cannot be used, 1 when something died."""
+    try:
+        settings = GatewayProcessSettings.load()
+        tokens = TokenVerifier(settings.token)
+        settings.gateway.spool_dir.mkdir(parents=True, exist_ok=True)
+    except (SettingsError, OSError) as exc:
+        sys.stderr.write(f"{exc}\n")
+        sys.exit(2)
+    setup_logging(settings.log, process="gateway")
+    # It warns about every broken form, which is the client's affair.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
+    try:
+        uvloop.run(run_gateway(settings, tokens))
+    except Exception as exc:  # noqa: BLE001 - said once, with its traceback
+        logger.opt(exception=exc).error("gateway died")
+        sys.exit(1)
+    logger.info("gateway stopped")
+
+
+async def run_gateway(settings: GatewayProcessSettings, tokens: TokenVerifier) -> None:
+    """Serve until a signal; end with an error when the registry can no longer be followed."""
+    clients = make_clients()
+    server = make_server(create_app(settings.gateway, clients, tokens), settings.gateway)
+    async with asyncio.TaskGroup() as tasks:
+        following = tasks.create_task(clients.follow(settings.etcd))
+        logger.bind(host=settings.gateway.host, port=settings.gateway.port).info("serving")
+        await server.serve()
+        following.cancel()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""The application: endpoints, their shared state, and the one middleware."""
+
+from typing import NoReturn
+
+from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
+
+from gateway.clients import Clients
+from gateway.dependencies import Gateway
+from gateway.errors import add_error_handlers
+from gateway.media_urls import MediaUrls
+from gateway.middleware import GatewayMiddleware
+from gateway.openapi import describe
+from gateway.rate_limit import RequestLimits
+from gateway.routes import comment, favorite, health, message, relation, user, video
+from gateway.settings import GatewaySettings
+from gateway.uploads import UploadSlots
+from pkg.errors import RouteNotFound
+from pkg.token import TokenVerifier
+
+
+def create_app(settings: GatewaySettings, clients: Clients, tokens: TokenVerifier) -> FastAPI:
+    """Return the gateway's application; it starts nothing and connects to nothing by itself."""
+    app = FastAPI(redirect_slashes=False, redoc_url=None, swagger_ui_oauth2_redirect_url=None)
+    limits = RequestLimits(settings.rate_limit)
+    app.state.gateway = Gateway(
+        settings=settings,
+        clients=clients,
+        tokens=tokens,
+        limits=limits,
+        media_urls=MediaUrls(base_url=settings.media_base_url, port=settings.media_port),
+        upload_slots=UploadSlots(settings.max_parallel_uploads),
+    )
+    # One flat list: an included router would be searched, and its paths put together, at every request.
+    for module in (user, video, favorite, comment, relation, message, health):
+        app.router.routes.extend(module.router.routes)
+    app.router.default = _refuse_unknown_route
+    app.add_middleware(GatewayMiddleware, limits=limits)
+    add_error_handlers(app)
+    describe(app)
+    return app
+
+
+async def _refuse_unknown_route(_scope: Scope, _receive: Receive, _send: Send) -> NoReturn:
+    raise RouteNotFound

@@ -1,0 +1,85 @@
+"""The six services as the gateway calls them."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import grpc
+from google.protobuf.descriptor import FileDescriptor
+
+from pkg.rpc.client import ServiceClient
+from pkg.settings import EtcdSettings
+from protos import (
+    comment_pb2,
+    favorite_pb2,
+    message_pb2,
+    relation_pb2,
+    user_pb2,
+    video_pb2,
+)
+from protos.comment_pb2_grpc import CommentServiceStub
+from protos.favorite_pb2_grpc import FavoriteServiceStub
+from protos.message_pb2_grpc import MessageServiceStub
+from protos.relation_pb2_grpc import RelationServiceStub
+from protos.user_pb2_grpc import UserServiceStub
+from protos.video_pb2_grpc import VideoServiceStub
+
+if TYPE_CHECKING:
+    from protos.comment_pb2_grpc import CommentServiceAsyncStub
+    from protos.favorite_pb2_grpc import FavoriteServiceAsyncStub
+    from protos.message_pb2_grpc import MessageServiceAsyncStub
+    from protos.relation_pb2_grpc import RelationServiceAsyncStub
+    from protos.user_pb2_grpc import UserServiceAsyncStub
+    from protos.video_pb2_grpc import VideoServiceAsyncStub
+
+StubT = TypeVar("StubT")
+
+# A second copy of these would make a second account, comment, message or video.
+UNREPEATABLE = frozenset({"Register", "CommentAction", "MessageAction", "PublishAction"})
+
+
+@dataclass(frozen=True)
+class Clients:
+    """One client per service, named as the service's folder is."""
+
+    user: "ServiceClient[UserServiceAsyncStub]"
+    video: "ServiceClient[VideoServiceAsyncStub]"
+    favorite: "ServiceClient[FavoriteServiceAsyncStub]"
+    comment: "ServiceClient[CommentServiceAsyncStub]"
+    relation: "ServiceClient[RelationServiceAsyncStub]"
+    message: "ServiceClient[MessageServiceAsyncStub]"
+
+    def named(self) -> Iterator[tuple[str, ServiceClient[Any]]]:
+        """Yield every client with its name."""
+        yield from vars(self).items()
+
+    async def follow(self, settings: EtcdSettings) -> None:
+        """Follow the registry for all of them until cancelled; one that dies ends the others."""
+        async with asyncio.TaskGroup() as tasks:
+            for _, client in self.named():
+                tasks.create_task(client.follow(settings))
+
+
+def make_clients() -> Clients:
+    """Return clients that know no instance yet."""
+    return Clients(
+        user=_make_client(user_pb2.DESCRIPTOR, UserServiceStub),
+        video=_make_client(video_pb2.DESCRIPTOR, VideoServiceStub),
+        favorite=_make_client(favorite_pb2.DESCRIPTOR, FavoriteServiceStub),
+        comment=_make_client(comment_pb2.DESCRIPTOR, CommentServiceStub),
+        relation=_make_client(relation_pb2.DESCRIPTOR, RelationServiceStub),
+        message=_make_client(message_pb2.DESCRIPTOR, MessageServiceStub),
+    )
+
+
+def _make_client(
+    file: FileDescriptor, make_stub: Callable[[grpc.aio.Channel], StubT]
+) -> ServiceClient[StubT]:
+    (service,) = file.services_by_name.values()
+    return ServiceClient(
+        service.full_name,
+        make_stub,
+        methods=[method.name for method in service.methods],
+        unrepeatable=UNREPEATABLE,
+    )

@@ -1,0 +1,115 @@
+"""What endpoints take, as types: each refuses what the contract refuses, and documents itself."""
+
+import re
+from decimal import Decimal
+from typing import Annotated
+from urllib.parse import unquote_to_bytes
+
+from fastapi import Depends, Query, Request
+from pydantic import BeforeValidator
+
+from pkg.clock import now_ms
+from pkg.errors import InvalidParameter
+
+MAX_ID = 2**53 - 1
+EARLIEST_MS = 946_684_800_000  # 2000-01-01: no video is older
+# A publication clock may run ahead of ours; whoever walks by `next_time` must not be sent back to the start.
+CLOCK_SKEW_MS = 86_400_000
+NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,9})?", re.ASCII)
+BROKEN_TEXT = "文字编码不正确,请重新输入"
+
+
+def _read_number(value: object) -> object:
+    """Refuse what int() would let pass: signs, spaces, underscores and foreign digits."""
+    if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) <= 16):
+        raise ValueError("not a number")
+    return value
+
+
+def _read_optional_number(value: object) -> object:
+    return 0 if value == "" else _read_number(value)
+
+
+def _read_limit(value: object) -> object:
+    if value == "0":
+        raise ValueError("0 is no limit")
+    return _read_optional_number(value)
+
+
+def _id(description: str) -> object:
+    return Query(ge=1, le=MAX_ID, description=description)
+
+
+_Number = BeforeValidator(_read_number)
+_OptionalNumber = BeforeValidator(_read_optional_number)
+
+UserId = Annotated[int, _Number, _id("A user.")]
+ToUserId = Annotated[int, _Number, _id("The other user.")]
+VideoId = Annotated[int, _Number, _id("A video.")]
+CommentId = Annotated[int, _Number, _id("A comment.")]
+OptionalVideoId = Annotated[
+    int,
+    _OptionalNumber,
+    Query(ge=0, le=MAX_ID, description="One upload alone; 0: all recent ones."),
+]
+OptionalCommentId = Annotated[
+    int,
+    _OptionalNumber,
+    Query(ge=0, le=MAX_ID, description="The comment to delete (action_type 2)."),
+]
+ActionType = Annotated[int, _Number, Query(ge=1, le=2, description="1: do, 2: undo.")]
+SendAction = Annotated[int, _Number, Query(ge=1, le=1, description="1: send.")]
+PreviousMessageTime = Annotated[
+    int,
+    _OptionalNumber,
+    Query(ge=0, le=MAX_ID, description="`create_time` of the last message seen, ms; 0: none."),
+]
+LatestTime = Annotated[
+    str,
+    Query(
+        description="Only videos older than this: seconds, milliseconds or microseconds since the epoch, told "
+        "apart by magnitude. What makes no sense is taken as now."
+    ),
+]
+Limit = Annotated[
+    int,
+    BeforeValidator(_read_limit),
+    Query(
+        le=100,
+        json_schema_extra={"minimum": 1},
+        description="Most items to return; left out: the default of this list.",
+    ),
+]
+Cursor = Annotated[
+    str,
+    Query(max_length=256, description="`next_cursor` of the previous reply; empty: the beginning."),
+]
+
+
+def parse_latest_time(text: str) -> int:
+    """Return the time in milliseconds that a client means, or 0 for now.
+
+    Clients send seconds, milliseconds or microseconds, nothing, junk, and times to come.
+    """
+    text = text.strip()
+    if not NUMBER.fullmatch(text):
+        return 0
+    number = Decimal(text)
+    if number < 10**11:
+        milliseconds = int(number * 1000)
+    elif number < 10**14:
+        milliseconds = int(number)
+    else:
+        milliseconds = int(number / 1000)
+    return milliseconds if EARLIEST_MS <= milliseconds <= now_ms() + CLOCK_SKEW_MS else 0
+
+
+async def _refuse_broken_text(request: Request) -> None:
+    """Refuse bytes that are not UTF-8: replaced characters would make different texts equal."""
+    try:
+        unquote_to_bytes(request.scope["query_string"]).decode("utf-8")
+    except UnicodeDecodeError as exc:
+        raise InvalidParameter(BROKEN_TEXT) from exc
+
+
+ProperText = Depends(_refuse_broken_text)

@@ -1,0 +1,85 @@
+"""Token buckets in bounded memory: one per user, one per address."""
+
+import ipaddress
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+
+from gateway.settings import RateLimitSettings
+from pkg.errors import RateLimited
+from pkg.metrics import RATE_LIMITED
+
+
+class TokenBuckets:
+    """Lets each key spend `burst` requests at once and `rate` per second; forgets the longest idle keys."""
+
+    def __init__(
+        self,
+        *,
+        rate: float,
+        burst: int,
+        max_tracked: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._max_tracked = max_tracked
+        self._clock = clock
+        self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def take(self, key: Hashable) -> float:
+        """Spend one request of `key`; return 0, or after how many seconds it could be spent."""
+        now = self._clock()
+        tokens, since = self._buckets.pop(key, (float(self._burst), now))
+        tokens = min(self._burst, tokens + (now - since) * self._rate)
+        allowed = tokens >= 1
+        self._buckets[key] = (tokens - 1 if allowed else tokens, now)
+        if len(self._buckets) > self._max_tracked:
+            self._buckets.popitem(last=False)
+        return 0.0 if allowed else (1 - tokens) / self._rate
+
+
+class RequestLimits:
+    """The limits of the contract, both raised as `RateLimited`."""
+
+    def __init__(self, settings: RateLimitSettings) -> None:
+        self._enabled = settings.enabled
+        self._users = TokenBuckets(
+            rate=settings.user_rate, burst=settings.user_burst, max_tracked=settings.max_tracked
+        )
+        self._addresses = TokenBuckets(
+            rate=settings.address_rate,
+            burst=settings.address_burst,
+            max_tracked=settings.max_tracked,
+        )
+
+    def check_user(self, user_id: int) -> None:
+        """Count one request of a user."""
+        self._check(self._users, user_id, "user")
+
+    def check_address(self, address: str) -> None:
+        """Count one request of an address; an IPv6 household counts as one."""
+        self._check(self._addresses, _network_of(address), "address")
+
+    def _check(self, buckets: TokenBuckets, key: Hashable, limit: str) -> None:
+        if not self._enabled:
+            return
+        wait_s = buckets.take(key)
+        if wait_s:
+            RATE_LIMITED.labels(limit).inc()
+            raise RateLimited(retry_after_s=math.ceil(wait_s))
+
+
+def _network_of(address: str) -> Hashable:
+    if ":" not in address:
+        return address
+    try:
+        ip = ipaddress.IPv6Address(address)
+    except ValueError:
+        return address
+    # Whoever has one IPv6 address has the whole /64.
+    return str(ip.ipv4_mapped) if ip.ipv4_mapped else int(ip) >> 64

@@ -1,0 +1,39 @@
+"""For those who operate it: is it alive, can it serve, what does it do."""
+
+import asyncio
+
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import Response
+
+from gateway import schemas
+from gateway.dependencies import Anyone
+from gateway.errors import error_response
+from gateway.replies import SUCCESS_MESSAGE, json_response
+from pkg.errors import DependencyUnavailable
+
+router = APIRouter(tags=["operation"])
+
+
+@router.get("/healthz", response_model=schemas.Envelope)
+async def healthz() -> Response:
+    """The process lives."""
+    return json_response({"status_code": 0, "status_msg": SUCCESS_MESSAGE})
+
+
+@router.get("/readyz", response_model=schemas.ReadinessReply)
+async def readyz(caller: Anyone) -> Response:
+    """Every service that the gateway needs answers; 503 names those that do not."""
+    timeout_s = caller.gateway.settings.ready_timeout_s
+    named = list(caller.clients.named())
+    serving = await asyncio.gather(*(client.is_serving(timeout_s=timeout_s) for _, client in named))
+    missing = [name for (name, _), answers in zip(named, serving, strict=True) if not answers]
+    if missing:
+        return error_response(DependencyUnavailable(), missing=missing)
+    return json_response({"status_code": 0, "status_msg": SUCCESS_MESSAGE, "missing": []})
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics() -> Response:
+    """Prometheus metrics of this process."""
+    return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

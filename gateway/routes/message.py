@@ -1,0 +1,104 @@
+"""Chat, by polling and by WebSocket."""
+
+import asyncio
+from typing import Annotated
+
+import grpc
+import orjson
+from fastapi import APIRouter, Query, WebSocket
+from starlette.responses import Response
+
+from gateway import schemas
+from gateway.dependencies import RequiredViewer
+from gateway.errors import describe_close
+from gateway.parameters import PreviousMessageTime, ProperText, SendAction, ToUserId
+from gateway.replies import convert
+from pkg import log
+from pkg.rpc.interceptor import REQUEST_ID_KEY
+from pkg.rpc.status import decode_error
+from protos.message_pb2 import (
+    Message,
+    MessageActionRequest,
+    MessageChatRequest,
+    MessageStreamRequest,
+)
+
+router = APIRouter(prefix="/douyin/message", tags=["message"])
+
+SERVICE_RESTART = 1012
+# After this a client has to show its token again; it goes on with its last create_time.
+STREAM_LIFETIME_S = 3600
+MessageStream = grpc.aio.UnaryStreamCall[MessageStreamRequest, Message]
+
+
+@router.get("/chat/", response_model=schemas.MessageListReply)
+async def chat(
+    viewer: RequiredViewer, to_user_id: ToUserId, pre_msg_time: PreviousMessageTime = 0
+) -> Response:
+    """Open a chat (`pre_msg_time` 0), or poll for what the other person wrote since."""
+    request = MessageChatRequest(
+        token=viewer.token, to_user_id=to_user_id, pre_msg_time=pre_msg_time
+    )
+    return await viewer.ask(viewer.clients.message.stub.MessageChat, request)
+
+
+@router.post("/action/", response_model=schemas.Envelope, dependencies=[ProperText])
+async def message_action(
+    viewer: RequiredViewer,
+    to_user_id: ToUserId,
+    action_type: SendAction,
+    content: Annotated[str, Query(description="1 to 1,000 characters, kept as sent.")],
+) -> Response:
+    """Send a message to a friend."""
+    request = MessageActionRequest(
+        token=viewer.token, to_user_id=to_user_id, action_type=action_type, content=content
+    )
+    return await viewer.ask(viewer.clients.message.stub.MessageAction, request)
+
+
+@router.websocket("/ws/")
+async def push(
+    websocket: WebSocket,
+    viewer: RequiredViewer,
+    to_user_id: ToUserId,
+    pre_msg_time: PreviousMessageTime = 0,
+) -> None:
+    """Send every new message of a conversation as it becomes visible, one object per frame."""
+    request = MessageStreamRequest(
+        token=viewer.token, to_user_id=to_user_id, pre_msg_time=pre_msg_time
+    )
+    stream = viewer.clients.message.stub.MessageStream(
+        request,
+        timeout=STREAM_LIFETIME_S,
+        metadata=((REQUEST_ID_KEY, log.request_id.get()),),
+    )
+    await websocket.accept()
+    tasks = {
+        asyncio.create_task(_send_all(websocket, stream)),
+        asyncio.create_task(_wait_until_gone(websocket)),
+    }
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stream.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+async def _send_all(websocket: WebSocket, stream: MessageStream) -> None:
+    code, reason = SERVICE_RESTART, ""
+    try:
+        async for message in stream:
+            await websocket.send_text(orjson.dumps(convert(message, media_base="")).decode())
+    except grpc.aio.AioRpcError as exc:
+        code, reason = describe_close(decode_error(exc))
+    await websocket.close(code, reason)
+
+
+async def _wait_until_gone(websocket: WebSocket) -> None:
+    # What a client says is read, so that its pings and its end are seen, and dropped.
+    while (await websocket.receive())["type"] != "websocket.disconnect":
+        pass

@@ -1,0 +1,103 @@
+"""The feed, publishing, and what became of it."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from gateway import schemas
+from gateway.dependencies import (
+    Caller,
+    Gateway,
+    OptionalViewer,
+    RequiredViewer,
+    TokenParameter,
+    find_bearer_token,
+    identify,
+)
+from gateway.parameters import (
+    Cursor,
+    LatestTime,
+    Limit,
+    OptionalVideoId,
+    UserId,
+    parse_latest_time,
+)
+from gateway.replies import render_reply
+from gateway.uploads import hand_over, open_spool, receive_form
+from protos.video_pb2 import FeedRequest, PublishListRequest, PublishStatusRequest
+
+router = APIRouter(prefix="/douyin", tags=["video"])
+
+UPLOAD_FORM: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["title", "data"],
+                    "properties": {
+                        "title": {"type": "string", "description": "1 to 50 characters."},
+                        "data": {"type": "string", "format": "binary", "description": "A video."},
+                        "token": {"type": "string", "description": "Where the query has none."},
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@router.get("/feed/", response_model=schemas.FeedReply)
+async def feed(viewer: OptionalViewer, latest_time: LatestTime = "") -> Response:
+    """Show at most 30 videos, newest first; continue with `latest_time` = `next_time`."""
+    request = FeedRequest(latest_time=parse_latest_time(latest_time), token=viewer.token)
+    return await viewer.ask(viewer.clients.video.stub.Feed, request)
+
+
+@router.post("/publish/action/", response_model=schemas.PublishReply, openapi_extra=UPLOAD_FORM)
+async def publish_action(request: Request, token: TokenParameter = "") -> Response:
+    """Upload a video; it appears once it has been processed (see `publish/status`)."""
+    gateway: Gateway = request.app.state.gateway
+    found: list[Caller] = []
+
+    def authenticate(token: str) -> None:
+        # The first token found wins: of the query, of the form, of the header.
+        if not found:
+            found.append(identify(request, token))
+
+    if token:
+        authenticate(token)
+    # Known now, the absence of the service spares the client the upload.
+    stub = gateway.clients.video.stub
+    with gateway.upload_slots.take(), open_spool(gateway.settings.spool_dir) as file:
+        form = await receive_form(request, file, gateway.settings, on_token=authenticate)
+        authenticate(find_bearer_token(request))
+        reply = await hand_over(
+            stub, file, form, token=found[0].token, timeout_s=gateway.settings.upload_timeout_s
+        )
+    return render_reply(reply, media_base="")
+
+
+@router.get("/publish/list/", response_model=schemas.VideoListReply)
+async def publish_list(
+    viewer: OptionalViewer, user_id: UserId, limit: Limit = 0, cursor: Cursor = ""
+) -> Response:
+    """List the published videos of a user, newest first."""
+    request = PublishListRequest(user_id=user_id, token=viewer.token, limit=limit, cursor=cursor)
+    return await viewer.ask(viewer.clients.video.stub.PublishList, request)
+
+
+@router.get("/publish/status/", response_model=schemas.PublishStatusReply)
+async def publish_status(
+    viewer: RequiredViewer,
+    video_id: OptionalVideoId = 0,
+    limit: Limit = 0,
+    cursor: Cursor = "",
+) -> Response:
+    """List the caller's recent uploads, newest first, whatever became of them."""
+    request = PublishStatusRequest(
+        token=viewer.token, video_id=video_id, limit=limit, cursor=cursor
+    )
+    return await viewer.ask(viewer.clients.video.stub.PublishStatus, request)

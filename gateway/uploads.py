@@ -1,0 +1,151 @@
+"""An upload on its way through the gateway: off the wire into a file that nobody sees, then to the video service.
+
+The file has no name, so that nothing of it is left whatever happens. Memory holds half a megabyte per upload at most.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING
+
+import grpc
+from starlette.requests import ClientDisconnect, Request
+
+from gateway.multipart import UploadForm
+from gateway.settings import GatewaySettings
+from pkg import log
+from pkg.errors import DeadlineExceeded, DependencyUnavailable, PayloadTooLarge, RateLimited
+from pkg.rpc.client import observe_call
+from pkg.rpc.interceptor import REQUEST_ID_KEY
+from pkg.rpc.status import decode_error
+from protos.video_pb2 import PublishActionReply, PublishActionRequest
+
+if TYPE_CHECKING:
+    from protos.video_pb2_grpc import VideoServiceAsyncStub
+
+SPOOL_BYTES = 512 * 1024
+CHUNK_BYTES = 256 * 1024
+# What a form may need beside its file: boundaries, headers, small fields.
+FORM_OVERHEAD_BYTES = 1024 * 1024
+
+
+class UploadSlots:
+    """Lets a bounded number of uploads run at once."""
+
+    def __init__(self, limit: int) -> None:
+        self._free = limit
+
+    @contextmanager
+    def take(self) -> Iterator[None]:
+        """Hold a slot, or raise RateLimited where none is free."""
+        if self._free == 0:
+            raise RateLimited(retry_after_s=5)
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+
+
+@contextmanager
+def open_spool(directory: Path) -> Iterator[IO[bytes]]:
+    """Give a nameless file in `directory` that is gone when it is closed.
+
+    Raises:
+        DependencyUnavailable: the disk is full or fails.
+    """
+    try:
+        with TemporaryFile(dir=directory) as file:
+            yield file
+    except OSError as exc:
+        raise DependencyUnavailable(detail=f"spool: {exc.strerror}") from exc
+
+
+async def receive_form(
+    request: Request,
+    file: IO[bytes],
+    settings: GatewaySettings,
+    *,
+    on_token: Callable[[str], None],
+) -> UploadForm:
+    """Read the whole form, its video into `file`, and return its other fields.
+
+    Args:
+        on_token: told the form's token as soon as it is there; may raise to end the upload.
+
+    Raises:
+        PayloadTooLarge: as soon as the limit is passed.
+        InvalidParameter: the form is broken or lacks a field.
+        DeadlineExceeded: the client pauses or takes too long.
+    """
+    max_body_bytes = settings.max_upload_bytes + FORM_OVERHEAD_BYTES
+    if int(request.headers.get("content-length", 0)) > max_body_bytes:
+        raise PayloadTooLarge
+    form = UploadForm(
+        request.headers.get("content-type", ""), max_video_bytes=settings.max_upload_bytes
+    )
+    token_told = False
+    received = 0
+    async for chunk in _read_body(request, settings):
+        received += len(chunk)
+        if received > max_body_bytes:
+            raise PayloadTooLarge
+        form.feed(chunk)
+        if not token_told and form.token:
+            on_token(form.token)
+            token_told = True
+        if len(form.unsaved) >= SPOOL_BYTES:
+            await asyncio.to_thread(file.write, form.take_unsaved())
+    await asyncio.to_thread(file.write, form.take_unsaved())
+    form.finish()
+    return form
+
+
+async def hand_over(
+    stub: "VideoServiceAsyncStub",
+    file: IO[bytes],
+    form: UploadForm,
+    *,
+    token: str,
+    timeout_s: float,
+) -> PublishActionReply:
+    """Stream a received upload to the video service and return its answer."""
+    with observe_call("PublishAction") as outcome:
+        try:
+            return await stub.PublishAction(
+                _messages(file, form, token),
+                timeout=timeout_s,
+                metadata=((REQUEST_ID_KEY, log.request_id.get()),),
+            )
+        except grpc.aio.AioRpcError as exc:
+            outcome.code = exc.code()
+            raise decode_error(exc) from exc
+
+
+async def _read_body(request: Request, settings: GatewaySettings) -> AsyncIterator[bytes]:
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + settings.upload_receive_timeout_s
+    more = True
+    while more:
+        try:
+            async with asyncio.timeout_at(
+                min(give_up_at, loop.time() + settings.upload_idle_timeout_s)
+            ):
+                message = await request.receive()
+        except TimeoutError as exc:
+            raise DeadlineExceeded(detail="upload too slow") from exc
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        yield message.get("body", b"")
+        more = message.get("more_body", False)
+
+
+async def _messages(
+    file: IO[bytes], form: UploadForm, token: str
+) -> AsyncIterator[PublishActionRequest]:
+    file.seek(0)
+    yield PublishActionRequest(token=token, title=form.title, size=form.video_bytes)
+    while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+        yield PublishActionRequest(data=chunk)

@@ -1,0 +1,126 @@
+"""A real gateway on a free port, in front of services that answer what a test tells them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
+from gateway.app import create_app
+from gateway.clients import make_clients
+from gateway.server import Server, make_server
+from gateway.settings import GatewaySettings
+from pkg.settings import DEFAULT_CONFIG_DIR, TokenSettings, read_section
+from pkg.token import TokenIssuer, TokenVerifier
+from tests.gateway.fakes import FakeServices
+
+VIEWER_ID = 41
+
+
+@dataclass
+class RunningGateway:
+    """Where a gateway listens, and the application behind it."""
+
+    port: int
+    app: Any
+    server: Server
+    client: httpx.AsyncClient
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+StartGateway = Callable[..., AbstractAsyncContextManager[RunningGateway]]
+
+
+@pytest.fixture(scope="session")
+def token_settings(tmp_path_factory: pytest.TempPathFactory) -> TokenSettings:
+    return make_token_keys(tmp_path_factory.mktemp("keys"))
+
+
+def make_token_keys(directory: Path) -> TokenSettings:
+    key = Ed25519PrivateKey.generate()
+    private, public = directory / "private.pem", directory / "public"
+    public.mkdir()
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (public / "k1.pem").write_bytes(
+        key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
+    return TokenSettings(
+        issuer="dousheng",
+        lifetime_s=600,
+        key_id="k1",
+        public_keys_dir=public,
+        private_key_file=private,
+    )
+
+
+@pytest.fixture(scope="session")
+def issuer(token_settings: TokenSettings) -> TokenIssuer:
+    return TokenIssuer(token_settings)
+
+
+@pytest.fixture(scope="session")
+def token(issuer: TokenIssuer) -> str:
+    return issuer.issue(VIEWER_ID)
+
+
+@pytest.fixture
+async def services() -> AsyncIterator[FakeServices]:
+    services = FakeServices()
+    await services.start()
+    yield services
+    await services.stop()
+
+
+@pytest.fixture
+def start_gateway(
+    services: FakeServices, token_settings: TokenSettings, tmp_path: Path
+) -> StartGateway:
+    """Start a gateway whose settings differ from the shipped ones as told; rate limits are off unless told."""
+
+    @asynccontextmanager
+    async def start(*, reachable: bool = True, **changes: Any) -> AsyncIterator[RunningGateway]:
+        section = read_section(DEFAULT_CONFIG_DIR, "gateway")
+        section |= {"port": 1, "spool_dir": tmp_path, "stop_grace_s": 3}
+        section["rate_limit"] |= {"enabled": False, **changes.pop("rate_limit", {})}
+        settings = GatewaySettings(**(section | changes))
+        clients = make_clients()
+        if reachable:
+            for _, service in clients.named():
+                service.use(frozenset({services.address}))
+        app = create_app(settings, clients, TokenVerifier(token_settings))
+        server = make_server(app, settings, port=0)
+        serving = asyncio.create_task(server.serve())
+        while not server.started:  # noqa: ASYNC110 - uvicorn offers nothing to wait for
+            await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=15) as client:
+            yield RunningGateway(port, app, server, client)
+        server.should_exit = True
+        await serving
+
+    return start
+
+
+@pytest.fixture
+async def gateway(start_gateway: StartGateway) -> AsyncIterator[RunningGateway]:
+    async with start_gateway() as running:
+        yield running
+
+
+@pytest.fixture
+def client(gateway: RunningGateway) -> httpx.AsyncClient:
+    return gateway.client
