@@ -1,0 +1,65 @@
+"""Writing private files and rendering templates."""
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from scripts.stack.errors import StackError
+
+_PLACEHOLDER = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
+
+
+def make_private_dir(path: Path) -> Path:
+    """Make the folder, readable by its owner only."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def write_private(path: Path, content: str | bytes) -> None:
+    """Put the content at the path in one step, readable by its owner only; keep an equal file."""
+    data = content.encode() if isinstance(content, str) else content
+    if path.exists() and path.read_bytes() == data:
+        return
+    make_private_dir(path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+    temporary.replace(path)
+
+
+def render(template: Path, values: Mapping[str, object]) -> str:
+    """Fill `${UPPER_CASE}` placeholders; everything else, nginx's `$variables` too, stays.
+
+    Raises:
+        StackError: the template names a value that is not given.
+    """
+
+    def fill(match: re.Match[str]) -> str:
+        if match[1] not in values:
+            raise StackError(f"{template} names ${{{match[1]}}}, which nothing sets")
+        return str(values[match[1]])
+
+    return _PLACEHOLDER.sub(fill, template.read_text())
+
+
+def read_tail(path: Path, lines: int) -> list[str]:
+    """Return the last lines of a log, none where it does not exist."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 64 * 1024 - 400 * lines))
+            return file.read().decode(errors="replace").splitlines()[-lines:]
+    except FileNotFoundError:
+        return []
+
+
+def hash_files(*paths: Path) -> str:
+    """Return a digest of the files' contents; a missing file counts as empty."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes() if path.exists() else b"")
+        digest.update(b"\0")
+    return digest.hexdigest()[:16]

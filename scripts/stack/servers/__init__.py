@@ -1,0 +1,1 @@
+"""One module per outside server: its configuration, its process, its readiness."""

@@ -1,0 +1,82 @@
+"""Where one stack lives: its folders, its ports, its passwords."""
+
+import hashlib
+import os
+import shutil
+import stat
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from scripts.stack.credentials import Credentials, KeyFiles, load_credentials
+from scripts.stack.errors import StackError
+from scripts.stack.files import make_private_dir
+from scripts.stack.ports import Ports
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+_SHORT_PLACE = Path("/tmp")  # noqa: S108 - what is there is checked before it is used
+# sun_path holds 107 bytes; the longest name in the folder of sockets takes some of them.
+_LONGEST_SOCKET_FOLDER = 107 - len("/supervisor.sock.12345678")
+
+
+@dataclass(frozen=True)
+class Site:
+    """The places of one stack; nothing here starts anything."""
+
+    run_dir: Path
+    ports: Ports
+    repository: Path = REPOSITORY
+
+    @property
+    def config_dir(self) -> Path:
+        """The templates and YAML files of the repository."""
+        return self.repository / "config"
+
+    @property
+    def python(self) -> Path:
+        """The interpreter of the product's environment."""
+        return self.repository / ".venv" / "bin" / "python"
+
+    @property
+    def log_dir(self) -> Path:
+        """One rotated log per process."""
+        return self.run_dir / "log"
+
+    @property
+    def keys(self) -> KeyFiles:
+        """The key pairs of this stack."""
+        return KeyFiles(self.run_dir / "keys")
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """The passwords of this stack, made at the first look."""
+        return load_credentials(self.run_dir / "secrets.json")
+
+    @cached_property
+    def socket_dir(self) -> Path:
+        """Where unix sockets lie: in the folder of the stack, or where the path is short enough."""
+        inside = self.run_dir / "sock"
+        if len(os.fsencode(inside)) <= _LONGEST_SOCKET_FOLDER:
+            return inside
+        digest = hashlib.sha256(os.fsencode(self.run_dir)).hexdigest()[:16]
+        return _SHORT_PLACE / f"dousheng-{os.getuid()}-{digest}"
+
+    def claim_socket_dir(self) -> None:
+        """Make the folder of sockets, or refuse what lies there.
+
+        Raises:
+            StackError: it is a place that others can write to, and somebody else was there first.
+        """
+        found = make_private_dir(self.socket_dir).lstat()
+        private = stat.S_ISDIR(found.st_mode) and not stat.S_IMODE(found.st_mode) & 0o077
+        if not private or found.st_uid != os.getuid():
+            raise StackError(f"{self.socket_dir} belongs to somebody else", mend="remove it")
+
+    def release_socket_dir(self) -> None:
+        """Remove what the stack left outside of its own folder."""
+        if not self.socket_dir.is_relative_to(self.run_dir):
+            shutil.rmtree(self.socket_dir, ignore_errors=True)
+
+    def log_file(self, name: str) -> Path:
+        """Return where a process's output goes."""
+        return self.log_dir / f"{name}.log"

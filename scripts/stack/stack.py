@@ -1,0 +1,360 @@
+"""The stack as one object: bring it up, look at it, take it down."""
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from scripts.stack.environment import SERVICES, make_environment, to_env_file
+from scripts.stack.errors import StackError
+from scripts.stack.files import make_private_dir, write_private
+from scripts.stack.ports import DEFAULT_BASE, Ports, check_free, parse_base
+from scripts.stack.processes import is_alive, list_marked, stop_processes, wait_until
+from scripts.stack.programs import Component, Kind, Program, Tier
+from scripts.stack.progress import Report, say_nothing, step
+from scripts.stack.readiness import Watcher
+from scripts.stack.servers.etcd import Etcd
+from scripts.stack.servers.mysql import MySQL
+from scripts.stack.servers.nginx import Nginx
+from scripts.stack.servers.rabbitmq import Epmd, RabbitMQ
+from scripts.stack.servers.redis import Redis
+from scripts.stack.servers.s3 import S3
+from scripts.stack.services import Gateway, Service
+from scripts.stack.site import REPOSITORY, Site
+from scripts.stack.supervisor import State, Supervisor
+
+Only = Literal["servers"]
+
+_PLAIN_PATH = re.compile(r"[\w./+@~-]+")
+_LEAST_FREE_BYTES = 1024**3
+_NEEDED_COMMANDS = (
+    "mariadbd",
+    "mariadb-install-db",
+    "redis-server",
+    "epmd",
+    "etcd",
+    "nginx",
+    "ffmpeg",
+    "ffprobe",
+)
+_STATE_NAMES = {
+    State.STOPPED: "stopped",
+    State.STARTING: "starting",
+    State.RUNNING: "running",
+    State.BACKOFF: "restarting",
+    State.STOPPING: "stopping",
+    State.EXITED: "failed",
+    State.FATAL: "failed",
+    State.UNKNOWN: "failed",
+}
+
+
+@dataclass(frozen=True)
+class ProcessStatus:
+    """One line of `scripts/status`."""
+
+    name: str
+    kind: Kind
+    pid: int | None
+    state: str
+    address: str
+    log: str
+
+
+class Stack:
+    """Private copies of all servers, and the product's processes on top of them.
+
+    Everything lives in `run_dir`; the ports follow from `port_base` (by default the one that the
+    folder was brought up with before, else 8080). `overrides` are DOUSHENG_ variables that win
+    over the generated ones. With `die_with_parent` nothing outlives the thread that called `up`.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path = REPOSITORY / ".run",
+        port_base: int | None = None,
+        *,
+        die_with_parent: bool = False,
+        overrides: Mapping[str, str] | None = None,
+        report: Report = say_nothing,
+    ) -> None:
+        folder = run_dir.resolve()
+        self._base_file = folder / "port_base"
+        base = port_base or self._remembered_base or DEFAULT_BASE
+        self.site = Site(folder, Ports(base))
+        self._die_with_parent = die_with_parent
+        self._overrides = dict(overrides or {})
+        self._report = report
+        self._supervisor = Supervisor(self.site)
+        self._watcher = Watcher(self._supervisor)
+        self._daemon: subprocess.Popen[bytes] | None = None
+
+    @property
+    def _remembered_base(self) -> int | None:
+        return parse_base(self._base_file.read_text().strip()) if self._base_file.exists() else None
+
+    @property
+    def mysql_socket(self) -> Path:
+        """The unix socket where the current user is MySQL's root, without a password."""
+        return MySQL(self.site).socket
+
+    def environment(self) -> dict[str, str]:
+        """Return the DOUSHENG_ variables that every process of this stack gets."""
+        return make_environment(self.site, self._overrides)
+
+    @cached_property
+    def _components(self) -> dict[str, Component]:
+        """All processes by name, in the order in which they start."""
+        site = self.site
+        environment = self.environment()
+        components: list[Component] = [
+            Epmd(site),
+            MySQL(site),
+            Redis(site, "actions"),
+            Redis(site, "cache"),
+            RabbitMQ(site),
+            Etcd(site),
+            S3(site),
+            *(Service(site, name, environment) for name in SERVICES),
+            Gateway(site, environment),
+            Nginx(site),
+        ]
+        return {component.program().name: component for component in components}
+
+    def _in_tiers(self, *tiers: Tier) -> list[Component]:
+        return [item for item in self._components.values() if item.program().tier in tiers]
+
+    # Up
+
+    def up(self, only: Only | Collection[str] = (), *, restart: bool = False) -> None:
+        """Bring the stack up and wait until it works; what runs already is left alone.
+
+        `only="servers"` stops before the migration; a collection of names starts nothing but
+        those. `restart` starts the product's processes anew, for changed code.
+
+        Raises:
+            StackError: it cannot go on; what was started is left for a look at its logs.
+        """
+        with self._locked():
+            self._check_surroundings()
+            self._place()
+            if only and only != "servers":
+                self._start_named(only)
+                return
+            self._start(self._in_tiers(Tier.NAMES))
+            self._start(self._in_tiers(Tier.SERVERS))
+            if only:
+                return
+            with step(self._report, "database migrated"):
+                self.migrate()
+            if restart:
+                self._stop([*self._in_tiers(Tier.GATEWAY), *self._in_tiers(Tier.SERVICES)])
+            self._start(self._in_tiers(Tier.SERVICES, Tier.GATEWAY))
+            self._start(self._in_tiers(Tier.EDGE))
+
+    def _check_surroundings(self) -> None:
+        if not _PLAIN_PATH.fullmatch(f"{self.site.run_dir}{self.site.repository}"):
+            raise StackError(
+                f"{self.site.run_dir} holds a space or another sign that not every server can take",
+                mend="move the folder to a path of letters, digits and ./_+@~-",
+            )
+        missing = [name for name in _NEEDED_COMMANDS if _find_command(name) is None]
+        if missing:
+            raise StackError(f"not installed: {', '.join(missing)}", mend="run scripts/setup")
+        free = shutil.disk_usage(self.site.run_dir).free
+        if free < _LEAST_FREE_BYTES:
+            raise StackError(
+                f"the disk of {self.site.run_dir} has {free // 1024**2} MiB left, 1024 are needed",
+                mend="make room there",
+            )
+
+    def _place(self) -> None:
+        """Bring configuration and supervisor to where processes can be started."""
+        running = self._supervisor.find_pid() is not None and self._supervisor.answers()
+        if running and self._remembered_base != self.site.ports.base:
+            raise StackError(
+                f"this stack runs on port base {self._remembered_base} already",
+                mend="run scripts/down first, or leave DOUSHENG_PORT_BASE unset",
+            )
+        if not running:
+            self._remove_leftovers()
+            self._check_ports(self._components.values())
+            write_private(self._base_file, f"{self.site.ports.base}\n")
+        with step(self._report, "configuration and keys"):
+            self._prepare()
+        if running:
+            self._supervisor.reload()
+        else:
+            self._daemon = self._supervisor.launch(die_with_parent=self._die_with_parent)
+
+    def _prepare(self) -> None:
+        self.site.keys.ensure()
+        self.site.claim_socket_dir()
+        for component in self._components.values():
+            component.prepare()
+        write_private(self.site.run_dir / "env", to_env_file(self.environment()))
+        self._supervisor.write_config(item.program() for item in self._components.values())
+
+    def _check_ports(self, components: Iterable[Component]) -> None:
+        for component in components:
+            for listener in component.program().listeners:
+                check_free(
+                    listener.purpose,
+                    host=listener.host,
+                    port=listener.port,
+                    run_dir=self.site.run_dir,
+                )
+
+    def _start(self, components: Sequence[Component]) -> None:
+        """Start what does not run and wait until all of it works."""
+        known = self._supervisor.list_processes()
+        idle = [item for item in components if known[item.program().name].pid is None]
+        self._check_ports(idle)
+        for component in idle:
+            self._supervisor.start(component.program().name)
+        fresh = {component.program().name for component in idle}
+
+        def tell(component: Component, seconds: float) -> None:
+            program = component.program()
+            verb = "started" if program.name in fresh else "runs"
+            self._report(f"  {program.name:<14} {verb:<8} {program.address:<20} {seconds:5.1f} s")
+
+        self._watcher.wait_all(components, tell=tell)
+
+    def _start_named(self, names: Collection[str]) -> None:
+        programs = [self._program(name) for name in names]
+        for tier in sorted({program.tier for program in programs}):
+            self._start([item for item in self._in_tiers(tier) if item.program().name in names])
+
+    def migrate(self) -> None:
+        """Bring the database to the newest schema."""
+        self.run_module("dal.db.migrate")
+
+    def run_module(self, module: str, *arguments: str, timeout_s: float = 120) -> str:
+        """Run a Python module of the product with this stack's settings; return its output."""
+        done = subprocess.run(
+            [self.site.python, "-m", module, *arguments],
+            cwd=self.site.repository,
+            env={**_without_settings(os.environ), **self.environment()},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        if done.returncode != 0:
+            tail = done.stdout.splitlines()[-20:]
+            raise StackError(f"python -m {module} failed ({done.returncode})", log_tail=tail)
+        return done.stdout
+
+    # Down
+
+    def down(self) -> None:
+        """Stop everything in reverse order and leave nothing of it running."""
+        if not self.site.run_dir.exists():
+            return
+        with self._locked():
+            supervisor = self._supervisor.find_pid()
+            if supervisor is not None and self._supervisor.answers():
+                self._stop_in_order()
+                self._supervisor.call("shutdown")
+                wait_until(lambda: not is_alive(supervisor), timeout_s=20)
+            self._remove_leftovers()
+            self.site.release_socket_dir()
+
+    def _stop_in_order(self) -> None:
+        for tier in sorted(Tier, reverse=True):
+            with step(self._report, f"{tier.name.lower()} stopped"):
+                self._stop(self._in_tiers(tier))
+
+    def _stop(self, components: Sequence[Component]) -> None:
+        self._supervisor.stop([component.program().name for component in components])
+
+    def _remove_leftovers(self) -> None:
+        """End what belongs to this folder but has no supervisor that answers."""
+        supervisor = self._supervisor.find_pid()
+        survivors = stop_processes([supervisor] if supervisor else [], timeout_s=60)
+        survivors += stop_processes(list_marked(self.site.run_dir), timeout_s=15)
+        if survivors:
+            raise StackError(f"these processes do not end: {survivors}", mend="end them by hand")
+        if self._daemon is not None:
+            self._daemon.wait(timeout=10)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Let one command at a time change the stack."""
+        make_private_dir(self.site.run_dir)
+        with (self.site.run_dir / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._report("  another command works on this stack; waiting for it")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    # One process
+
+    def status(self) -> list[ProcessStatus]:
+        """Return every process of the stack, running or not."""
+        up = self._supervisor.find_pid() is not None and self._supervisor.answers()
+        known = self._supervisor.list_processes() if up else {}
+        statuses = []
+        for program in (item.program() for item in self._components.values()):
+            info = known.get(program.name)
+            statuses.append(
+                ProcessStatus(
+                    name=program.name,
+                    kind=program.kind,
+                    pid=info.pid if info else None,
+                    state=_STATE_NAMES[info.state] if info else "stopped",
+                    address=program.address,
+                    log=str(self.site.log_file(program.name)),
+                )
+            )
+        return statuses
+
+    def pid(self, name: str) -> int:
+        """Return the id of the real process.
+
+        Raises:
+            StackError: it does not run.
+        """
+        found = self._supervisor.list_processes()[self._program(name).name].pid
+        if found is None:
+            raise StackError(f"{name} does not run")
+        return found
+
+    def start(self, name: str) -> None:
+        """Start one process and wait until it works."""
+        self._supervisor.start(self._program(name).name)
+        self.wait_ready(name)
+
+    def stop(self, name: str) -> None:
+        """Stop one process cleanly; it stays down until `start`."""
+        self._supervisor.stop([self._program(name).name])
+
+    def wait_ready(self, name: str, *, timeout_s: float = 60) -> None:
+        """Wait until the process works, also through a death and a new start."""
+        self._watcher.wait_for(self._components[name], forgive_deaths=True, timeout_s=timeout_s)
+
+    def _program(self, name: str) -> Program:
+        if name not in self._components:
+            raise StackError(
+                f"there is no process {name!r}", mend=f"one of: {', '.join(self._components)}"
+            )
+        return self._components[name].program()
+
+
+def _find_command(name: str) -> str | None:
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/sbin")
+
+
+def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not name.startswith("DOUSHENG_")}

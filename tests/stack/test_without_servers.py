@@ -1,0 +1,120 @@
+"""What the scripts refuse and promise before anything runs."""
+
+import os
+import socket
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from scripts.stack import Ports, Stack, StackError, find_free_port_base
+from scripts.stack.files import render
+from scripts.stack.ports import OFFSETS, SPAN
+from scripts.stack.site import REPOSITORY
+
+
+def test_a_busy_port_is_refused_with_its_purpose_and_holder(tmp_path: Path) -> None:
+    base = find_free_port_base()
+    stack = Stack(tmp_path / "run", base)
+
+    with (
+        socket.create_server(("127.0.0.1", base + OFFSETS["mysql"])),
+        pytest.raises(StackError) as refused,
+    ):
+        stack.up("servers")
+
+    message = str(refused.value)
+    assert f"port {base + OFFSETS['mysql']}, which MySQL needs" in message
+    assert f"pid {os.getpid()} (" in message
+    assert "DOUSHENG_PORT_BASE=" in message
+
+
+@pytest.mark.parametrize("base", [0, 1023, 32768 - SPAN + 1, 60000])
+def test_a_base_whose_ports_leave_the_safe_range_is_refused(base: int) -> None:
+    with pytest.raises(StackError, match="out of range"):
+        Ports(base)
+
+
+def test_every_port_has_one_owner() -> None:
+    assert len(set(OFFSETS.values())) == len(OFFSETS)
+    assert max(OFFSETS.values()) < SPAN
+
+
+def test_a_port_base_that_is_no_number_is_told_plainly() -> None:
+    done = _run("up", "--only", "servers", DOUSHENG_PORT_BASE="80a")
+
+    assert done.returncode == 1
+    assert "DOUSHENG_PORT_BASE is '80a', which is not a number" in done.stderr
+
+
+def test_a_path_that_servers_cannot_take_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="a space"):
+        Stack(tmp_path / "my run", find_free_port_base()).up("servers")
+
+
+def test_secrets_are_made_once_and_are_private(tmp_path: Path) -> None:
+    first = Stack(tmp_path / "run", 12000)
+    again = Stack(tmp_path / "run", 12000)
+
+    assert first.environment() == again.environment()
+    secrets = tmp_path / "run" / "secrets.json"
+    assert stat.S_IMODE(secrets.stat().st_mode) == 0o600
+    assert stat.S_IMODE(secrets.parent.stat().st_mode) == 0o700
+
+
+def test_two_stacks_share_no_secret(tmp_path: Path) -> None:
+    one = Stack(tmp_path / "one", 12000).environment()
+    other = Stack(tmp_path / "other", 12000).environment()
+
+    secret = {name for name in one if name.endswith(("PASSWORD", "SECRET_KEY", "ACCESS_KEY"))}
+    assert len(secret) == 6
+    assert all(one[name] != other[name] for name in secret)
+
+
+def test_the_environment_moves_every_port(tmp_path: Path) -> None:
+    environment = Stack(tmp_path / "run", 12000).environment()
+
+    ports = {name: int(value) for name, value in environment.items() if name.endswith("PORT")}
+    assert len(ports) >= 20
+    assert all(12000 <= port < 12000 + SPAN for port in ports.values())
+
+
+def test_an_override_wins_over_what_is_generated(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "run", 12000, overrides={"DOUSHENG_LOG__FORMAT": "json"})
+
+    assert stack.environment()["DOUSHENG_LOG__FORMAT"] == "json"
+
+
+def test_a_template_with_an_unknown_name_is_refused(tmp_path: Path) -> None:
+    template = tmp_path / "x.template"
+    template.write_text("$uri ${KNOWN} ${UNKNOWN}")
+
+    assert render(template, {"KNOWN": 1, "UNKNOWN": 2}) == "$uri 1 2"
+    with pytest.raises(StackError, match="UNKNOWN"):
+        render(template, {"KNOWN": 1})
+
+
+def test_down_and_status_work_where_nothing_was_ever_started(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "run")
+
+    stack.down()
+
+    assert {item.state for item in stack.status()} == {"stopped"}
+
+
+def test_generated_modules_are_up_to_date() -> None:
+    done = subprocess.run([REPOSITORY / "scripts" / "protos", "--check"], check=False)
+
+    assert done.returncode == 0
+
+
+def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [REPOSITORY / ".venv" / "bin" / "python", "-m", "scripts.stack", *arguments],
+        cwd=REPOSITORY,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
