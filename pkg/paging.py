@@ -10,6 +10,7 @@ MAX_LIMIT = 100
 # Sort keys are times and ids: one signed 64-bit integer.
 CURSOR = struct.Struct(">q")
 FROM_THE_START = 2**63 - 1
+WRONG_CURSOR = "cursor 不正确,请从头开始"
 
 
 def read_limit(limit: int, *, default: int) -> int:
@@ -41,7 +42,10 @@ def decode_cursor(cursor: str) -> int:
     try:
         (key,) = CURSOR.unpack(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, struct.error, ValueError) as exc:
-        raise InvalidParameter("cursor 不正确,请从头开始") from exc
+        raise InvalidParameter(WRONG_CURSOR) from exc
+    # The decoder steps over characters that it does not know.
+    if encode_cursor(key) != cursor:
+        raise InvalidParameter(WRONG_CURSOR)
     return int(key)
 
 

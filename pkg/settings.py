@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
+from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -104,6 +105,7 @@ class TokenSettings(Section):
 class CryptSettings(Section):
     key_id: str  # which RSA key pair wraps new data keys
     private_keys_dir: Path  # one <key_id>.pem for every pair whose messages must stay readable
+    original_key_id: str | None = None  # the pair of the original's messages; None: try every pair
 
 
 class LogSettings(Section):
@@ -144,6 +146,16 @@ class VideoSettings(ServiceSettings):
     job_interval_s: Seconds
     lease_s: Seconds
     max_attempts: Count
+
+
+class CommentSettings(ServiceSettings):
+    display_time_zone: ZoneInfo  # in which create_date is written
+
+
+class MessageSettings(ServiceSettings):
+    stale_mark_s: Seconds  # a send that is marked for longer did not end as it should
+    stream_interval_s: Seconds  # how often a stream looks for new messages
+    slow_client_timeout_s: Seconds  # a stream whose client does not take a message for this long ends
 
 
 class ProcessSettings(BaseSettings):

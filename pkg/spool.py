@@ -1,5 +1,6 @@
 """Temporary files that leave nothing behind, also when the process is killed."""
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -26,14 +27,23 @@ def work_folder(root: Path) -> Iterator[Path]:
 
 
 def remove_abandoned(root: Path) -> None:
-    """Remove the folders of processes that died: those that nobody has locked."""
-    for folder in root.iterdir() if root.is_dir() else ():
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        else:
-            shutil.rmtree(folder)
-        finally:
-            os.close(handle)
+    """Remove what processes left that died: the folders that nobody has locked, and single files."""
+    for item in root.iterdir() if root.is_dir() else ():
+        # Another process that is starting may be quicker.
+        with contextlib.suppress(FileNotFoundError):
+            if item.is_dir():
+                _remove_unlocked(item)
+            else:
+                item.unlink()
+
+
+def _remove_unlocked(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    else:
+        shutil.rmtree(folder)
+    finally:
+        os.close(handle)

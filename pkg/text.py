@@ -35,12 +35,12 @@ def clean_text(value: str, *, label: str, max_chars: int) -> str:
 
 
 def check_length(value: str, *, label: str, max_chars: int) -> None:
-    """Check that there are 1 to `max_chars` characters.
+    """Check that there are 1 to `max_chars` characters, however each of them was typed.
 
     Raises:
         InvalidParameter: there are not.
     """
     if not value:
         raise InvalidParameter(f"{label}不能为空")
-    if len(value) > max_chars:
+    if len(unicodedata.normalize("NFC", value)) > max_chars:
         raise InvalidParameter(f"{label}不能超过{max_chars}个字符")

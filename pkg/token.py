@@ -106,7 +106,10 @@ def _load_private_key(path: Path) -> Ed25519PrivateKey:
 def _load_public_keys(directory: Path) -> dict[str, Ed25519PublicKey]:
     keys: dict[str, Ed25519PublicKey] = {}
     for path in sorted(directory.glob("*.pem")):
-        key = load_pem_public_key(path.read_bytes())
+        try:
+            key = load_pem_public_key(path.read_bytes())
+        except (OSError, ValueError) as exc:
+            raise SettingsError(f"token.public_keys_dir: cannot read {path}: {exc}") from exc
         if not isinstance(key, Ed25519PublicKey):
             raise SettingsError(f"token.public_keys_dir: {path} is not an Ed25519 public key")
         keys[path.stem] = key

@@ -1,0 +1,129 @@
+"""Reads of `user_favorite_videos` and `relations`; only the flush writes them.
+
+Every list is in the order of the last action, newest first, which is the order of an index. Versions are unique, so a version is
+also the place where the next page begins.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+
+from dal.db.models import FavoriteVideo, Relation
+from dal.registers import Action, ActionType, Kind, newest_by_target
+
+
+@dataclass(frozen=True)
+class _Columns:
+    user_id: InstrumentedAttribute[int]
+    target_id: InstrumentedAttribute[int]
+    active: InstrumentedAttribute[bool]
+    version: InstrumentedAttribute[int]
+
+
+COLUMNS = {
+    Kind.FAVORITE: _Columns(
+        FavoriteVideo.user_id,
+        FavoriteVideo.video_id,
+        FavoriteVideo.active,
+        FavoriteVideo.acted_at_us,
+    ),
+    Kind.RELATION: _Columns(
+        Relation.user_id, Relation.to_user_id, Relation.active, Relation.acted_at_us
+    ),
+}
+
+
+async def find_rows(
+    connection: AsyncConnection, kind: Kind, *, user_id: int, targets: Collection[int]
+) -> list[Action]:
+    """Return what the rows say that a user last did to some targets, undoing included."""
+    columns = COLUMNS[kind]
+    statement = _select(columns).where(
+        columns.user_id == user_id, columns.target_id.in_(list(targets))
+    )
+    return await _fetch(connection, statement)
+
+
+async def find_newest(
+    connection: AsyncConnection, kind: Kind, *, user_id: int, actions: Sequence[Action]
+) -> list[Action]:
+    """Return the newer of action and row for the targets of a user's `actions`."""
+    if not actions:
+        return []
+    targets = [action.target_id for action in actions]
+    rows = await find_rows(connection, kind, user_id=user_id, targets=targets)
+    return list(newest_by_target([*actions, *rows]).values())
+
+
+async def list_active(
+    connection: AsyncConnection, kind: Kind, *, user_id: int, before: int, limit: int
+) -> list[Action]:
+    """Return the videos that a user likes, or the users whom a user follows."""
+    columns = COLUMNS[kind]
+    statement = _select(columns).where(columns.user_id == user_id, columns.active.is_(True))
+    return await _fetch(connection, _page(statement, columns.version, before, limit))
+
+
+async def list_followers(
+    connection: AsyncConnection, *, user_id: int, before: int, limit: int
+) -> list[Action]:
+    """Return the actions of those who follow a user."""
+    columns = COLUMNS[Kind.RELATION]
+    statement = _select(columns).where(columns.target_id == user_id, columns.active.is_(True))
+    return await _fetch(connection, _page(statement, columns.version, before, limit))
+
+
+async def list_friends(
+    connection: AsyncConnection, *, user_id: int, before: int, limit: int
+) -> list[Action]:
+    """Return a user's own follows of those who follow back."""
+    columns = COLUMNS[Kind.RELATION]
+    back = aliased(Relation)
+    statement = (
+        _select(columns)
+        .join(
+            back,
+            (back.user_id == Relation.to_user_id)
+            & (back.to_user_id == Relation.user_id)
+            & back.active.is_(True),
+        )
+        .where(Relation.user_id == user_id, Relation.active.is_(True))
+    )
+    return await _fetch(connection, _page(statement, columns.version, before, limit))
+
+
+async def list_followers_among(
+    connection: AsyncConnection, *, user_id: int, candidates: Collection[int]
+) -> set[int]:
+    """Return those of `candidates` who follow a user."""
+    statement = select(Relation.user_id).where(
+        Relation.user_id.in_(list(candidates)),
+        Relation.to_user_id == user_id,
+        Relation.active.is_(True),
+    )
+    return set(await connection.scalars(statement))
+
+
+def _select(columns: _Columns) -> Select[int, int, int, bool]:
+    return select(columns.user_id, columns.target_id, columns.version, columns.active)
+
+
+def _page(
+    statement: Select[int, int, int, bool],
+    version: InstrumentedAttribute[int],
+    before: int,
+    limit: int,
+) -> Select[int, int, int, bool]:
+    return statement.where(version < before).order_by(version.desc()).limit(limit)
+
+
+async def _fetch(
+    connection: AsyncConnection, statement: Select[int, int, int, bool]
+) -> list[Action]:
+    return [
+        Action(user_id, target_id, version, ActionType.DO if active else ActionType.UNDO)
+        for user_id, target_id, version, active in await connection.execute(statement)
+    ]

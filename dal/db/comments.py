@@ -1,0 +1,159 @@
+"""Queries on `comments` and `user_favorite_comments`.
+
+Every write locks the parent first (the video, or for a like the comment) and keeps its counter in the same transaction, so that counters
+are exact and writers never deadlock.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import InstrumentedAttribute
+
+from dal.db.models import Comment, FavoriteComment, Video
+from pkg.errors import CommentNotFound, PermissionDenied, VideoNotFound
+
+
+@dataclass(frozen=True, slots=True)
+class CommentRow:
+    """A comment that is not deleted; `created_at` is UTC without saying so."""
+
+    id: int
+    user_id: int
+    content: str
+    like_count: int
+    tease_count: int
+    created_at: datetime
+
+
+COLUMNS: tuple[InstrumentedAttribute[Any], ...] = (
+    Comment.id,
+    Comment.user_id,
+    Comment.content,
+    Comment.like_count,
+    Comment.tease_count,
+    Comment.created_at,
+)
+
+
+async def insert_comment(
+    connection: AsyncConnection, *, video_id: int, user_id: int, content: str, created_at: datetime
+) -> CommentRow:
+    """Add a comment and count it.
+
+    Raises:
+        VideoNotFound: the video is not published, or never was.
+    """
+    counted = await connection.execute(
+        update(Video)
+        .where(Video.id == video_id, Video.published_at_ms.is_not(None))
+        .values(comment_count=Video.comment_count + 1)
+    )
+    if counted.rowcount != 1:
+        raise VideoNotFound
+    result = await connection.execute(
+        insert(Comment).values(
+            video_id=video_id, user_id=user_id, content=content, created_at=created_at
+        )
+    )
+    return CommentRow(int(result.lastrowid), user_id, content, 0, 0, created_at)
+
+
+async def delete_comment(
+    connection: AsyncConnection, *, comment_id: int, video_id: int, user_id: int
+) -> None:
+    """Delete a comment and count it no more; of several at the same time one succeeds.
+
+    Raises:
+        VideoNotFound: the video is not published, or never was.
+        CommentNotFound: the comment is gone, or belongs to another video.
+        PermissionDenied: `user_id` wrote neither the comment nor the video.
+    """
+    author_id = await _lock_video(connection, video_id)
+    statement = select(Comment.user_id).where(
+        Comment.id == comment_id, Comment.video_id == video_id, Comment.deleted_at.is_(None)
+    )
+    commenter_id = (await connection.execute(statement.with_for_update())).scalar_one_or_none()
+    if commenter_id is None:
+        raise CommentNotFound
+    if user_id not in (commenter_id, author_id):
+        raise PermissionDenied("只能删除自己的评论")
+    await connection.execute(
+        update(Video).where(Video.id == video_id).values(comment_count=Video.comment_count - 1)
+    )
+    await connection.execute(
+        update(Comment).where(Comment.id == comment_id).values(deleted_at=func.utc_timestamp(3))
+    )
+
+
+async def list_comments(
+    connection: AsyncConnection, *, video_id: int, before_id: int, limit: int
+) -> list[CommentRow]:
+    """Return the newest comments on a video with ids below `before_id`, newest first.
+
+    The video's row is locked while a comment gets its id: within a video, ids are in the order of commits.
+    """
+    statement = (
+        select(*COLUMNS)
+        .where(Comment.video_id == video_id, Comment.deleted_at.is_(None), Comment.id < before_id)
+        .order_by(Comment.id.desc())
+        .limit(limit)
+    )
+    return [CommentRow(*row) for row in await connection.execute(statement)]
+
+
+async def favorite_comment(
+    connection: AsyncConnection, *, comment_id: int, user_id: int, active: bool
+) -> None:
+    """Like a comment, or stop liking it; what is so already changes nothing.
+
+    Raises:
+        CommentNotFound: the comment is gone.
+    """
+    await _lock_comment(connection, comment_id)
+    like = (FavoriteComment.user_id == user_id, FavoriteComment.comment_id == comment_id)
+    found = await connection.execute(select(FavoriteComment.user_id).where(*like))
+    if (found.one_or_none() is not None) == active:
+        return
+    delta = 1 if active else -1
+    await connection.execute(
+        update(Comment)
+        .where(Comment.id == comment_id)
+        .values(like_count=Comment.like_count + delta)
+    )
+    if active:
+        statement = insert(FavoriteComment).values(user_id=user_id, comment_id=comment_id)
+        await connection.execute(statement)
+    else:
+        await connection.execute(delete(FavoriteComment).where(*like))
+
+
+async def list_favorited_comments(
+    connection: AsyncConnection, *, user_id: int, comment_ids: Collection[int]
+) -> set[int]:
+    """Return those of `comment_ids` that a user likes."""
+    if not comment_ids:
+        return set()
+    statement = select(FavoriteComment.comment_id).where(
+        FavoriteComment.user_id == user_id, FavoriteComment.comment_id.in_(comment_ids)
+    )
+    return set(await connection.scalars(statement))
+
+
+async def _lock_video(connection: AsyncConnection, video_id: int) -> int:
+    statement = select(Video.author_id).where(
+        Video.id == video_id, Video.published_at_ms.is_not(None)
+    )
+    author_id = (await connection.execute(statement.with_for_update())).scalar_one_or_none()
+    if author_id is None:
+        raise VideoNotFound
+    return int(author_id)
+
+
+async def _lock_comment(connection: AsyncConnection, comment_id: int) -> None:
+    statement = select(Comment.id).where(Comment.id == comment_id, Comment.deleted_at.is_(None))
+    if (await connection.execute(statement.with_for_update())).one_or_none() is None:
+        raise CommentNotFound

@@ -1,0 +1,110 @@
+"""Every counter against the rows that it counts, in one snapshot, and how a wrong one is mended."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dal.db.actions import lock_guard
+from dal.db.engine import Database
+from dal.registers import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A column that must equal a number of rows; `rows` gives the ids that they count for."""
+
+    table: str
+    column: str
+    rows: str
+
+    @property
+    def name(self) -> str:
+        """As an operator knows it."""
+        return f"{self.table}.{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A counter that is wrong."""
+
+    counter: str
+    id: int
+    stored: int
+    counted: int
+
+
+COUNTERS = (
+    Counter(
+        "videos", "favorite_count", "SELECT video_id AS id FROM user_favorite_videos WHERE active"
+    ),
+    Counter(
+        "users", "favorite_count", "SELECT user_id AS id FROM user_favorite_videos WHERE active"
+    ),
+    Counter(
+        "users",
+        "total_favorited",
+        "SELECT author_id AS id FROM user_favorite_videos AS likes"
+        " JOIN videos ON videos.id = likes.video_id WHERE likes.active",
+    ),
+    Counter("users", "following_count", "SELECT user_id AS id FROM relations WHERE active"),
+    Counter("users", "follower_count", "SELECT to_user_id AS id FROM relations WHERE active"),
+    Counter(
+        "users",
+        "work_count",
+        "SELECT author_id AS id FROM videos WHERE published_at_ms IS NOT NULL",
+    ),
+    Counter(
+        "videos", "comment_count", "SELECT video_id AS id FROM comments WHERE deleted_at IS NULL"
+    ),
+    Counter("comments", "like_count", "SELECT comment_id AS id FROM user_favorite_comments"),
+)
+
+
+async def find_differences(database: Database) -> list[Difference]:
+    """Return every counter that does not equal its rows.
+
+    One statement sees one snapshot, so that what is written meanwhile makes no difference.
+    """
+    parts = [_select_differences(counter) for counter in COUNTERS]
+    async with database.read_source() as connection:
+        rows = await connection.execute(text(" UNION ALL ".join(parts)))
+        return [Difference(*row) for row in rows]
+
+
+async def fix_differences(database: Database, differences: Sequence[Difference]) -> int:
+    """Set these counters to what their rows say now; return how many rows changed.
+
+    The guards keep likes and follows away meanwhile; whoever else changes a counter locks its row first, and so does this.
+    """
+    changed = 0
+    async with database.write() as connection:
+        for kind in Kind:
+            await lock_guard(connection, kind)
+        for counter in COUNTERS:
+            ids = sorted({item.id for item in differences if item.counter == counter.name})
+            for row_id in ids:
+                changed += await _fix(connection, counter, row_id)
+    return changed
+
+
+async def _fix(connection: AsyncConnection, counter: Counter, row_id: int) -> int:
+    lock = f"SELECT id FROM {counter.table} WHERE id = :id FOR UPDATE"  # noqa: S608 - names of COUNTERS
+    await connection.execute(text(lock), {"id": row_id})
+    count = f"SELECT COUNT(*) FROM ({counter.rows}) AS counted WHERE counted.id = :id"  # noqa: S608
+    counted = (await connection.execute(text(count), {"id": row_id})).scalar_one()
+    update = f"UPDATE {counter.table} SET {counter.column} = :counted WHERE id = :id"  # noqa: S608
+    result = await connection.execute(text(update), {"id": row_id, "counted": counted})
+    return result.rowcount
+
+
+def _select_differences(counter: Counter) -> str:
+    return f"""
+        SELECT '{counter.name}', held.id, held.{counter.column}, COALESCE(counted.number, 0)
+        FROM {counter.table} AS held
+        LEFT JOIN (
+            SELECT id, COUNT(*) AS number FROM ({counter.rows}) AS entries GROUP BY id
+        ) AS counted ON counted.id = held.id
+        WHERE held.{counter.column} <> COALESCE(counted.number, 0)
+    """  # noqa: S608 - names of COUNTERS, no values

@@ -1,0 +1,239 @@
+"""Connections to the source and the replicas, and the one place where MySQL's errors become ours.
+
+SQL runs on the source for writes and for reads that must see them, on a healthy replica otherwise. A replica that is
+down or lags is left out; without one everything runs on the source.
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Literal, TypeVar
+
+from loguru import logger
+from sqlalchemy import URL, text
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from pkg.errors import DeadlineExceeded, DependencyUnavailable
+from pkg.settings import MySQLSettings
+from pkg.startup import wait_until_available
+
+DEADLOCK, LOCK_WAIT_TIMEOUT = 1213, 1205
+CONFLICT_ATTEMPTS = 5
+REPLICA_CHECK_INTERVAL_S = 1.0
+
+IsolationLevel = Literal["AUTOCOMMIT", "READ COMMITTED"]
+AUTOCOMMIT: IsolationLevel = "AUTOCOMMIT"
+READ_COMMITTED: IsolationLevel = "READ COMMITTED"
+
+T = TypeVar("T")
+
+
+class TransactionConflict(Exception):
+    """The transaction lost a deadlock or waited too long for a lock; all of it was rolled back."""
+
+
+class Database:
+    """The engines of one process. Make it with `open_database`."""
+
+    def __init__(self, settings: MySQLSettings) -> None:
+        self._settings = settings
+        self._timeout_s = settings.statement_timeout_s
+        self._writer = _make_engine(settings, settings.host, settings.port, READ_COMMITTED)
+        self._reader = _make_engine(settings, settings.host, settings.port, AUTOCOMMIT)
+        self._replicas = [Replica(settings, address) for address in settings.replicas]
+        self._turn = itertools.count()
+
+    @property
+    def has_replicas(self) -> bool:
+        """Whether `read` may run on a server that is a moment behind."""
+        return bool(self._replicas)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Read what may be a moment old: on a healthy replica, in turn, or on the source."""
+        async with translated_errors(self._timeout_s), AsyncExitStack() as stack:
+            yield await self._connect_to_any(stack)
+
+    async def _connect_to_any(self, stack: AsyncExitStack) -> AsyncConnection:
+        healthy = [replica for replica in self._replicas if replica.is_healthy]
+        if healthy:
+            replica = healthy[next(self._turn) % len(healthy)]
+            try:
+                return await stack.enter_async_context(replica.engine.connect())
+            except (SQLAlchemyError, OSError):
+                # It died since the last check, or all of its connections are busy.
+                logger.bind(replica=replica.address).info("read moved to the source")
+        return await stack.enter_async_context(self._reader.connect())
+
+    @asynccontextmanager
+    async def read_source(self) -> AsyncIterator[AsyncConnection]:
+        """Read what was committed before now, statement by statement."""
+        async with translated_errors(self._timeout_s), self._reader.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write(self, *, timeout_s: float | None = None) -> AsyncIterator[AsyncConnection]:
+        """Run one transaction on the source (READ COMMITTED); it commits when the block ends well.
+
+        Raises:
+            TransactionConflict: see `retry_conflicts`.
+        """
+        async with (
+            translated_errors(timeout_s or self._timeout_s),
+            self._writer.begin() as connection,
+        ):
+            yield connection
+
+    async def ping(self) -> None:
+        """Check that the source answers and is migrated.
+
+        Raises:
+            DependencyUnavailable: it does not, or is not.
+        """
+        try:
+            async with self.read_source() as connection:
+                await connection.execute(text("SELECT 1 FROM publication_clock"))
+        except SQLAlchemyError as exc:
+            raise DependencyUnavailable(detail="mysql: not migrated") from exc
+
+    async def check_replicas(self, stop: asyncio.Event) -> None:
+        """Keep telling healthy replicas from others until `stop`; a background task of a service."""
+        while not stop.is_set():
+            await asyncio.gather(*(replica.check() for replica in self._replicas))
+            try:
+                async with asyncio.timeout(REPLICA_CHECK_INTERVAL_S):
+                    await stop.wait()
+            except TimeoutError:
+                continue
+
+    async def close(self) -> None:
+        """Close every pool."""
+        replicas = [replica.engine for replica in self._replicas]
+        for engine in (self._writer, self._reader, *replicas):
+            await engine.dispose()
+
+
+class Replica:
+    """One replica and whether it may be read."""
+
+    def __init__(self, settings: MySQLSettings, address: str) -> None:
+        host, _, port = address.rpartition(":")
+        self.address = address
+        self._timeout_s = settings.connect_timeout_s
+        self._max_lag_s = settings.max_replica_lag_s
+        self.engine = _make_engine(settings, host, int(port), AUTOCOMMIT)
+        self.is_healthy = False
+
+    async def check(self) -> None:
+        """Ask the replica how far behind it is."""
+        try:
+            async with translated_errors(self._timeout_s), self.engine.connect() as connection:
+                result = await connection.execute(text("SHOW REPLICA STATUS"))
+                row = result.mappings().one_or_none()
+            # MySQL and MariaDB name the same column differently; NULL means that replication stands still.
+            status = dict(row) if row else {}
+            lag = status.get("Seconds_Behind_Source", status.get("Seconds_Behind_Master"))
+            healthy = lag is not None and int(lag) <= self._max_lag_s
+        except (DependencyUnavailable, DeadlineExceeded, SQLAlchemyError):
+            healthy = False
+        if healthy != self.is_healthy:
+            logger.bind(replica=self.address, healthy=healthy).warning("replica health changed")
+        self.is_healthy = healthy
+
+
+@asynccontextmanager
+async def open_database(settings: MySQLSettings) -> AsyncIterator[Database]:
+    """Give a Database whose source answers; close it at the end."""
+    database = Database(settings)
+    try:
+        await wait_until_available("mysql", database.ping)
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def translated_errors(timeout_s: float) -> AsyncIterator[None]:
+    """Turn the driver's errors into ours and hold the deadline.
+
+    Raises:
+        DependencyUnavailable: the server is away or refuses.
+        DeadlineExceeded: `timeout_s` passed; of a write, the outcome is unknown.
+        TransactionConflict: deadlock, or a lock that did not come.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except (TimeoutError, PoolTimeoutError) as exc:
+        raise DeadlineExceeded(detail="mysql") from exc
+    except (OperationalError, InterfaceError, InternalError) as exc:
+        if _error_number(exc) in (DEADLOCK, LOCK_WAIT_TIMEOUT):
+            raise TransactionConflict from exc
+        raise DependencyUnavailable(detail="mysql") from exc
+    except DBAPIError as exc:
+        if exc.connection_invalidated:
+            raise DependencyUnavailable(detail="mysql") from exc
+        raise
+    except OSError as exc:
+        raise DependencyUnavailable(detail="mysql") from exc
+
+
+async def retry_conflicts(transaction: Callable[[], Awaitable[T]]) -> T:
+    """Run `transaction` again while it loses to another one, a few times.
+
+    Raises:
+        DependencyUnavailable: it lost every time.
+    """
+    for _ in range(CONFLICT_ATTEMPTS - 1):
+        try:
+            return await transaction()
+        except TransactionConflict:
+            logger.info("transaction repeated")
+    try:
+        return await transaction()
+    except TransactionConflict as exc:
+        raise DependencyUnavailable(detail="mysql: conflicts") from exc
+
+
+def _error_number(exc: DBAPIError) -> int | None:
+    arguments = getattr(exc.orig, "args", ())
+    return arguments[0] if arguments and isinstance(arguments[0], int) else None
+
+
+def make_url(settings: MySQLSettings, *, driver: str, host: str, port: int) -> URL:
+    """Return the SQLAlchemy URL of one server."""
+    return URL.create(
+        f"mysql+{driver}",
+        username=settings.user,
+        password=settings.password.get_secret_value(),
+        host=host,
+        port=port,
+        database=settings.database,
+        query={"charset": "utf8mb4"},
+    )
+
+
+def _make_engine(
+    settings: MySQLSettings, host: str, port: int, isolation_level: IsolationLevel
+) -> AsyncEngine:
+    return create_async_engine(
+        make_url(settings, driver="asyncmy", host=host, port=port),
+        pool_size=settings.pool_size,
+        max_overflow=0,
+        pool_timeout=settings.connect_timeout_s,
+        pool_pre_ping=True,
+        isolation_level=isolation_level,
+        # A read needs no transaction, so a connection that comes back has nothing to roll back.
+        skip_autocommit_rollback=isolation_level == AUTOCOMMIT,
+        hide_parameters=True,  # An error's text must not carry passwords or messages into the log.
+        connect_args={"connect_timeout": settings.connect_timeout_s},
+    )

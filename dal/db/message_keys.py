@@ -1,0 +1,66 @@
+"""Queries on `message_data_keys`: the wrapped keys that chat messages are encrypted with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.dialects.mysql import insert as mysql_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dal.db.models import MessageDataKey
+
+# Whoever makes the first key gives it this id, so that there is one winner.
+FIRST_ID = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DataKeyRow:
+    """A data key, wrapped under the RSA pair `pair_id`, in base64."""
+
+    id: int
+    pair_id: str
+    wrapped: str
+
+
+COLUMNS = (MessageDataKey.id, MessageDataKey.wrapping_key_id, MessageDataKey.wrapped_key)
+
+
+async def find_newest_data_key(connection: AsyncConnection) -> DataKeyRow | None:
+    """Return the key for new messages, or None where no message was ever sent."""
+    statement = select(*COLUMNS).order_by(MessageDataKey.id.desc()).limit(1)
+    row = (await connection.execute(statement)).one_or_none()
+    return DataKeyRow(*row) if row else None
+
+
+async def list_data_keys(connection: AsyncConnection, key_ids: Sequence[int]) -> list[DataKeyRow]:
+    """Return the keys among `key_ids` that exist, in no order."""
+    statement = select(*COLUMNS).where(MessageDataKey.id.in_(key_ids))
+    return [DataKeyRow(*row) for row in await connection.execute(statement)]
+
+
+async def insert_first_data_key(connection: AsyncConnection, *, pair_id: str, wrapped: str) -> None:
+    """Store the first key, unless somebody else just did."""
+    statement = mysql_insert(MessageDataKey).values(
+        id=FIRST_ID, wrapping_key_id=pair_id, wrapped_key=wrapped
+    )
+    await connection.execute(statement.on_duplicate_key_update(id=FIRST_ID))
+
+
+async def insert_data_key(connection: AsyncConnection, *, pair_id: str, wrapped: str) -> int:
+    """Store a key that new messages use from now on; return its id."""
+    statement = insert(MessageDataKey).values(wrapping_key_id=pair_id, wrapped_key=wrapped)
+    return int((await connection.execute(statement)).lastrowid)
+
+
+async def lock_data_keys(connection: AsyncConnection) -> list[DataKeyRow]:
+    """Return every key, locked until the transaction ends."""
+    statement = select(*COLUMNS).order_by(MessageDataKey.id).with_for_update()
+    return [DataKeyRow(*row) for row in await connection.execute(statement)]
+
+
+async def replace_wrapping(
+    connection: AsyncConnection, *, key_id: int, pair_id: str, wrapped: str
+) -> None:
+    """Store the same key, wrapped under another pair."""
+    statement = update(MessageDataKey).where(MessageDataKey.id == key_id)
+    await connection.execute(statement.values(wrapping_key_id=pair_id, wrapped_key=wrapped))

@@ -1,0 +1,1 @@
+"""Alembic's environment: every step from an empty database to the schema of `dal.db.models`."""

@@ -1,0 +1,101 @@
+"""Queries on `users`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import InstrumentedAttribute
+
+from dal.db.models import User
+from pkg.errors import UserNameTaken, UserNotFound
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """What a user's card shows; names of pictures are object keys."""
+
+    id: int
+    name: str
+    following_count: int
+    follower_count: int
+    avatar: str
+    background_image: str
+    signature: str
+    total_favorited: int
+    work_count: int
+    favorite_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a login is checked against."""
+
+    user_id: int
+    password_hash: str
+
+
+CARD: tuple[InstrumentedAttribute[Any], ...] = (
+    User.id,
+    User.user_name,
+    User.following_count,
+    User.follower_count,
+    User.avatar,
+    User.background_image,
+    User.signature,
+    User.total_favorited,
+    User.work_count,
+    User.favorite_count,
+)
+
+
+async def insert_user(connection: AsyncConnection, *, name: str, password_hash: str) -> int:
+    """Create an account and return its id.
+
+    Raises:
+        UserNameTaken: by a unique key, so that there is one winner among concurrent ones.
+    """
+    statement = insert(User).values(user_name=name, password=password_hash)
+    try:
+        result = await connection.execute(statement)
+    except IntegrityError as exc:
+        raise UserNameTaken from exc
+    return int(result.lastrowid)
+
+
+async def find_credentials(connection: AsyncConnection, name: str) -> Credentials | None:
+    """Return the credentials of a name, or None where nobody has it."""
+    statement = select(User.id, User.password).where(
+        User.user_name == name, User.deleted_at.is_(None)
+    )
+    row = (await connection.execute(statement)).one_or_none()
+    return Credentials(*row) if row else None
+
+
+async def replace_password_hash(
+    connection: AsyncConnection, *, user_id: int, old_hash: str, new_hash: str
+) -> None:
+    """Store a stronger hash of the same password, unless the stored one has changed meanwhile."""
+    statement = update(User).where(User.id == user_id, User.password == old_hash)
+    await connection.execute(statement.values(password=new_hash))
+
+
+async def list_users(connection: AsyncConnection, user_ids: Sequence[int]) -> list[UserRow]:
+    """Return the users among `user_ids` that exist, in no order."""
+    if not user_ids:
+        return []
+    statement = select(*CARD).where(User.id.in_(user_ids), User.deleted_at.is_(None))
+    return [UserRow(*row) for row in await connection.execute(statement)]
+
+
+async def require_user(connection: AsyncConnection, user_id: int) -> None:
+    """Check that a user exists.
+
+    Raises:
+        UserNotFound: nobody has this id.
+    """
+    statement = select(User.id).where(User.id == user_id, User.deleted_at.is_(None))
+    if (await connection.execute(statement)).one_or_none() is None:
+        raise UserNotFound

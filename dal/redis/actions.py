@@ -1,0 +1,289 @@
+"""Likes and follows on their way to MySQL: the registers `r` and `w` and the indexes of what is pending.
+
+The keys are in keys.py, what happens to them atomically in scripts/*.lua.
+"""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import cast
+
+from redis.asyncio import Redis
+from redis.exceptions import LockError
+
+from dal.redis.client import translated_errors
+from dal.redis.keys import (
+    PARTITIONS,
+    aside_key,
+    flush_lock_key,
+    partition_of,
+    pending_key,
+    register_keys,
+    user_pending_key,
+)
+from dal.redis.scripting import run_script
+from dal.registers import Action, ActionType, Kind, newest_by_target
+from pkg.errors import DependencyUnavailable
+
+# `r` outlives any read that began before the commit, and the replica lag that is tolerated.
+READ_TTL_MS = 30_000
+FLUSH_LOCK_TTL_S = 10.0
+# A flush takes what is oldest; no partition may fill it alone while others have older ones.
+PENDING_PER_PARTITION = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What an operator watches of one kind."""
+
+    pending: int
+    oldest_version: int | None
+    aside: int
+
+
+@dataclass(frozen=True, slots=True)
+class AsideAction:
+    """An action that MySQL refused, and why."""
+
+    action: Action
+    reason: str
+
+
+class FlushLock:
+    """Says that this process flushes; it saves work, and nothing depends on it for being right."""
+
+    def __init__(self, redis: Redis, kind: Kind) -> None:
+        self._lock = redis.lock(flush_lock_key(kind), FLUSH_LOCK_TTL_S, thread_local=False)
+
+    async def acquire(self) -> bool:
+        """Return whether we hold it now."""
+        with translated_errors():
+            return bool(await self._lock.acquire(blocking=False))
+
+    async def extend(self) -> bool:
+        """Hold it for its whole time again; return False when it was lost."""
+        try:
+            with translated_errors():
+                return bool(await self._lock.extend(FLUSH_LOCK_TTL_S, replace_ttl=True))
+        except DependencyUnavailable as exc:
+            if isinstance(exc.__cause__, LockError):
+                return False
+            raise
+
+    async def release(self) -> None:
+        """Give it to the next one; a lock that was lost stays where it is."""
+        try:
+            with translated_errors():
+                await self._lock.release()
+        except DependencyUnavailable as exc:
+            if not isinstance(exc.__cause__, LockError):
+                raise
+
+
+class ActionStore:
+    """The registers of one kind in the Redis for actions.
+
+    Every method raises DependencyUnavailable where that Redis is away.
+    """
+
+    def __init__(self, redis: Redis, kind: Kind) -> None:
+        self._redis = redis
+        self.kind = kind
+
+    async def apply_actions(self, actions: Iterable[Action]) -> int:
+        """Make actions pending that are newer than what is known of their pair; return how many were.
+
+        When this returns they are on Redis' disk.
+        """
+        calls = []
+        for partition, members in self._by_partition(actions).items():
+            keys, arguments = [pending_key(self.kind, partition)], [str(READ_TTL_MS)]
+            for action in members:
+                keys += self._keys(action)
+                arguments += [
+                    *_index_entries(action),
+                    str(action.version),
+                    _to_value(action),
+                ]
+            calls.append((keys, arguments))
+        return sum(await run_script(self._redis, "record", calls)) if calls else 0
+
+    async def list_pending(self, limit: int) -> list[Action]:
+        """Return actions that MySQL has not absorbed yet, about the oldest first, at most `limit`."""
+        per_partition = min(limit, PENDING_PER_PARTITION)
+        with translated_errors():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for partition in range(PARTITIONS):
+                    key = pending_key(self.kind, partition)
+                    pipeline.zrange(key, 0, per_partition - 1, withscores=True)
+                scored = [item for found in await pipeline.execute() for item in found]
+        scored.sort(key=lambda item: item[1])
+        return await self._read_pending([_to_pair(member) for member, _score in scored[:limit]])
+
+    async def _read_pending(self, pairs: Sequence[tuple[int, int]]) -> list[Action]:
+        by_partition: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for pair in pairs:
+            by_partition[partition_of(pair[0])].append(pair)
+        found: list[Action] = []
+        orphans: list[tuple[int, int]] = []
+        with translated_errors():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for members in by_partition.values():
+                    pipeline.mget([register_keys(self.kind, *pair)[1] for pair in members])
+                replies = await pipeline.execute()
+        for members, values in zip(by_partition.values(), replies, strict=True):
+            for pair, value in zip(members, values, strict=True):
+                if value is None:
+                    orphans.append(pair)
+                else:
+                    found.append(_to_action(*pair, value))
+        # Nobody but a person with redis-cli takes a `w` away from its index.
+        await self.settle(Action(*pair, 0, ActionType.UNDO) for pair in orphans)
+        return found
+
+    async def settle(self, absorbed: Iterable[Action]) -> int:
+        """Forget pending actions that MySQL has absorbed, but not newer ones of the same pairs; return how many went."""
+        calls = []
+        for partition, members in self._by_partition(absorbed).items():
+            keys, arguments = [pending_key(self.kind, partition)], [str(READ_TTL_MS)]
+            for action in members:
+                keys += self._keys(action)
+                arguments += [*_index_entries(action), _to_value(action)]
+            calls.append((keys, arguments))
+        return sum(await run_script(self._redis, "settle", calls)) if calls else 0
+
+    async def set_aside(self, action: Action, reason: str) -> bool:
+        """Take one action out of the way until a person brings it back; False when a newer one has replaced it."""
+        arguments = [*_index_entries(action), _to_value(action), reason]
+        [moved] = await run_script(
+            self._redis, "set_aside", [(self._aside_keys(action), arguments)]
+        )
+        return bool(moved)
+
+    async def bring_back(self, action: Action) -> bool:
+        """Make an action that was set aside pending again; False when something newer is pending."""
+        arguments = [*_index_entries(action), str(action.version), _to_value(action)]
+        [moved] = await run_script(
+            self._redis, "bring_back", [(self._aside_keys(action), arguments)]
+        )
+        return bool(moved)
+
+    async def discard(self, action: Action) -> None:
+        """Throw an action away that was set aside."""
+        partition = partition_of(action.user_id)
+        with translated_errors():
+            await self._redis.hdel(aside_key(self.kind, partition), _index_entries(action)[0])
+
+    async def list_aside(self) -> list[AsideAction]:
+        """Return everything that was set aside, oldest first."""
+        with translated_errors():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for partition in range(PARTITIONS):
+                    pipeline.hgetall(aside_key(self.kind, partition))
+                found = [item for reply in await pipeline.execute() for item in reply.items()]
+        items = [_to_aside(member, value) for member, value in found]
+        return sorted(items, key=lambda item: item.action.version)
+
+    async def measure(self) -> Backlog:
+        """Return how much is pending, since when, and how much is set aside."""
+        with translated_errors():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for partition in range(PARTITIONS):
+                    pending = pending_key(self.kind, partition)
+                    pipeline.zcard(pending)
+                    pipeline.zrange(pending, 0, 0, withscores=True)
+                    pipeline.hlen(aside_key(self.kind, partition))
+                replies = await pipeline.execute()
+        oldest = [int(first[0][1]) for first in replies[1::3] if first]
+        return Backlog(
+            pending=sum(replies[0::3]),
+            oldest_version=min(oldest, default=None),
+            aside=sum(replies[2::3]),
+        )
+
+    async def list_pending_of(self, user_id: int) -> list[Action]:
+        """Return what one user has pending, in no order."""
+        with translated_errors():
+            reply = await self._redis.hgetall(user_pending_key(self.kind, user_id))
+        found = cast("dict[bytes, bytes]", reply)
+        return [_to_action(user_id, int(target), value) for target, value in found.items()]
+
+    @asynccontextmanager
+    async def lock_flush(self) -> AsyncIterator[FlushLock | None]:
+        """Give the flush lock, or None while somebody else holds it."""
+        lock = FlushLock(self._redis, self.kind)
+        if not await lock.acquire():
+            yield None
+            return
+        try:
+            yield lock
+        finally:
+            await lock.release()
+
+    def _keys(self, action: Action) -> list[str]:
+        return [
+            *register_keys(self.kind, *action.pair),
+            user_pending_key(self.kind, action.user_id),
+        ]
+
+    def _aside_keys(self, action: Action) -> list[str]:
+        partition = partition_of(action.user_id)
+        return [
+            pending_key(self.kind, partition),
+            register_keys(self.kind, *action.pair)[1],
+            user_pending_key(self.kind, action.user_id),
+            aside_key(self.kind, partition),
+        ]
+
+    @staticmethod
+    def _by_partition(actions: Iterable[Action]) -> dict[int, list[Action]]:
+        """Keep the order within each partition: there the last of two equal pairs is the newer."""
+        by_partition: dict[int, list[Action]] = defaultdict(list)
+        for action in actions:
+            by_partition[partition_of(action.user_id)].append(action)
+        return by_partition
+
+
+async def find_registers(
+    redis: Redis, user_id: int, targets: Mapping[Kind, Sequence[int]]
+) -> dict[Kind, dict[int, Action]]:
+    """Return what Redis knows a user last did to some targets, of both kinds, in one round trip."""
+    targets = {kind: target_ids for kind, target_ids in targets.items() if target_ids}
+    with translated_errors():
+        async with redis.pipeline(transaction=False) as pipeline:
+            for kind, target_ids in targets.items():
+                pipeline.mget(
+                    [key for target in target_ids for key in register_keys(kind, user_id, target)]
+                )
+            replies = await pipeline.execute()
+    registers = {}
+    for (kind, target_ids), values in zip(targets.items(), replies, strict=True):
+        owners = [target for target in target_ids for _copy in ("r", "w")]
+        copies = zip(owners, values, strict=True)
+        known = [_to_action(user_id, target, value) for target, value in copies if value]
+        registers[kind] = newest_by_target(known)
+    return registers
+
+
+def _index_entries(action: Action) -> tuple[str, str]:
+    return f"{action.user_id}:{action.target_id}", str(action.target_id)
+
+
+def _to_pair(member: bytes) -> tuple[int, int]:
+    user_id, target_id = member.split(b":")
+    return int(user_id), int(target_id)
+
+
+def _to_value(action: Action) -> str:
+    return f"{action.version}::{action.type:d}"
+
+
+def _to_action(user_id: int, target_id: int, value: bytes) -> Action:
+    version, action_type = value.split(b"::")[:2]
+    return Action(user_id, target_id, int(version), ActionType(int(action_type)))
+
+
+def _to_aside(member: bytes, value: bytes) -> AsideAction:
+    reason = value.split(b"::", 2)[2].decode(errors="replace")
+    return AsideAction(_to_action(*_to_pair(member), value), reason)

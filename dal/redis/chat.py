@@ -1,0 +1,92 @@
+"""What Redis knows of conversations, so that a poll that brings nothing need not ask MySQL.
+
+One hash per pair of people:
+
+    from:<user>   time in ms of the newest message of this sender that was settled or recovered
+    known         the times above hold for everything that was committed, but for sends whose mark stands
+    mark:<mark>   a send, or a recovery, that is on its way; value: when it began, in microseconds
+    mark          the last mark that was drawn
+
+A sender marks before it writes to MySQL and settles after the commit. So where no mark stands and `known` is there, nothing is newer
+than the times. A mark whose sender died, and a conversation of which nothing is known, are recovered by the next reader: it draws a
+mark of its own, tells MySQL to let no older one commit any more (`fence_conversation`), reads the newest times there, and writes them
+down. All of it may be lost at any moment; the next reader recovers it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from dal.pairs import Pair
+from dal.redis.client import translated_errors
+from dal.redis.keys import chat_key
+from dal.redis.scripting import run_script
+from pkg.batching import Batcher
+
+# A conversation where nothing happens for this long is recovered by whoever polls it next.
+TTL_MS = 7 * 24 * 3600 * 1000
+MARKED, UNKNOWN = -1, -2
+
+# A conversation, and whose messages in it.
+_Question = tuple[Pair, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a reader may rely on: nothing is newer than `latest_ms`, or, where that is None, MySQL must be asked."""
+
+    latest_ms: int | None
+    needs_recovery: bool = False
+
+
+class ChatMarks:
+    """The marks and newest times of conversations. Every method raises DependencyUnavailable where Redis is away."""
+
+    def __init__(self, redis: Redis, *, stale_mark_s: float) -> None:
+        self._redis = redis
+        self._stale_us = int(stale_mark_s * 1_000_000)
+        self._looks: Batcher[_Question, int] = Batcher(self._look_for_all)
+
+    async def look(self, pair: Pair, senders: Sequence[int]) -> Look:
+        """Return what is known of the newest messages of some senders."""
+        question = (pair, tuple(senders))
+        newest = (await self._looks.get([question]))[question]
+        return Look(None, newest == UNKNOWN) if newest in (MARKED, UNKNOWN) else Look(newest)
+
+    async def mark(self, pair: Pair, *, above: int = 0) -> int:
+        """Mark a conversation before writing to it, and return the mark: greater than `above` and than all before.
+
+        While the mark stands, every reader asks MySQL.
+        """
+        [mark] = await run_script(
+            self._redis, "chat_mark", [([chat_key(pair)], [str(above), TTL_MS])]
+        )
+        return mark
+
+    async def settle(self, pair: Pair, mark: int, *, sender_id: int, created_at_ms: int) -> None:
+        """Make a committed message known and clear its mark, both at once."""
+        arguments = [mark, sender_id, created_at_ms, TTL_MS]
+        await run_script(self._redis, "chat_settle", [([chat_key(pair)], arguments)])
+
+    async def clear(self, pair: Pair, mark: int) -> None:
+        """Take back a mark under which nothing was committed, nor ever will be."""
+        with translated_errors():
+            await self._redis.hdel(chat_key(pair), f"mark:{mark}")
+
+    async def recover(self, pair: Pair, mark: int, latest_ms: Mapping[int, int]) -> bool:
+        """Make the newest times known that MySQL told after it fenced off `mark`; clear that mark and all before it.
+
+        Return False where Redis lost its data meanwhile; then nothing changes.
+        """
+        times = [part for item in latest_ms.items() for part in item]
+        [known] = await run_script(
+            self._redis, "chat_recover", [([chat_key(pair)], [mark, TTL_MS, *times])]
+        )
+        return bool(known)
+
+    async def _look_for_all(self, questions: set[_Question]) -> dict[_Question, int]:
+        asked = list(questions)
+        calls = [([chat_key(pair)], [self._stale_us, *senders]) for pair, senders in asked]
+        results = await run_script(self._redis, "chat_look", calls)
+        return dict(zip(asked, results, strict=True))

@@ -1,0 +1,51 @@
+"""The one clock that orders actions: microseconds that never repeat and never go back."""
+
+import asyncio
+
+from redis.asyncio import Redis
+
+from dal.redis.keys import clock_key
+from dal.redis.scripting import run_script
+
+
+class ActionClock:
+    """Draws versions; those who ask while a draw is on its way share the next one."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._waiting: list[asyncio.Future[int]] = []
+        self._drawing: asyncio.Task[None] | None = None
+
+    async def draw(self) -> int:
+        """Return a version greater than every version drawn before this call, by anyone.
+
+        Raises:
+            DependencyUnavailable: Redis is away.
+        """
+        version: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting.append(version)
+        if self._drawing is None:
+            self._drawing = asyncio.create_task(self._draw_for_all())
+        return await version
+
+    async def _draw_for_all(self) -> None:
+        try:
+            while self._waiting:
+                waiting, self._waiting = self._waiting, []
+                await self._draw_for(waiting)
+        finally:
+            self._drawing = None
+
+    async def _draw_for(self, waiting: list[asyncio.Future[int]]) -> None:
+        try:
+            [first] = await run_script(
+                self._redis, "draw_versions", [([clock_key()], [len(waiting)])]
+            )
+        except Exception as exc:  # noqa: BLE001 - handed to everyone who waits
+            for version in waiting:
+                if not version.done():
+                    version.set_exception(exc)
+            return
+        for offset, version in enumerate(waiting):
+            if not version.done():
+                version.set_result(first + offset)

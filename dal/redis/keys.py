@@ -1,0 +1,71 @@
+"""Every key format. No other module knows one.
+
+Braces mark the hash tag: keys that one script touches share it, so that Redis Cluster keeps them together.
+"""
+
+from dal.pairs import Pair
+from dal.registers import Kind
+
+
+def login_failures_of_name_key(name: str) -> str:
+    """Cache, counter, expires: failed logins of one user name."""
+    return f"{{login}}:name:{name}"
+
+
+def login_failures_of_address_key(address: str) -> str:
+    """Cache, counter, expires: failed logins from one client address."""
+    return f"{{login}}:address:{address}"
+
+
+# Likes and follows. All registers of one user lie in one of these partitions of their kind; a constant, because a
+# pending action would not be found again under another number.
+PARTITIONS = 16
+
+
+def partition_of(user_id: int) -> int:
+    """Return the partition of a user's registers."""
+    return user_id % PARTITIONS
+
+
+def register_keys(kind: Kind, user_id: int, target_id: int) -> tuple[str, str]:
+    """Actions, strings `<version>::<action>`: the register for reads (`r`, expires) and the pending one (`w`, does not)."""
+    tag = _tag(kind, partition_of(user_id))
+    if kind is Kind.FAVORITE:
+        base = f"{tag}:video:{target_id}:user:{user_id}"
+    else:
+        base = f"{tag}:user:{user_id}:to_user:{target_id}"
+    return f"{base}:r", f"{base}:w"
+
+
+def pending_key(kind: Kind, partition: int) -> str:
+    """Actions, sorted set: every pair with a `w`, member `<user>:<target>`, by version."""
+    return f"{_tag(kind, partition)}:pending"
+
+
+def user_pending_key(kind: Kind, user_id: int) -> str:
+    """Actions, hash: what one user has pending, target to `<version>::<action>`."""
+    return f"{_tag(kind, partition_of(user_id))}:user:{user_id}:pending"
+
+
+def aside_key(kind: Kind, partition: int) -> str:
+    """Actions, hash: what MySQL refused, member `<user>:<target>` to `<version>::<action>::<reason>`."""
+    return f"{_tag(kind, partition)}:aside"
+
+
+def flush_lock_key(kind: Kind) -> str:
+    """Actions, string, expires: the token of whoever flushes this kind."""
+    return f"{{{kind}}}:flush-lock"
+
+
+def clock_key() -> str:
+    """Actions, string: the last version that was drawn."""
+    return "{actions}:clock"
+
+
+def _tag(kind: Kind, partition: int) -> str:
+    return f"{{{kind}:{partition}}}"
+
+
+def chat_key(pair: Pair) -> str:
+    """Actions, hash, expires: what a poll may know of a conversation without asking MySQL; fields in chat.py."""
+    return f"{{chat:{pair.low_id}:{pair.high_id}}}"

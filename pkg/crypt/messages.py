@@ -1,0 +1,157 @@
+"""Encryption of chat messages: AES-256-GCM under data keys, which RSA key pairs wrap.
+
+A data key lies in the database, wrapped (RSA-OAEP, SHA-256) under one of the pairs `<private_keys_dir>/<key_id>.pem`. Every
+message gets a random 96-bit nonce; who wrote it to whom, and when, is authenticated with it, so that no row can take another's
+place. Messages of the original are RSA PKCS#1 v1.5 under one of the pairs, in base64.
+"""
+
+import base64
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from pkg.settings import CryptSettings, SettingsError
+
+DATA_KEY_BITS = 256
+NONCE_BYTES = 12
+MIN_RSA_BITS = 2048
+OAEP = padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
+
+
+class UnreadableMessage(Exception):
+    """A stored text was not encrypted with this key for this place; the error says nothing of its content."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageIdentity:
+    """What a message's ciphertext is bound to."""
+
+    from_user_id: int
+    to_user_id: int
+    created_at_ms: int
+
+    def to_bytes(self) -> bytes:
+        """Return it in the form that is authenticated."""
+        return f"{self.from_user_id}:{self.to_user_id}:{self.created_at_ms}".encode()
+
+
+class DataKey:
+    """An unwrapped key for messages; `id` is its row in the database."""
+
+    def __init__(self, key_id: int, secret: bytes) -> None:
+        self.id = key_id
+        self._cipher = AESGCM(secret)
+
+    def encrypt(self, text: str, identity: MessageIdentity) -> str:
+        """Return the text as it is stored: base64 of nonce, ciphertext and tag."""
+        nonce = os.urandom(NONCE_BYTES)
+        sealed = self._cipher.encrypt(nonce, text.encode(), identity.to_bytes())
+        return base64.b64encode(nonce + sealed).decode()
+
+    def decrypt(self, stored: str, identity: MessageIdentity) -> str:
+        """Return the text that was stored for this identity.
+
+        Raises:
+            UnreadableMessage: another key, another identity, or changed.
+        """
+        try:
+            sealed = base64.b64decode(stored, validate=True)
+            nonce, ciphertext = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
+            return self._cipher.decrypt(nonce, ciphertext, identity.to_bytes()).decode()
+        except (InvalidTag, ValueError) as exc:
+            raise UnreadableMessage from exc
+
+
+class WrappingKeys:
+    """The RSA key pairs that wrap data keys; each is read from its file when it is needed first.
+
+    So a pair that was added while the process runs is found, and a rotation needs no restart.
+    """
+
+    def __init__(self, settings: CryptSettings) -> None:
+        self._settings = settings
+        self._pairs: dict[str, RSAPrivateKey] = {}
+        self._get_pair(settings.key_id)
+
+    @property
+    def current_id(self) -> str:
+        """Which pair wraps new data keys."""
+        return self._settings.key_id
+
+    def make_wrapped(self) -> str:
+        """Return a new data key, wrapped under the current pair."""
+        return self._wrap(AESGCM.generate_key(DATA_KEY_BITS))
+
+    def rewrap(self, wrapped: str, *, pair_id: str) -> str:
+        """Return a data key that the pair `pair_id` wrapped, wrapped under the current pair."""
+        return self._wrap(self._unwrap(wrapped, pair_id))
+
+    def unwrap(self, key_id: int, wrapped: str, *, pair_id: str) -> DataKey:
+        """Return a data key that the pair `pair_id` wrapped.
+
+        Raises:
+            SettingsError: the pair is missing, or is not the one that wrapped the key.
+        """
+        return DataKey(key_id, self._unwrap(wrapped, pair_id))
+
+    def decrypt_original(self, stored: str) -> str:
+        """Return the text of a message of the original; takes about a millisecond of computing.
+
+        Raises:
+            UnreadableMessage: none of the pairs can read it.
+        """
+        try:
+            ciphertext = base64.b64decode(stored, validate=True)
+        except ValueError as exc:
+            raise UnreadableMessage from exc
+        for pair_id in self._original_pairs():
+            pair = self._get_pair(pair_id)
+            if pair.key_size // 8 != len(ciphertext):
+                continue
+            # A wrong pair gives random bytes instead of an error; they are hardly ever text.
+            try:
+                text = pair.decrypt(ciphertext, padding.PKCS1v15()).decode()
+            except ValueError:
+                continue
+            if text:
+                return text
+        raise UnreadableMessage
+
+    def _original_pairs(self) -> list[str]:
+        if self._settings.original_key_id is not None:
+            return [self._settings.original_key_id]
+        return sorted(path.stem for path in self._settings.private_keys_dir.glob("*.pem"))
+
+    def _wrap(self, secret: bytes) -> str:
+        public_key = self._get_pair(self.current_id).public_key()
+        return base64.b64encode(public_key.encrypt(secret, OAEP)).decode()
+
+    def _unwrap(self, wrapped: str, pair_id: str) -> bytes:
+        try:
+            return self._get_pair(pair_id).decrypt(base64.b64decode(wrapped), OAEP)
+        except ValueError as exc:
+            raise SettingsError(f"crypt: {pair_id} did not wrap this data key") from exc
+
+    def _get_pair(self, pair_id: str) -> RSAPrivateKey:
+        if pair_id not in self._pairs:
+            self._pairs[pair_id] = _load_pair(self._settings.private_keys_dir / f"{pair_id}.pem")
+        return self._pairs[pair_id]
+
+
+def _load_pair(path: Path) -> RSAPrivateKey:
+    try:
+        pair = load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError) as exc:
+        raise SettingsError(f"crypt.private_keys_dir: cannot read {path}: {exc}") from exc
+    if not isinstance(pair, RSAPrivateKey) or pair.key_size < MIN_RSA_BITS:
+        raise SettingsError(
+            f"crypt.private_keys_dir: {path} is not an RSA key of {MIN_RSA_BITS} bits"
+        )
+    return pair
