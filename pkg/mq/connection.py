@@ -1,0 +1,236 @@
+"""One AMQP connection and its channels as futures, and how lost ones are opened again."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Self, TypeVar
+
+import pika
+from loguru import logger
+from pika.adapters.asyncio_connection import AsyncioConnection
+from pika.channel import Channel
+from pika.exceptions import AMQPConnectionError, AMQPError
+
+from pkg.errors import DependencyUnavailable
+from pkg.settings import RabbitMQSettings
+
+HEARTBEAT_S = 10
+FIRST_DELAY_S = 0.1
+LONGEST_DELAY_S = 3.0
+CLOSE_TIMEOUT_S = 2.0
+
+T = TypeVar("T")
+
+
+def dead_queue(kind: str) -> str:
+    """Return the name of the queue for this kind's unreadable messages."""
+    return f"{kind}.dead"
+
+
+def resolve(future: asyncio.Future[T], value: T) -> None:
+    """Set a future's result, unless whoever waited has gone."""
+    if not future.done():
+        future.set_result(value)
+
+
+@contextmanager
+def translate_amqp_errors() -> Iterator[None]:
+    """Turn the driver's errors into DependencyUnavailable."""
+    try:
+        yield
+    except AMQPError as exc:
+        raise DependencyUnavailable(detail=f"rabbitmq: {exc!r}") from exc
+
+
+class Backoff:
+    """Delays that double up to a limit, drawn at random so that clients do not return in step."""
+
+    def __init__(self) -> None:
+        self._ceiling_s = FIRST_DELAY_S
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing has failed since the last success."""
+        return self._ceiling_s == FIRST_DELAY_S
+
+    def reset(self) -> None:
+        """Begin again with the shortest delay."""
+        self._ceiling_s = FIRST_DELAY_S
+
+    def next_s(self) -> float:
+        """Return how long to wait now."""
+        delay_s = random.uniform(self._ceiling_s / 2, self._ceiling_s)  # noqa: S311
+        self._ceiling_s = min(self._ceiling_s * 2, LONGEST_DELAY_S)
+        return delay_s
+
+
+class BrokerChannel:
+    """An open channel; `lost` is done, with the reason, as soon as it is not."""
+
+    def __init__(self, raw: Channel) -> None:
+        self.raw = raw
+        self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        raw.add_on_close_callback(lambda _channel, reason: self.lose(repr(reason)))
+
+    def lose(self, reason: str) -> None:
+        """Say that this channel is of no use any more."""
+        resolve(self.lost, reason)
+
+    async def call(self, method: Callable[..., object], *args: object, **kwargs: object) -> Any:
+        """Call a method that takes `callback=` and return the broker's reply frame.
+
+        Raises:
+            DependencyUnavailable: the channel was lost before the reply.
+        """
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        with translate_amqp_errors():
+            method(*args, callback=lambda frame: resolve(reply, frame), **kwargs)
+        await asyncio.wait((reply, self.lost), return_when=asyncio.FIRST_COMPLETED)
+        if not reply.done():
+            raise DependencyUnavailable(detail=f"rabbitmq: channel lost: {self.lost.result()}")
+        return reply.result()
+
+
+class BrokerConnection:
+    """An open connection; `lost` is done, with the reason, as soon as it is not."""
+
+    def __init__(self, settings: RabbitMQSettings, name: str) -> None:
+        # It tells one refused connection in seven lines of ERROR; we say it in one.
+        logging.getLogger("pika").setLevel(logging.CRITICAL)
+        loop = asyncio.get_running_loop()
+        self.lost: asyncio.Future[str] = loop.create_future()
+        self._opened: asyncio.Future[BaseException | None] = loop.create_future()
+        self._raw = AsyncioConnection(
+            connection_parameters(settings, name),
+            on_open_callback=lambda _connection: resolve(self._opened, None),
+            on_open_error_callback=lambda _connection, error: self._fail(error),
+            on_close_callback=lambda _connection, error: self._fail(error),
+        )
+
+    def _fail(self, error: BaseException) -> None:
+        resolve(self._opened, error)
+        resolve(self.lost, repr(error))
+
+    @classmethod
+    async def open(cls, settings: RabbitMQSettings, *, name: str) -> Self:
+        """Connect and log in.
+
+        Raises:
+            DependencyUnavailable: the broker did not let us in within `connect_timeout_s`.
+        """
+        connection = cls(settings, name)
+        try:
+            async with asyncio.timeout(settings.connect_timeout_s):
+                error = await connection._opened
+        except TimeoutError as exc:
+            raise DependencyUnavailable(detail="rabbitmq: no login in time") from exc
+        finally:
+            if not connection._raw.is_open:
+                connection.abort()
+        if error is not None:
+            raise DependencyUnavailable(detail=f"rabbitmq: {error!r}") from error
+        return connection
+
+    @property
+    def major_version(self) -> int:
+        """The broker's major version."""
+        properties = self._raw.server_properties or {}
+        return int(str(properties.get("version", "0")).split(".")[0])
+
+    def on_blocked(self, callback: Callable[[bool], None]) -> None:
+        """Call back with True when the broker stops reading from us, with False when it goes on."""
+        self._raw.add_on_connection_blocked_callback(lambda _connection, _frame: callback(True))
+        self._raw.add_on_connection_unblocked_callback(lambda _connection, _frame: callback(False))
+
+    async def open_channel(self) -> BrokerChannel:
+        """Return a new channel of this connection."""
+        opened: asyncio.Future[Channel] = asyncio.get_running_loop().create_future()
+        with translate_amqp_errors():
+            raw = self._raw.channel(on_open_callback=lambda channel: resolve(opened, channel))
+        channel = BrokerChannel(raw)
+        await asyncio.wait((opened, channel.lost), return_when=asyncio.FIRST_COMPLETED)
+        if not opened.done():
+            raise DependencyUnavailable(detail=f"rabbitmq: no channel: {channel.lost.result()}")
+        return channel
+
+    async def close(self) -> None:
+        """Say goodbye after everything that was written; a broker that does not answer is left."""
+        if self._raw.is_open:
+            self._raw.close()
+            await asyncio.wait((self.lost,), timeout=CLOSE_TIMEOUT_S)
+        self.abort()
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        if not self._raw.is_closed:
+            # close() waits for the broker's answer, for ever if the broker is frozen, and pika
+            # offers no other way out.
+            self._raw._terminate_stream(AMQPConnectionError("dropped"))
+
+
+def connection_parameters(settings: RabbitMQSettings, name: str) -> pika.ConnectionParameters:
+    """Return how to reach the broker; `name` is what its operator sees."""
+    return pika.ConnectionParameters(
+        host=settings.host,
+        port=settings.port,
+        virtual_host=settings.virtual_host,
+        credentials=pika.PlainCredentials(settings.user, settings.password.get_secret_value()),
+        heartbeat=HEARTBEAT_S,
+        socket_timeout=settings.connect_timeout_s,
+        stack_timeout=settings.connect_timeout_s,
+        client_properties={"connection_name": name},
+    )
+
+
+async def declare_queues(
+    connection: BrokerConnection, channel: BrokerChannel, kinds: Sequence[str]
+) -> None:
+    """Make sure that each kind's queues exist as we need them: replicated, durable, in order.
+
+    A consumed queue has a single active consumer. RabbitMQ 4 drops a message after 20 deliveries unless told
+    otherwise; RabbitMQ 3 knows no limit by itself and refuses a negative one.
+    """
+    common: dict[str, object] = {"x-queue-type": "quorum"}
+    if connection.major_version >= 4:
+        common["x-delivery-limit"] = -1
+    for kind in kinds:
+        consumed = common | {"x-single-active-consumer": True}
+        declare = channel.raw.queue_declare
+        await channel.call(declare, kind, durable=True, arguments=consumed)
+        await channel.call(declare, dead_queue(kind), durable=True, arguments=common)
+
+
+async def wait_any(*futures: asyncio.Future[Any], timeout_s: float | None = None) -> None:
+    """Return when one of the futures is done, or after the time-out."""
+    await asyncio.wait(futures, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def keep_running(
+    stop: asyncio.Event,
+    session: Callable[[asyncio.Future[Any], Backoff], Awaitable[None]],
+    *,
+    role: str,
+) -> None:
+    """Run `session` again and again, with back-off after each end, until `stop` is set.
+
+    Only DependencyUnavailable is survived.
+
+    Args:
+        session: gets a future that is done when it shall end, and the back-off to reset once it got through.
+        role: who speaks in the log.
+    """
+    backoff = Backoff()
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        while not stopping.done():
+            try:
+                await session(stopping, backoff)
+            except DependencyUnavailable as exc:
+                # Said once for each outage; "broker connected" ends it.
+                level = "WARNING" if backoff.is_fresh else "DEBUG"
+                logger.bind(role=role, error=exc.detail).log(level, "broker unavailable")
+            await wait_any(stopping, timeout_s=backoff.next_s())
+    finally:
+        stopping.cancel()

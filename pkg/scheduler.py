@@ -1,0 +1,58 @@
+"""Timed jobs: APScheduler, wrapped once."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+from loguru import logger
+from prometheus_client import Counter
+
+JOB_FAILURES = Counter("dousheng_job_failures", "Runs of a timed job that raised", ["job"])
+
+Job = Callable[[], Awaitable[None]]
+
+
+class Scheduler:
+    """Runs jobs at fixed intervals, one run of each at a time; `run` keeps it going."""
+
+    def __init__(self) -> None:
+        # It warns of every run that is skipped because the one before still goes on, which is meant to be.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
+        # Runs that were missed while one was busy become one run, however late it is.
+        defaults = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
+        self._scheduler = AsyncIOScheduler(timezone="UTC", job_defaults=defaults)
+        self._running: set[asyncio.Task[object]] = set()
+
+    def every(self, interval_s: float, job: Job, name: str) -> None:
+        """Run `job` every `interval_s` seconds, or as often as it can when it takes longer.
+
+        An exception is logged with its traceback and ends that run, not the job.
+        """
+        trigger = IntervalTrigger(seconds=interval_s, timezone="UTC")
+        self._scheduler.add_job(self._run_once, trigger, args=(job, name), id=name, name=name)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run the jobs until `stop` is set, then let those that are running finish."""
+        self._scheduler.start()
+        try:
+            await stop.wait()
+            self._scheduler.pause()
+            # Shutting down cancels what runs: a flush between its commit and its settling, say.
+            while self._running:
+                await asyncio.wait(self._running)
+        finally:
+            self._scheduler.shutdown()
+
+    async def _run_once(self, job: Job, name: str) -> None:
+        task = cast("asyncio.Task[object]", asyncio.current_task())
+        self._running.add(task)
+        try:
+            await job()
+        except Exception:  # noqa: BLE001 - the job must outlive one bad run
+            JOB_FAILURES.labels(job=name).inc()
+            logger.bind(job=name).exception("job failed")
+        finally:
+            self._running.discard(task)

@@ -1,0 +1,88 @@
+"""pkg.scheduler: what a timed job can rely on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from loguru import logger
+
+from pkg.scheduler import Job, Scheduler
+from tests.waiting import eventually
+
+
+@asynccontextmanager
+async def running(interval_s: float, job: Job) -> AsyncIterator[asyncio.Event]:
+    scheduler = Scheduler()
+    scheduler.every(interval_s, job, "test job")
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(scheduler.run(stop))
+        try:
+            yield stop
+        finally:
+            stop.set()
+
+
+async def test_a_job_runs_again_and_again():
+    runs: list[int] = []
+
+    async def job() -> None:
+        runs.append(1)
+
+    async with running(0.01, job):
+        await eventually(lambda: len(runs) >= 3)
+
+
+async def test_runs_of_one_job_never_overlap_and_missed_ones_are_not_made_up_for():
+    active, most, runs = 0, 0, 0
+
+    async def job() -> None:
+        nonlocal active, most, runs
+        active += 1
+        runs += 1
+        most = max(most, active)
+        await asyncio.sleep(0.1)
+        active -= 1
+
+    async with running(0.01, job):
+        await asyncio.sleep(0.35)
+
+    assert most == 1
+    assert 2 <= runs <= 5
+
+
+async def test_a_job_that_fails_is_logged_with_its_traceback_and_runs_again():
+    runs = 0
+    lines: list[str] = []
+    sink = logger.add(lines.append, level="ERROR")
+
+    async def job() -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            raise ValueError("the first run fails")
+
+    async with running(0.01, job):
+        await eventually(lambda: runs >= 3)
+    logger.remove(sink)
+
+    assert len(lines) == 1
+    assert "job failed" in lines[0]
+    assert "ValueError: the first run fails" in lines[0]
+    assert "Traceback" in lines[0]
+
+
+async def test_stopping_waits_for_the_run_in_progress_and_starts_no_other():
+    events: list[str] = []
+
+    async def job() -> None:
+        events.append("begin")
+        await asyncio.sleep(0.2)
+        events.append("end")
+
+    async with running(0.01, job) as stop:
+        await eventually(lambda: events)
+        stop.set()
+    assert events == ["begin", "end"]
+    await asyncio.sleep(0.05)
+    assert events == ["begin", "end"]
