@@ -7,7 +7,7 @@ aetcd neither keeps a lease alive nor resumes a watch by itself; the two loops h
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import aetcd
 from loguru import logger
@@ -59,7 +59,8 @@ class Registration:
         logger.bind(address=self._address).info("registered")
         while not await wait_for_stop(stop, self._settings.lease_ttl_s / 3):
             reply = await lease.refresh()
-            if reply.TTL <= 0:
+            # No reply at all: the server ended the stream while it was stopping.
+            if reply is None or reply.TTL <= 0:
                 logger.bind(address=self._address).warning("lease expired")
                 return
         await lease.revoke()
@@ -92,22 +93,35 @@ async def _follow(
     client: aetcd.Client, prefix: bytes, on_change: Callable[[frozenset[str]], None]
 ) -> None:
     snapshot = await client.get_prefix(prefix)
-    instances = {item.key: _read_address(item.value) for item in snapshot}
-    on_change(frozenset(instances.values()))
+    instances = {item.key: _find_address(item.value) for item in snapshot}
+    on_change(_known(instances.values()))
     watch = await client.watch_prefix(prefix, start_revision=snapshot.header.revision + 1)
     # aetcd does not tell when the server ends the stream in good order: look again now and then.
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(RESYNC_INTERVAL_S):
             async for event in watch:
-                if event.kind is aetcd.EventKind.DELETE:
+                # aetcd gives the kind's name and not the member.
+                if event.kind == aetcd.EventKind.DELETE:
                     instances.pop(event.kv.key, None)
                 else:
-                    instances[event.kv.key] = _read_address(event.kv.value)
-                on_change(frozenset(instances.values()))
+                    instances[event.kv.key] = _find_address(event.kv.value)
+                on_change(_known(instances.values()))
 
 
-def _read_address(value: bytes) -> str:
-    return str(json.loads(value)["address"])
+def _known(addresses: Iterable[str | None]) -> frozenset[str]:
+    return frozenset(address for address in addresses if address)
+
+
+def _find_address(value: bytes) -> str | None:
+    """Return the address in a registered value, or None where it is none of ours."""
+    try:
+        address = json.loads(value)["address"]
+    except (ValueError, KeyError, TypeError):
+        address = None
+    if not isinstance(address, str):
+        logger.bind(value=value[:200]).warning("unreadable registration")
+        return None
+    return address
 
 
 async def wait_for_stop(stop: asyncio.Event, timeout_s: float) -> bool:

@@ -9,7 +9,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, ExitStack
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -78,13 +78,12 @@ def run_service(definition: ServiceDefinition[Any]) -> None:
         sys.exit(2)
     setup_logging(settings.log, process=definition.name)
     own: ServiceSettings = getattr(settings, definition.name)
-    with ExitStack() as stack:
-        stack.enter_context(metrics_server(own.host, own.metrics_port))
-        try:
+    try:
+        with metrics_server(own.host, own.metrics_port):
             uvloop.run(_run(definition, settings, own))
-        except Exception as exc:  # noqa: BLE001 - said once, with its traceback
-            logger.opt(exception=exc).error("service died")
-            sys.exit(1)
+    except Exception as exc:  # noqa: BLE001 - said once, with its traceback
+        logger.opt(exception=exc).error("service died")
+        sys.exit(1)
     logger.info("service stopped")
 
 
@@ -97,7 +96,7 @@ async def _run(
     if composition is None:
         return
     try:
-        await _serve(definition, settings.etcd, own, composition, stop)
+        await _serve(definition, composition, stop, etcd=settings.etcd, own=own)
     finally:
         await resources.__aexit__(None, None, None)
 
@@ -126,10 +125,11 @@ async def _open_unless_stopped(
 
 async def _serve(
     definition: ServiceDefinition[Any],
-    etcd: EtcdSettings,
-    own: ServiceSettings,
     composition: Composition,
     stop: asyncio.Event,
+    *,
+    etcd: EtcdSettings,
+    own: ServiceSettings,
 ) -> None:
     server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=SERVER_OPTIONS)
     composition.add_to_server(server)

@@ -1,0 +1,142 @@
+"""Flushing: pending actions go into MySQL's rows and counters."""
+
+import time
+from collections.abc import Sequence
+
+from loguru import logger
+from prometheus_client import Counter, Gauge, Histogram
+
+from dal.db.actions import UnabsorbableActions, absorb_actions
+from dal.db.engine import Database
+from dal.redis.actions import PENDING_PER_PARTITION, ActionStore, FlushLock
+from dal.registers import Action
+from pkg.clock import now_ms
+from pkg.errors import DeadlineExceeded, DependencyUnavailable
+from pkg.mq.dead_letters import open_dead_letters
+from pkg.settings import RabbitMQSettings
+
+# Ends a run that could go on for ever under load, so that stopping need not wait long.
+MAX_BATCHES_PER_RUN = 20
+SLOW_RUN_S = 1.0
+OLD_PENDING_S = 10.0
+
+FLUSH_SECONDS = Histogram("dousheng_flush_seconds", "Flushes that found something", ["kind"])
+FLUSHED = Counter("dousheng_flushed", "Actions that MySQL absorbed", ["kind"])
+PENDING = Gauge("dousheng_pending_actions", "Actions that MySQL has not absorbed yet", ["kind"])
+OLDEST_PENDING_S = Gauge(
+    "dousheng_oldest_pending_seconds", "Age of the oldest pending action", ["kind"]
+)
+ASIDE = Gauge(
+    "dousheng_actions_aside", "Actions that MySQL refused, waiting for a person", ["kind"]
+)
+DEAD_LETTERS = Gauge(
+    "dousheng_dead_letters", "Messages that are no actions, waiting for a person", ["kind"]
+)
+
+
+class Flusher:
+    """Brings the pending actions of one kind to MySQL; one run at a time is enough, more do no harm."""
+
+    def __init__(self, database: Database, store: ActionStore, *, batch_size: int) -> None:
+        self._database = database
+        self._store = store
+        self._batch_size = batch_size
+        self._kind = store.kind
+        self._is_waiting = False
+
+    async def run(self) -> None:
+        """Flush; while MySQL or Redis is away, say so once and leave everything pending. The timed job."""
+        try:
+            await self.flush()
+        except (DependencyUnavailable, DeadlineExceeded) as exc:
+            if not self._is_waiting:
+                facts = {"kind": self._kind.value, "error": str(exc), "cause": repr(exc.__cause__)}
+                logger.bind(**facts).warning("flush waits for a server")
+            self._is_waiting = True
+            return
+        if self._is_waiting:
+            logger.bind(kind=self._kind.value).info("flush goes on")
+        self._is_waiting = False
+
+    async def flush(self) -> int:
+        """Flush until little is pending, unless somebody else does; return how many actions MySQL absorbed.
+
+        Raises:
+            DependencyUnavailable, DeadlineExceeded: a server is away; what it did not absorb is still pending.
+        """
+        began = time.perf_counter()
+        async with self._store.lock_flush() as lock:
+            flushed = await self._flush_batches(lock) if lock is not None else 0
+        seconds = time.perf_counter() - began
+        if flushed:
+            FLUSH_SECONDS.labels(kind=self._kind.value).observe(seconds)
+            facts = {"kind": self._kind.value, "flushed": flushed, "seconds": round(seconds, 3)}
+            level = "INFO" if seconds > SLOW_RUN_S else "DEBUG"
+            logger.bind(**facts).log(level, "flush finished")
+        return flushed
+
+    async def _flush_batches(self, lock: FlushLock) -> int:
+        flushed = 0
+        for _ in range(MAX_BATCHES_PER_RUN):
+            pending = await self._store.list_pending(self._batch_size)
+            absorbed = await self._absorb(pending) if pending else []
+            await self._store.settle(absorbed)
+            FLUSHED.labels(kind=self._kind.value).inc(len(absorbed))
+            flushed += len(absorbed)
+            if len(pending) < PENDING_PER_PARTITION:
+                break  # No partition held more: what came since then can wait for the next run.
+            if not await lock.extend():
+                logger.bind(kind=self._kind.value).warning("flush lock lost")
+                break
+        return flushed
+
+    async def _absorb(self, actions: Sequence[Action]) -> list[Action]:
+        """Return what MySQL took; what it never will take is set aside, found by halving the batch."""
+        try:
+            await absorb_actions(self._database, self._kind, actions)
+        except UnabsorbableActions as exc:
+            if len(actions) == 1:
+                await self._set_aside(actions[0], str(exc))
+                return []
+        else:
+            return list(actions)
+        middle = len(actions) // 2
+        return await self._absorb(actions[:middle]) + await self._absorb(actions[middle:])
+
+    async def _set_aside(self, action: Action, reason: str) -> None:
+        await self._store.set_aside(action, reason)
+        facts = {"user_id": action.user_id, "target_id": action.target_id, "reason": reason}
+        logger.bind(kind=self._kind.value, **facts).error("action set aside")
+
+
+class BacklogGauges:
+    """Tells the metrics, and the log where it matters, how far MySQL is behind; a timed job."""
+
+    def __init__(self, store: ActionStore, rabbitmq: RabbitMQSettings) -> None:
+        self._store = store
+        self._rabbitmq = rabbitmq
+        self._kind = store.kind.value
+
+    async def measure_pending(self) -> None:
+        """Measure Redis."""
+        try:
+            backlog = await self._store.measure()
+        except DependencyUnavailable:
+            return  # Said by the flush already.
+        age_s = 0.0
+        if backlog.oldest_version is not None:
+            age_s = max(0.0, now_ms() / 1000 - backlog.oldest_version / 1_000_000)
+        PENDING.labels(kind=self._kind).set(backlog.pending)
+        OLDEST_PENDING_S.labels(kind=self._kind).set(age_s)
+        ASIDE.labels(kind=self._kind).set(backlog.aside)
+        if age_s > OLD_PENDING_S:
+            facts = {"pending": backlog.pending, "oldest_s": round(age_s), "aside": backlog.aside}
+            logger.bind(kind=self._kind, **facts).warning("pending actions grow old")
+
+    async def count_dead_letters(self) -> None:
+        """Measure the queue of dead letters."""
+        try:
+            async with open_dead_letters(self._rabbitmq, self._kind) as dead_letters:
+                DEAD_LETTERS.labels(kind=self._kind).set(await dead_letters.count())
+        except DependencyUnavailable:
+            return  # Said by the publisher already.

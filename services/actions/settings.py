@@ -1,0 +1,11 @@
+"""What the favorite and the relation service have in their sections beyond every service's keys."""
+
+from pkg.settings import Count, Seconds, ServiceSettings
+
+BACKLOG_INTERVAL_S = 2.0
+DEAD_LETTERS_INTERVAL_S = 30.0
+
+
+class ActionServiceSettings(ServiceSettings):
+    flush_interval_s: Seconds
+    flush_batch_size: Count

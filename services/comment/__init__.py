@@ -1,0 +1,1 @@
+"""CommentService: comments and likes of comments."""

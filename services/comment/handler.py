@@ -1,0 +1,89 @@
+"""The gRPC edge of CommentService."""
+
+from enum import IntEnum
+from typing import Any, TypeVar
+
+import grpc
+
+from pkg.errors import InvalidParameter
+from pkg.paging import decode_cursor, read_limit
+from pkg.token import TokenVerifier
+from protos import comment_pb2_grpc
+from protos.comment_pb2 import (
+    CommentActionReply,
+    CommentActionRequest,
+    CommentFavoriteReply,
+    CommentFavoriteRequest,
+    CommentListReply,
+    CommentListRequest,
+)
+from services.comment.comments import Comments
+
+Context = grpc.aio.ServicerContext[Any, Any]
+LIST_LIMIT = 200
+
+
+class CommentAction(IntEnum):
+    """`action_type` of CommentAction."""
+
+    ADD = 1
+    DELETE = 2
+
+
+class FavoriteAction(IntEnum):
+    """`action_type` of CommentFavorite."""
+
+    LIKE = 1
+    UNDO = 2
+
+
+ActionT = TypeVar("ActionT", bound=IntEnum)
+
+
+class CommentHandler(comment_pb2_grpc.CommentServiceServicer):
+    """Answers CommentService; errors are raised and translated by the interceptor."""
+
+    def __init__(self, *, comments: Comments, verifier: TokenVerifier) -> None:
+        self._comments = comments
+        self._verifier = verifier
+
+    async def CommentAction(
+        self, request: CommentActionRequest, context: Context
+    ) -> CommentActionReply:
+        user_id = self._verifier.verify(request.token)
+        action = _parse_action(CommentAction, request.action_type)
+        if action is CommentAction.DELETE:
+            await self._comments.delete(
+                comment_id=request.comment_id, video_id=request.video_id, user_id=user_id
+            )
+            return CommentActionReply()
+        comment = await self._comments.add(
+            video_id=request.video_id, user_id=user_id, text=request.comment_text
+        )
+        return CommentActionReply(comment=comment)
+
+    async def CommentList(self, request: CommentListRequest, context: Context) -> CommentListReply:
+        page = await self._comments.list_page(
+            request.video_id,
+            viewer_id=self._verifier.find_user(request.token),
+            before_id=decode_cursor(request.cursor),
+            limit=read_limit(request.limit, default=LIST_LIMIT),
+        )
+        return CommentListReply(comment_list=page.comments, next_cursor=page.next_cursor)
+
+    async def CommentFavorite(
+        self, request: CommentFavoriteRequest, context: Context
+    ) -> CommentFavoriteReply:
+        user_id = self._verifier.verify(request.token)
+        action = _parse_action(FavoriteAction, request.action_type)
+        await self._comments.favorite(
+            comment_id=request.comment_id, user_id=user_id, active=action is FavoriteAction.LIKE
+        )
+        return CommentFavoriteReply()
+
+
+def _parse_action(actions: type[ActionT], value: int) -> ActionT:
+    try:
+        return actions(value)
+    except ValueError as exc:
+        raise InvalidParameter(detail="action_type") from exc

@@ -1,0 +1,1 @@
+"""FavoriteService: likes of videos."""

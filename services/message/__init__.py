@@ -1,0 +1,1 @@
+"""MessageService: chat between friends."""

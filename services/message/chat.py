@@ -1,0 +1,180 @@
+"""Sending and reading messages, so that no poller misses one or sees it twice, and an empty poll asks Redis alone.
+
+The promise is kept by MySQL (commit order is time order) and by the marks of dal/redis/chat.py; this module does their steps in the
+right order.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from loguru import logger
+
+from dal.db.engine import Database, TransactionConflict, retry_conflicts
+from dal.db.messages import (
+    Draft,
+    MarkFenced,
+    MessageRow,
+    fence_conversation,
+    find_last_time_ms,
+    insert_message,
+    list_history,
+    list_newer,
+    list_newer_from,
+)
+from dal.db.users import require_user
+from dal.pairs import Pair
+from dal.redis.chat import ChatMarks, Look
+from pkg.clock import now_ms
+from pkg.errors import DeadlineExceeded, DependencyUnavailable
+
+PAGE = 100
+MARK_ATTEMPTS = 5
+# After a failure Redis is not asked for this long: a frozen one must not slow every poll down to its time-out.
+PAUSE_S = 1.0
+LOOK_TIMEOUT_S = 0.5
+
+
+class Chat:
+    """The conversations between people; texts pass through it encrypted."""
+
+    def __init__(
+        self, database: Database, marks: ChatMarks, *, clock_ms: Callable[[], int] = now_ms
+    ) -> None:
+        self._database = database
+        self._marks = marks
+        self._clock_ms = clock_ms
+        self._away_until = 0.0
+
+    async def send(self, draft: Draft) -> int:
+        """Store a message and return its time; then every reader can see it.
+
+        Raises:
+            DependencyUnavailable, DeadlineExceeded: it may or may not have been stored.
+        """
+        fence = 0
+        for _ in range(MARK_ATTEMPTS):
+            mark = await self._marks.mark(draft.pair, above=fence)
+            try:
+                created_at_ms = await retry_conflicts(partial(self._insert, draft, mark))
+            except MarkFenced as exc:
+                fence = exc.fence
+                continue
+            # On any other error the mark stays: whether the message was committed is for a reader to find out.
+            await self._settle(draft, mark, created_at_ms)
+            return created_at_ms
+        raise DependencyUnavailable(detail="chat: fenced every time")
+
+    async def list_history(self, reader_id: int, other_id: int) -> list[MessageRow]:
+        """Return the latest 100 messages of a conversation, oldest first.
+
+        Raises:
+            UserNotFound: nobody has the id `other_id`, and there are no messages.
+        """
+        pair = Pair.of(reader_id, other_id)
+        look = await self._look(pair, (reader_id, other_id))
+        if look.latest_ms == 0:
+            return []
+        await self._recover_if_needed(look, reader_id, other_id)
+        async with self._database.read_source() as connection:
+            rows = await list_history(connection, pair, limit=PAGE)
+            if not rows:
+                await require_user(connection, other_id)
+        return rows
+
+    async def list_new_from(
+        self, other_id: int, reader_id: int, *, after_ms: int
+    ) -> list[MessageRow]:
+        """Return the oldest 100 messages from the other one that are newer than `after_ms`, oldest first."""
+        look = await self._look(Pair.of(reader_id, other_id), (other_id,))
+        if look.latest_ms is not None and look.latest_ms <= after_ms:
+            return []
+        await self._recover_if_needed(look, reader_id, other_id)
+        async with self._database.read_source() as connection:
+            return await list_newer_from(
+                connection,
+                sender_id=other_id,
+                receiver_id=reader_id,
+                after_ms=after_ms,
+                limit=PAGE,
+            )
+
+    async def list_new(self, reader_id: int, other_id: int, *, after_ms: int) -> list[MessageRow]:
+        """Return the oldest 100 messages of both that are newer than `after_ms`, oldest first."""
+        pair = Pair.of(reader_id, other_id)
+        look = await self._look(pair, (reader_id, other_id))
+        if look.latest_ms is not None and look.latest_ms <= after_ms:
+            return []
+        await self._recover_if_needed(look, reader_id, other_id)
+        async with self._database.read_source() as connection:
+            return await list_newer(connection, pair, after_ms=after_ms, limit=PAGE)
+
+    async def get_last_time_ms(self, reader_id: int, other_id: int) -> int:
+        """Return the time of the last message of a conversation, 0 where there is none.
+
+        Raises:
+            UserNotFound: nobody has the id `other_id`, and there are no messages.
+        """
+        async with self._database.read_source() as connection:
+            last_ms = await find_last_time_ms(connection, Pair.of(reader_id, other_id))
+            if last_ms == 0:
+                await require_user(connection, other_id)
+        return last_ms
+
+    async def require_user(self, user_id: int) -> None:
+        """Check that somebody exists.
+
+        Raises:
+            UserNotFound: nobody has this id.
+        """
+        async with self._database.read_source() as connection:
+            await require_user(connection, user_id)
+
+    async def _insert(self, draft: Draft, mark: int) -> int:
+        async with self._database.write() as connection:
+            return await insert_message(connection, draft, mark=mark, now_ms=self._clock_ms())
+
+    async def _settle(self, draft: Draft, mark: int, created_at_ms: int) -> None:
+        sender_id = draft.from_user_id
+        try:
+            await self._marks.settle(
+                draft.pair, mark, sender_id=sender_id, created_at_ms=created_at_ms
+            )
+        except DependencyUnavailable as exc:
+            # The message is stored, and the mark makes readers find it.
+            logger.bind(cause=repr(exc.__cause__)).warning("chat mark left behind")
+
+    async def _look(self, pair: Pair, senders: Sequence[int]) -> Look:
+        """Return what Redis knows; while it is away, nothing."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._away_until:
+            return Look(None)
+        try:
+            async with asyncio.timeout(LOOK_TIMEOUT_S):
+                return await self._marks.look(pair, senders)
+        except (DependencyUnavailable, TimeoutError) as exc:
+            self._away_until = loop.time() + PAUSE_S
+            logger.bind(cause=repr(exc.__cause__ or exc)).warning("chat reads without redis")
+            return Look(None)
+
+    async def _recover_if_needed(self, look: Look, reader_id: int, other_id: int) -> None:
+        """Make Redis know the conversation again, or leave that to a later reader: MySQL answers this one anyway."""
+        if not look.needs_recovery:
+            return
+        try:
+            await self._recover(reader_id, other_id)
+        except (DependencyUnavailable, DeadlineExceeded, TransactionConflict) as exc:
+            logger.bind(cause=repr(exc)).info("chat recovery put off")
+
+    async def _recover(self, reader_id: int, other_id: int) -> None:
+        pair = Pair.of(reader_id, other_id)
+        mark = await self._marks.mark(pair)
+        try:
+            async with self._database.write() as connection:
+                latest_ms = await fence_conversation(
+                    connection, reader_id=reader_id, other_id=other_id, mark=mark
+                )
+        except Exception:
+            await self._marks.clear(pair, mark)
+            raise
+        await self._marks.recover(pair, mark, latest_ms)

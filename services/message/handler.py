@@ -1,0 +1,129 @@
+"""The gRPC edge of MessageService, and the rules of who may write what to whom."""
+
+import asyncio
+import unicodedata
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from typing import Any
+
+import grpc
+
+from dal.action_lists import ActionLists
+from dal.db.messages import Draft, MessageRow
+from pkg.errors import InvalidParameter, NotFriends, RateLimited
+from pkg.settings import MessageSettings
+from pkg.text import check_length
+from pkg.token import TokenVerifier
+from protos import message_pb2_grpc
+from protos.message_pb2 import (
+    Message,
+    MessageActionReply,
+    MessageActionRequest,
+    MessageChatReply,
+    MessageChatRequest,
+    MessageStreamRequest,
+)
+from services.message.chat import PAGE, Chat
+from services.message_texts import MessageTexts
+
+Context = grpc.aio.ServicerContext[Any, Any]
+SEND = 1
+MAX_CONTENT_CHARS = 1000
+
+
+class MessageHandler(message_pb2_grpc.MessageServiceServicer):
+    """Answers MessageService; errors are raised and translated by the interceptor."""
+
+    def __init__(
+        self,
+        *,
+        chat: Chat,
+        texts: MessageTexts,
+        lists: ActionLists,
+        verifier: TokenVerifier,
+        settings: MessageSettings,
+    ) -> None:
+        self._chat = chat
+        self._texts = texts
+        self._lists = lists
+        self._verifier = verifier
+        self._settings = settings
+
+    async def MessageAction(
+        self, request: MessageActionRequest, context: Context
+    ) -> MessageActionReply:
+        sender_id = self._verifier.verify(request.token)
+        if request.action_type != SEND:
+            raise InvalidParameter(detail="action_type")
+        # Characters are counted as they are seen; the message is kept as it was sent.
+        seen = unicodedata.normalize("NFC", request.content)
+        check_length(seen, label="消息", max_chars=MAX_CONTENT_CHARS)
+        await self._require_friend(sender_id, request.to_user_id)
+        key = await self._texts.get_newest_key()
+        encrypt = partial(key.encrypt, request.content)
+        await self._chat.send(Draft(sender_id, request.to_user_id, key.id, encrypt))
+        return MessageActionReply()
+
+    async def MessageChat(self, request: MessageChatRequest, context: Context) -> MessageChatReply:
+        viewer_id, other_id = self._verifier.verify(request.token), request.to_user_id
+        _refuse_negative(request.pre_msg_time)
+        if viewer_id == other_id:
+            return MessageChatReply()
+        if request.pre_msg_time == 0:
+            rows = await self._chat.list_history(viewer_id, other_id)
+        else:
+            rows = await self._chat.list_new_from(
+                other_id, viewer_id, after_ms=request.pre_msg_time
+            )
+        return MessageChatReply(message_list=await self._to_messages(rows))
+
+    async def MessageStream(
+        self, request: MessageStreamRequest, context: Context
+    ) -> AsyncIterator[Message]:
+        viewer_id, other_id = self._verifier.verify(request.token), request.to_user_id
+        _refuse_negative(request.pre_msg_time)
+        if viewer_id == other_id:
+            raise InvalidParameter("不能和自己聊天")
+        after_ms = request.pre_msg_time
+        if after_ms == 0:
+            after_ms = await self._chat.get_last_time_ms(viewer_id, other_id)
+        clock = asyncio.get_running_loop().time
+        while True:
+            self._verifier.verify(request.token)  # It may expire meanwhile.
+            rows = await self._chat.list_new(viewer_id, other_id, after_ms=after_ms)
+            for message in await self._to_messages(rows):
+                began = clock()
+                # Returns when the client has room for the message: nothing is kept for one that does not read.
+                yield message
+                if clock() - began > self._settings.slow_client_timeout_s:
+                    raise RateLimited("网络太慢,请稍后重新连接")
+                after_ms = message.create_time
+            if len(rows) < PAGE:
+                await asyncio.sleep(self._settings.stream_interval_s)
+
+    async def _require_friend(self, sender_id: int, other_id: int) -> None:
+        if sender_id == other_id:
+            raise NotFriends("不能给自己发消息")
+        if await self._lists.are_friends(sender_id, other_id):
+            return
+        await self._chat.require_user(other_id)
+        raise NotFriends
+
+    async def _to_messages(self, rows: Sequence[MessageRow]) -> list[Message]:
+        texts = await self._texts.decrypt(rows)
+        return [_to_message(row, text) for row, text in zip(rows, texts, strict=True)]
+
+
+def _refuse_negative(pre_msg_time: int) -> None:
+    if pre_msg_time < 0:
+        raise InvalidParameter(detail="pre_msg_time")
+
+
+def _to_message(row: MessageRow, text: str) -> Message:
+    return Message(
+        id=row.id,
+        to_user_id=row.to_user_id,
+        from_user_id=row.from_user_id,
+        content=text,
+        create_time=row.created_at_ms,
+    )

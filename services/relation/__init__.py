@@ -1,0 +1,1 @@
+"""RelationService: who follows whom."""

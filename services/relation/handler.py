@@ -1,0 +1,136 @@
+"""The gRPC edge of RelationService."""
+
+from typing import Any
+
+import grpc
+
+from dal.action_lists import ActionLists
+from dal.registers import Kind
+from pkg.errors import FollowSelf, PermissionDenied
+from pkg.paging import decode_cursor, read_limit
+from pkg.token import TokenVerifier
+from protos import relation_pb2_grpc
+from protos.relation_pb2 import (
+    FriendUser,
+    RelationActionReply,
+    RelationActionRequest,
+    RelationFollowerListReply,
+    RelationFollowerListRequest,
+    RelationFollowListReply,
+    RelationFollowListRequest,
+    RelationFriendListReply,
+    RelationFriendListRequest,
+)
+from protos.user_pb2 import User
+from services.actions.intake import ActionIntake, parse_action_type
+from services.actions.pages import page_cursor
+from services.actions.targets import KnownTargets
+from services.message_texts import LatestMessage, MessageTexts
+from services.presenters import Presenter
+
+Context = grpc.aio.ServicerContext[Any, Any]
+LIST_LIMIT = 500
+# `msgType` of a friend's latest message, as the viewer sees it.
+RECEIVED, SENT = 0, 1
+
+
+class RelationHandler(relation_pb2_grpc.RelationServiceServicer):
+    """Answers RelationService; errors are raised and translated by the interceptor."""
+
+    def __init__(
+        self,
+        *,
+        intake: ActionIntake,
+        users: KnownTargets,
+        lists: ActionLists,
+        presenter: Presenter,
+        texts: MessageTexts,
+        verifier: TokenVerifier,
+    ) -> None:
+        self._intake = intake
+        self._users = users
+        self._lists = lists
+        self._presenter = presenter
+        self._texts = texts
+        self._verifier = verifier
+
+    async def RelationAction(
+        self, request: RelationActionRequest, context: Context
+    ) -> RelationActionReply:
+        actor_id = self._verifier.verify(request.token)
+        action_type = parse_action_type(request.action_type)
+        if request.to_user_id == actor_id:
+            raise FollowSelf
+        await self._users.require(request.to_user_id)
+        await self._intake.accept(
+            user_id=actor_id, target_id=request.to_user_id, action_type=action_type
+        )
+        return RelationActionReply()
+
+    async def RelationFollowList(
+        self, request: RelationFollowListRequest, context: Context
+    ) -> RelationFollowListReply:
+        viewer_id = self._verifier.find_user(request.token)
+        await self._users.require(request.user_id)
+        page = await self._lists.list_targets(
+            Kind.RELATION,
+            request.user_id,
+            viewer_id=viewer_id,
+            before=decode_cursor(request.cursor),
+            limit=read_limit(request.limit, default=LIST_LIMIT),
+        )
+        return RelationFollowListReply(
+            user_list=await self._presenter.list_user_cards(page.ids, viewer_id),
+            next_cursor=page_cursor(page),
+        )
+
+    async def RelationFollowerList(
+        self, request: RelationFollowerListRequest, context: Context
+    ) -> RelationFollowerListReply:
+        viewer_id = self._verifier.find_user(request.token)
+        await self._users.require(request.user_id)
+        page = await self._lists.list_followers(
+            request.user_id,
+            before=decode_cursor(request.cursor),
+            limit=read_limit(request.limit, default=LIST_LIMIT),
+        )
+        return RelationFollowerListReply(
+            user_list=await self._presenter.list_user_cards(page.ids, viewer_id),
+            next_cursor=page_cursor(page),
+        )
+
+    async def RelationFriendList(
+        self, request: RelationFriendListRequest, context: Context
+    ) -> RelationFriendListReply:
+        viewer_id = self._verifier.verify(request.token)
+        if request.user_id != viewer_id:
+            raise PermissionDenied("只能查看自己的好友列表")
+        page = await self._lists.list_friends(
+            viewer_id,
+            before=decode_cursor(request.cursor),
+            limit=read_limit(request.limit, default=LIST_LIMIT),
+        )
+        cards = await self._presenter.list_user_cards(page.ids, viewer_id)
+        latest = await self._texts.map_latest(viewer_id, page.ids)
+        return RelationFriendListReply(
+            user_list=[_to_friend(card, latest.get(card.id)) for card in cards],
+            next_cursor=page_cursor(page),
+        )
+
+
+def _to_friend(card: User, latest: LatestMessage | None) -> FriendUser:
+    return FriendUser(
+        message=latest.text if latest else "",
+        msgType=SENT if latest and latest.is_sent else RECEIVED,
+        id=card.id,
+        name=card.name,
+        follow_count=card.follow_count,
+        follower_count=card.follower_count,
+        is_follow=card.is_follow,
+        avatar=card.avatar,
+        background_image=card.background_image,
+        signature=card.signature,
+        total_favorited=card.total_favorited,
+        work_count=card.work_count,
+        favorite_count=card.favorite_count,
+    )

@@ -1,0 +1,81 @@
+"""Runs UserService."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from functools import partial
+
+from dal.db.engine import open_database
+from dal.redis.client import open_redis
+from dal.redis.login_attempts import LoginAttempts, LoginLimits
+from dal.viewer_flags import ViewerFlags
+from pkg.crypt import Passwords
+from pkg.rpc.server import Composition, ServiceDefinition, ServiceProcessSettings, run_service
+from pkg.settings import (
+    MySQLSettings,
+    RedisSettings,
+    StorageSettings,
+    TokenSettings,
+    UserSettings,
+)
+from pkg.startup import wait_until_available
+from pkg.storage import Storage
+from pkg.token import TokenIssuer, TokenVerifier
+from protos import user_pb2, user_pb2_grpc
+from services.presenters import Presenter
+from services.user.accounts import Accounts
+from services.user.default_images import ensure_default_images
+from services.user.handler import UserHandler
+
+
+class UserProcessSettings(ServiceProcessSettings):
+    user: UserSettings
+    mysql: MySQLSettings
+    redis_cache: RedisSettings
+    storage: StorageSettings
+    token: TokenSettings
+
+
+async def prepare_storage(storage: Storage) -> None:
+    """Make the buckets, and the pictures of users who have none of their own."""
+    await storage.ensure_buckets()
+    await ensure_default_images(storage)
+
+
+@asynccontextmanager
+async def compose(settings: UserProcessSettings) -> AsyncIterator[Composition]:
+    """Open what the service needs and put its handler together."""
+    issuer, verifier = TokenIssuer(settings.token), TokenVerifier(settings.token)
+    async with AsyncExitStack() as stack:
+        passwords = stack.enter_context(closing(Passwords()))
+        database = await stack.enter_async_context(open_database(settings.mysql))
+        cache = await stack.enter_async_context(open_redis(settings.redis_cache))
+        storage = await stack.enter_async_context(Storage(settings.storage))
+        await wait_until_available("storage", partial(prepare_storage, storage))
+        limits = LoginLimits(
+            per_name=settings.user.max_failures_per_name,
+            per_address=settings.user.max_failures_per_address,
+            window_s=settings.user.login_window_s,
+        )
+        handler = UserHandler(
+            accounts=Accounts(database, passwords, LoginAttempts(cache, limits)),
+            presenter=Presenter(database, ViewerFlags(database)),
+            issuer=issuer,
+            verifier=verifier,
+        )
+        yield Composition(
+            add_to_server=lambda server: user_pb2_grpc.add_UserServiceServicer_to_server(
+                handler, server
+            ),
+            background=[database.check_replicas],
+        )
+
+
+if __name__ == "__main__":
+    run_service(
+        ServiceDefinition(
+            name="user",
+            descriptor=user_pb2.DESCRIPTOR.services_by_name["UserService"],
+            settings_class=UserProcessSettings,
+            compose=compose,
+        )
+    )

@@ -1,0 +1,79 @@
+"""Registration and login."""
+
+from loguru import logger
+
+from dal.db.engine import Database
+from dal.db.users import Credentials, find_credentials, insert_user, replace_password_hash
+from dal.redis.login_attempts import LoginAttempts
+from pkg.crypt import Passwords
+from pkg.errors import LoginThrottled, WrongCredentials
+from pkg.text import check_length, clean_name
+
+MAX_NAME_CHARS = 32
+MAX_PASSWORD_CHARS = 32
+
+
+class Accounts:
+    """Creates accounts and checks who somebody is."""
+
+    def __init__(self, database: Database, passwords: Passwords, attempts: LoginAttempts) -> None:
+        self._database = database
+        self._passwords = passwords
+        self._attempts = attempts
+
+    async def register(self, username: str, password: str) -> int:
+        """Create an account and return its id.
+
+        Raises:
+            InvalidParameter: the name or the password breaks a rule.
+            UserNameTaken: somebody has the name.
+        """
+        name = clean_name(username, label="用户名", max_chars=MAX_NAME_CHARS)
+        check_length(password, label="密码", max_chars=MAX_PASSWORD_CHARS)
+        password_hash = await self._passwords.hash(password)
+        async with self._database.write() as connection:
+            user_id = await insert_user(connection, name=name, password_hash=password_hash)
+        logger.bind(user_id=user_id).info("user registered")
+        return user_id
+
+    async def login(self, username: str, password: str, *, address: str) -> int:
+        """Return the id of the user who has this name and password.
+
+        Raises:
+            InvalidParameter: the name or the password breaks a rule.
+            WrongCredentials: nobody has both; takes as long for an unknown name as for a known one.
+            LoginThrottled: too many failures of this name or from this address.
+        """
+        name = clean_name(username, label="用户名", max_chars=MAX_NAME_CHARS)
+        check_length(password, label="密码", max_chars=MAX_PASSWORD_CHARS)
+        await self._refuse_throttled(name, address)
+        async with self._database.read_source() as connection:
+            credentials = await find_credentials(connection, name)
+        stored = credentials.password_hash if credentials else None
+        matches = await self._passwords.verify(stored, password)
+        # Once more: of many guesses at the same time, those that end after the limit learn nothing.
+        await self._refuse_throttled(name, address)
+        if credentials is None or not matches:
+            await self._attempts.record_failure(name, address)
+            raise WrongCredentials
+        await self._attempts.clear(name)
+        await self._strengthen_hash(credentials, password)
+        return credentials.user_id
+
+    async def _refuse_throttled(self, name: str, address: str) -> None:
+        wait_s = await self._attempts.find_wait_s(name, address)
+        if wait_s > 0:
+            raise LoginThrottled(retry_after_s=wait_s)
+
+    async def _strengthen_hash(self, credentials: Credentials, password: str) -> None:
+        if not self._passwords.needs_rehash(credentials.password_hash):
+            return
+        new_hash = await self._passwords.hash(password)
+        async with self._database.write() as connection:
+            await replace_password_hash(
+                connection,
+                user_id=credentials.user_id,
+                old_hash=credentials.password_hash,
+                new_hash=new_hash,
+            )
+        logger.bind(user_id=credentials.user_id).info("password hash replaced")

@@ -1,0 +1,62 @@
+"""The gRPC edge of UserService."""
+
+from typing import Any
+
+import grpc
+
+from pkg.token import TokenIssuer, TokenVerifier
+from protos import user_pb2_grpc
+from protos.user_pb2 import (
+    LoginReply,
+    LoginRequest,
+    RegisterReply,
+    RegisterRequest,
+    UserInfoReply,
+    UserInfoRequest,
+)
+from services.presenters import Presenter
+from services.user.accounts import Accounts
+
+Context = grpc.aio.ServicerContext[Any, Any]
+CLIENT_ADDRESS_KEY = "x-client-address"
+
+
+class UserHandler(user_pb2_grpc.UserServiceServicer):
+    """Answers UserService; errors are raised and translated by the interceptor."""
+
+    def __init__(
+        self,
+        *,
+        accounts: Accounts,
+        presenter: Presenter,
+        issuer: TokenIssuer,
+        verifier: TokenVerifier,
+    ) -> None:
+        self._accounts = accounts
+        self._presenter = presenter
+        self._issuer = issuer
+        self._verifier = verifier
+
+    async def Register(self, request: RegisterRequest, context: Context) -> RegisterReply:
+        user_id = await self._accounts.register(request.username, request.password)
+        return RegisterReply(user_id=user_id, token=self._issuer.issue(user_id))
+
+    async def Login(self, request: LoginRequest, context: Context) -> LoginReply:
+        user_id = await self._accounts.login(
+            request.username, request.password, address=_client_address(context)
+        )
+        return LoginReply(user_id=user_id, token=self._issuer.issue(user_id))
+
+    async def UserInfo(self, request: UserInfoRequest, context: Context) -> UserInfoReply:
+        viewer_id = self._verifier.find_user(request.token)
+        card = await self._presenter.get_user_card(request.user_id, viewer_id)
+        return UserInfoReply(user=card)
+
+
+def _client_address(context: Context) -> str:
+    """Return whose address the gateway saw, or the caller's own where there was no gateway."""
+    for key, value in context.invocation_metadata() or ():
+        if key == CLIENT_ADDRESS_KEY and isinstance(value, str):
+            return value
+    # "ipv4:127.0.0.1:54321"
+    return context.peer().partition(":")[2].rpartition(":")[0]

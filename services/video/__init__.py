@@ -1,0 +1,1 @@
+"""VideoService: publishing, what became of it, and the feed."""

@@ -1,0 +1,134 @@
+"""The gRPC edge of VideoService."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+
+from dal.db.engine import Database
+from dal.db.models import VideoStatus
+from dal.db.users import require_user
+from dal.db.videos import (
+    PublicationRow,
+    VideoRow,
+    list_feed,
+    list_publications,
+    list_videos_of_author,
+)
+from pkg.batching import Batcher
+from pkg.clock import now_ms
+from pkg.errors import InvalidParameter
+from pkg.paging import FROM_THE_START, decode_cursor, next_cursor, read_limit
+from pkg.token import TokenVerifier
+from protos import video_pb2_grpc
+from protos.video_pb2 import (
+    FeedReply,
+    FeedRequest,
+    Publication,
+    PublishActionReply,
+    PublishActionRequest,
+    PublishListReply,
+    PublishListRequest,
+    PublishStatusReply,
+    PublishStatusRequest,
+)
+from services.presenters import Presenter
+from services.video.uploads import Upload, Uploads
+
+Context = grpc.aio.ServicerContext[Any, Any]
+FEED_LIMIT = 30
+LIST_LIMIT = 100
+
+
+class VideoHandler(video_pb2_grpc.VideoServiceServicer):
+    """Answers VideoService; errors are raised and translated by the interceptor."""
+
+    def __init__(
+        self, *, database: Database, uploads: Uploads, presenter: Presenter, verifier: TokenVerifier
+    ) -> None:
+        self._database = database
+        self._uploads = uploads
+        self._presenter = presenter
+        self._verifier = verifier
+        self._feed_pages = Batcher(self._load_feed_pages)
+
+    async def Feed(self, request: FeedRequest, context: Context) -> FeedReply:
+        viewer_id = self._verifier.find_user(request.token)
+        before_ms = request.latest_time if request.latest_time > 0 else FROM_THE_START
+        rows = (await self._feed_pages.get([before_ms]))[before_ms]
+        return FeedReply(
+            video_list=await self._presenter.list_video_cards(rows, viewer_id),
+            next_time=rows[-1].published_at_ms if rows else now_ms(),
+        )
+
+    async def PublishAction(
+        self, request_iterator: AsyncIterator[PublishActionRequest], context: Context
+    ) -> PublishActionReply:
+        async for first in request_iterator:
+            upload = Upload(self._verifier.verify(first.token), first.title, first.size)
+            chunks = _chunks(first, request_iterator)
+            return PublishActionReply(video_id=await self._uploads.receive(upload, chunks))
+        raise InvalidParameter("上传没有完成,请重试")
+
+    async def PublishList(self, request: PublishListRequest, context: Context) -> PublishListReply:
+        viewer_id = self._verifier.find_user(request.token)
+        limit = read_limit(request.limit, default=LIST_LIMIT)
+        async with self._database.read_source() as connection:
+            await require_user(connection, request.user_id)
+            rows = await list_videos_of_author(
+                connection,
+                author_id=request.user_id,
+                before_ms=decode_cursor(request.cursor),
+                limit=limit,
+            )
+        return PublishListReply(
+            video_list=await self._presenter.list_video_cards(rows, viewer_id),
+            next_cursor=next_cursor([row.published_at_ms for row in rows], limit=limit),
+        )
+
+    async def PublishStatus(
+        self, request: PublishStatusRequest, context: Context
+    ) -> PublishStatusReply:
+        viewer_id = self._verifier.verify(request.token)
+        limit = read_limit(request.limit, default=LIST_LIMIT)
+        async with self._database.read_source() as connection:
+            rows = await list_publications(
+                connection,
+                author_id=viewer_id,
+                video_id=request.video_id or None,
+                before_id=decode_cursor(request.cursor),
+                limit=limit,
+            )
+        return PublishStatusReply(
+            publish_list=[_to_publication(row) for row in rows],
+            next_cursor=next_cursor([row.id for row in rows], limit=limit),
+        )
+
+    async def _load_feed_pages(self, starts_ms: set[int]) -> dict[int, list[VideoRow]]:
+        """Return one page for each start; nearly everyone begins with the same one."""
+        # The order of the feed is read on the source: a walk must not miss what a replica learns later.
+        async with self._database.read_source() as connection:
+            return {
+                start_ms: await list_feed(connection, before_ms=start_ms, limit=FEED_LIMIT)
+                for start_ms in starts_ms
+            }
+
+
+async def _chunks(
+    first: PublishActionRequest, rest: AsyncIterator[PublishActionRequest]
+) -> AsyncIterator[bytes]:
+    yield first.data
+    async for request in rest:
+        yield request.data
+
+
+def _to_publication(row: PublicationRow) -> Publication:
+    # To its author an upload that is being stored is already under way.
+    status = VideoStatus.PROCESSING if row.status is VideoStatus.UPLOADING else row.status
+    return Publication(
+        video_id=row.id,
+        title=row.title,
+        status=status,
+        reason=row.failure_reason if status is VideoStatus.FAILED else "",
+        create_time=row.created_at_ms,
+    )

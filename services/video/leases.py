@@ -1,0 +1,88 @@
+"""Leases on videos: whoever works on one keeps it, and whoever died loses it."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from loguru import logger
+
+from dal.db.engine import Database, TransactionConflict
+from dal.db.models import VideoStatus
+from dal.db.videos import ClaimedVideo, LeaseLost, claim_video, release_video, renew_lease
+from pkg.clock import now_ms
+from pkg.errors import DeadlineExceeded, DependencyUnavailable
+
+RENEWALS_PER_LEASE = 3
+
+
+class Leases:
+    """Claims videos, keeps them and gives them back."""
+
+    def __init__(self, database: Database, *, lease_s: float) -> None:
+        self._database = database
+        self._lease_s = lease_s
+
+    def end_ms(self) -> int:
+        """Return when a lease that begins now will end."""
+        return now_ms() + int(self._lease_s * 1000)
+
+    async def claim(self) -> ClaimedVideo | None:
+        """Take a video to process, an upload whose receiver died, or a failed one to sweep; None if there is none."""
+        for status in (VideoStatus.PROCESSING, VideoStatus.UPLOADING, VideoStatus.FAILED):
+            async with self._database.write() as connection:
+                video = await claim_video(
+                    connection,
+                    status=status,
+                    now_ms=now_ms(),
+                    lease_token=secrets.token_hex(16),
+                    lease_expires_at_ms=self.end_ms(),
+                )
+            if video is not None:
+                return video
+        return None
+
+    async def release(self, video: ClaimedVideo, *, delay_s: float, counts: bool) -> None:
+        """Give a video back, to be taken again after `delay_s`; the attempt may count or not.
+
+        Raises:
+            LeaseLost: somebody else has it.
+        """
+        async with self._database.write() as connection:
+            await release_video(
+                connection, video, retry_at_ms=now_ms() + int(delay_s * 1000), counts=counts
+            )
+
+    @asynccontextmanager
+    async def kept(self, video: ClaimedVideo) -> AsyncIterator[None]:
+        """Renew the lease while the block runs; the block is cancelled when the lease is lost.
+
+        Raises:
+            LeaseLost: it was.
+        """
+        scope = asyncio.timeout(None)
+        try:
+            async with scope:
+                keeper = asyncio.create_task(self._renew(video, scope))
+                try:
+                    yield
+                finally:
+                    keeper.cancel()
+                    await asyncio.wait({keeper})
+        except TimeoutError as exc:
+            if scope.expired():
+                raise LeaseLost from exc
+            raise
+
+    async def _renew(self, video: ClaimedVideo, scope: asyncio.Timeout) -> None:
+        while True:
+            await asyncio.sleep(self._lease_s / RENEWALS_PER_LEASE)
+            try:
+                async with self._database.write() as connection:
+                    await renew_lease(connection, video, lease_expires_at_ms=self.end_ms())
+            except LeaseLost:
+                scope.reschedule(asyncio.get_running_loop().time())
+                return
+            except (DependencyUnavailable, DeadlineExceeded, TransactionConflict) as exc:
+                # The work goes on: what it writes at its end is fenced by the lease's token.
+                logger.bind(video_id=video.id, cause=repr(exc)).warning("lease not renewed")

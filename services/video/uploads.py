@@ -1,0 +1,142 @@
+"""Taking an upload: from the stream to storage, with its row written down first."""
+
+import asyncio
+import secrets
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from loguru import logger
+
+from dal.db.engine import Database
+from dal.db.users import require_user
+from dal.db.videos import ClaimedVideo, LeaseLost, ObjectKeys, insert_upload, mark_uploaded
+from pkg.clock import now_ms
+from pkg.containers import HEAD_SIZE, looks_like_video
+from pkg.errors import (
+    DeadlineExceeded,
+    DependencyUnavailable,
+    InvalidParameter,
+    PayloadTooLarge,
+    UnsupportedVideo,
+)
+from pkg.settings import VideoSettings
+from pkg.storage import VIDEO_UPLOADS_BUCKET, Storage, random_key
+from pkg.text import clean_name
+from services.video.leases import Leases
+
+MAX_TITLE_CHARS = 50
+UPLOAD_CONTENT_TYPE = "application/octet-stream"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What is known before the first byte: whose it is and how many bytes will come."""
+
+    author_id: int
+    title: str
+    size: int
+
+
+class Uploads:
+    """Receives uploads; a row that is left `uploading` is cleaned up by a worker once its lease ends."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        storage: Storage,
+        leases: Leases,
+        settings: VideoSettings,
+        on_uploaded: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._storage = storage
+        self._leases = leases
+        self._max_bytes = settings.max_upload_mb * 1024 * 1024
+        self._spool_dir = settings.spool_dir
+        self._on_uploaded = on_uploaded
+
+    async def receive(self, upload: Upload, chunks: AsyncIterator[bytes]) -> int:
+        """Store an upload and return the id of its video; it is then safe and a worker will take it.
+
+        Raises:
+            InvalidParameter: a bad title, or a stream whose length is not the announced one.
+            UnsupportedVideo: it does not begin like a video.
+            PayloadTooLarge: it is over the limit.
+            UserNotFound: the author's account is gone.
+            DependencyUnavailable: a server is away, or the disk is full.
+        """
+        title = clean_name(upload.title, label="标题", max_chars=MAX_TITLE_CHARS)
+        if upload.size > self._max_bytes:
+            raise PayloadTooLarge
+        async with self._database.read_source() as connection:
+            await require_user(connection, upload.author_id)
+        with _open_spool(self._spool_dir) as spooled:
+            await _spool(chunks, spooled, size=upload.size)
+            video = await self._write_down(upload.author_id, title)
+            await self._store(video, Path(f"/proc/self/fd/{spooled.fileno()}"))
+        logger.bind(video_id=video.id, bytes=upload.size).info("upload stored")
+        self._on_uploaded()
+        return video.id
+
+    async def _write_down(self, author_id: int, title: str) -> ClaimedVideo:
+        keys = ObjectKeys(random_key(), random_key(".mp4"), random_key(".jpg"))
+        async with self._database.write() as connection:
+            return await insert_upload(
+                connection,
+                author_id=author_id,
+                title=title,
+                keys=keys,
+                lease_token=secrets.token_hex(16),
+                now_ms=now_ms(),
+                lease_expires_at_ms=self._leases.end_ms(),
+            )
+
+    async def _store(self, video: ClaimedVideo, path: Path) -> None:
+        try:
+            async with self._leases.kept(video):
+                await self._storage.put_file(
+                    VIDEO_UPLOADS_BUCKET, video.keys.upload, path, UPLOAD_CONTENT_TYPE
+                )
+            async with self._database.write() as connection:
+                await mark_uploaded(connection, video)
+        except LeaseLost as exc:
+            raise DeadlineExceeded(detail="upload took longer than its lease") from exc
+
+
+@contextmanager
+def _open_spool(directory: Path) -> Iterator[BinaryIO]:
+    """Give a file without a name: it is gone with the process, however that ends."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory) as file:
+            yield file
+    except OSError as exc:
+        raise DependencyUnavailable(detail=f"spool: {exc.strerror}") from exc
+
+
+async def _spool(chunks: AsyncIterator[bytes], target: BinaryIO, *, size: int) -> None:
+    """Write the stream to a file and judge it by its beginning as soon as that is there."""
+    received, head = 0, b""
+    async for chunk in chunks:
+        received += len(chunk)
+        if received > size:
+            raise InvalidParameter("上传的内容与声明的大小不符,请重试")
+        if len(head) < HEAD_SIZE:
+            head += chunk[:HEAD_SIZE]
+            if len(head) >= HEAD_SIZE:
+                _refuse_other_content(head)
+        await asyncio.to_thread(target.write, chunk)
+    if received != size:
+        raise InvalidParameter("上传没有完成,请重试")
+    _refuse_other_content(head)
+    await asyncio.to_thread(target.flush)
+
+
+def _refuse_other_content(head: bytes) -> None:
+    if not looks_like_video(head):
+        raise UnsupportedVideo

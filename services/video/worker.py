@@ -1,0 +1,197 @@
+"""Making published videos out of uploads, in the background.
+
+Every step may be repeated: a worker that dies at any point is replaced once its lease ends, and the next one goes on. The
+upload is deleted last but one, so an upload that is gone while its results are there has only its publication left.
+"""
+
+import asyncio
+from pathlib import Path
+
+from loguru import logger
+
+from dal.db.engine import Database, TransactionConflict, retry_conflicts
+from dal.db.models import VideoStatus
+from dal.db.videos import ClaimedVideo, LeaseLost, condemn_video, fail_video, publish_video
+from pkg.clock import now_ms
+from pkg.errors import DeadlineExceeded, DependencyUnavailable
+from pkg.media import MediaTool, MediaToolFailed, UnreadableVideo
+from pkg.settings import VideoSettings
+from pkg.spool import work_folder
+from pkg.storage import (
+    VIDEO_COVERS_BUCKET,
+    VIDEO_UPLOADS_BUCKET,
+    VIDEOS_BUCKET,
+    ObjectMissing,
+    Storage,
+)
+from services.video.leases import Leases
+
+INTERRUPTED = "上传中断,请重新上传"
+GIVEN_UP = "视频处理失败,请稍后重新上传"
+VIDEO_CONTENT_TYPE = "video/mp4"
+COVER_CONTENT_TYPE = "image/jpeg"
+RETRY_DELAY_S = 2.0
+SWEEP_DELAY_LEASES = 2
+
+
+class Worker:
+    """Takes one video after the other; run as many as there are cores for ffmpeg."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        storage: Storage,
+        media: MediaTool,
+        leases: Leases,
+        settings: VideoSettings,
+        woken: asyncio.Event,
+    ) -> None:
+        self._database = database
+        self._storage = storage
+        self._media = media
+        self._leases = leases
+        self._settings = settings
+        self._woken = woken
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`; a video that is being processed then is given back at once."""
+        while not stop.is_set():
+            video = await self._find_work()
+            if video is None:
+                await self._wait_for_work(stop)
+            else:
+                await self._work_until(stop, video)
+
+    async def _find_work(self) -> ClaimedVideo | None:
+        try:
+            return await self._leases.claim()
+        except (DependencyUnavailable, DeadlineExceeded, TransactionConflict) as exc:
+            logger.bind(cause=repr(exc)).warning("cannot look for work")
+            return None
+
+    async def _wait_for_work(self, stop: asyncio.Event) -> None:
+        """Wait for the next turn, or less: an upload that has just been stored wakes a worker."""
+        waits = [asyncio.create_task(event.wait()) for event in (stop, self._woken)]
+        await asyncio.wait(
+            waits, timeout=self._settings.job_interval_s, return_when=asyncio.FIRST_COMPLETED
+        )
+        for wait in waits:
+            wait.cancel()
+        self._woken.clear()
+
+    async def _work_until(self, stop: asyncio.Event, video: ClaimedVideo) -> None:
+        working = asyncio.create_task(self.work_on(video))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not working.done():
+            working.cancel()
+            await asyncio.wait({working})
+            await self._give_back(video, delay_s=0, counts=False)
+        elif (error := working.exception()) is not None:
+            raise error
+
+    async def work_on(self, video: ClaimedVideo) -> None:
+        """Bring one claimed video to its end, or give it back for another try."""
+        log = logger.bind(video_id=video.id, attempt=video.attempts)
+        try:
+            async with self._leases.kept(video):
+                await self._advance(video)
+        except LeaseLost:
+            log.warning("video taken over by another worker")
+        except (DependencyUnavailable, DeadlineExceeded, TransactionConflict, OSError) as exc:
+            # Not the video's fault but a server's or the disk's: it is tried again for as long as it takes.
+            log.bind(cause=repr(exc)).warning("video waits for a server")
+            await self._give_back(video, counts=False)
+        except MediaToolFailed as exc:
+            log.bind(detail=exc.detail).warning("video could not be processed")
+            await self._give_back(video, counts=True)
+
+    async def _advance(self, video: ClaimedVideo) -> None:
+        if video.status is VideoStatus.FAILED:
+            await self._sweep(video)
+            return
+        reason = self._find_reason_to_fail(video)
+        if reason is None:
+            try:
+                await self._make_ready(video)
+            except UnreadableVideo as exc:
+                logger.bind(video_id=video.id, detail=exc.detail).info("video refused")
+                reason = exc.reason
+        if reason is None:
+            await retry_conflicts(lambda: self._publish(video))
+        else:
+            await self._fail(video, reason)
+
+    def _find_reason_to_fail(self, video: ClaimedVideo) -> str | None:
+        if video.failure_reason:
+            return video.failure_reason
+        if video.status is VideoStatus.UPLOADING:
+            return INTERRUPTED
+        return GIVEN_UP if video.attempts > self._settings.max_attempts else None
+
+    async def _make_ready(self, video: ClaimedVideo) -> None:
+        with work_folder(self._settings.spool_dir) as folder:
+            upload = folder / "upload"
+            try:
+                await self._storage.get_file(VIDEO_UPLOADS_BUCKET, video.keys.upload, upload)
+            except ObjectMissing as exc:
+                if not await self._is_ready(video):
+                    raise UnreadableVideo(INTERRUPTED, detail="upload is missing") from exc
+                return
+            await self._process(video, upload, folder)
+        await self._storage.delete(VIDEO_UPLOADS_BUCKET, video.keys.upload)
+
+    async def _process(self, video: ClaimedVideo, upload: Path, folder: Path) -> None:
+        playable, cover = folder / "video.mp4", folder / "cover.jpg"
+        await self._media.make_streamable(upload, playable)
+        await self._media.first_frame(playable, cover)
+        await self._storage.put_file(VIDEOS_BUCKET, video.keys.play, playable, VIDEO_CONTENT_TYPE)
+        await self._storage.put_file(
+            VIDEO_COVERS_BUCKET, video.keys.cover, cover, COVER_CONTENT_TYPE
+        )
+
+    async def _is_ready(self, video: ClaimedVideo) -> bool:
+        return await self._storage.exists(
+            VIDEOS_BUCKET, video.keys.play
+        ) and await self._storage.exists(VIDEO_COVERS_BUCKET, video.keys.cover)
+
+    async def _publish(self, video: ClaimedVideo) -> None:
+        async with self._database.write() as connection:
+            published_at_ms = await publish_video(connection, video, now_ms=now_ms())
+        logger.bind(video_id=video.id, published_at_ms=published_at_ms).info("video published")
+
+    async def _fail(self, video: ClaimedVideo, reason: str) -> None:
+        async with self._database.write() as connection:
+            await condemn_video(connection, video, reason=reason)
+        await self._delete_objects(video)
+        sweep_at_ms = now_ms() + int(SWEEP_DELAY_LEASES * self._settings.lease_s * 1000)
+        async with self._database.write() as connection:
+            await fail_video(connection, video, sweep_at_ms=sweep_at_ms)
+        logger.bind(video_id=video.id, reason=reason).info("video failed")
+
+    async def _sweep(self, video: ClaimedVideo) -> None:
+        """Delete once more: a server that was frozen may have carried out a PUT after the DELETE that followed it."""
+        await self._delete_objects(video)
+        async with self._database.write() as connection:
+            await fail_video(connection, video)
+
+    async def _delete_objects(self, video: ClaimedVideo) -> None:
+        await self._storage.delete(VIDEO_UPLOADS_BUCKET, video.keys.upload)
+        await self._storage.delete(VIDEOS_BUCKET, video.keys.play)
+        await self._storage.delete(VIDEO_COVERS_BUCKET, video.keys.cover)
+
+    async def _give_back(
+        self, video: ClaimedVideo, *, counts: bool, delay_s: float = RETRY_DELAY_S
+    ) -> None:
+        try:
+            await self._leases.release(video, delay_s=delay_s, counts=counts)
+        except (
+            DependencyUnavailable,
+            DeadlineExceeded,
+            TransactionConflict,
+            LeaseLost,
+        ) as exc:
+            # Its lease ends by itself.
+            logger.bind(video_id=video.id, cause=repr(exc)).warning("video not given back")
