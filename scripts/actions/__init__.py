@@ -1,0 +1,1 @@
+"""What an operator does about likes and follows: check the counters, bring back what was put aside, measure."""

@@ -1,0 +1,110 @@
+"""Shows what of one kind was put aside because nothing could be done with it, and brings it back.
+
+Dead letters are messages that are no actions; set aside are actions that MySQL refused. Replaying is always safe: an action that
+has been overtaken by a newer one changes nothing.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from dal.redis.actions import ActionStore
+from dal.redis.client import open_redis
+from dal.registers import Kind
+from pkg.errors import DependencyUnavailable
+from pkg.mq.consumer import REASON_HEADER, Delivery
+from pkg.mq.dead_letters import open_dead_letters
+from pkg.mq.publisher import Publisher
+from pkg.settings import RabbitMQSettings
+from scripts.actions.settings import OperatorSettings, load_settings
+from scripts.console import quiet_logs
+
+MOST_SHOWN = 100_000
+CONNECT_WITHIN_S = 10.0
+
+
+async def replay(settings: OperatorSettings, kind: Kind, *, run: bool, discard: bool) -> None:
+    """Show everything, then replay or discard it if told to."""
+    async with open_redis(settings.redis_actions) as redis:
+        await replay_aside(ActionStore(redis, kind), run=run, discard=discard)
+    await replay_dead_letters(settings.rabbitmq, kind, run=run, discard=discard)
+
+
+async def replay_aside(store: ActionStore, *, run: bool, discard: bool) -> None:
+    """Work through the actions that MySQL refused."""
+    items = await store.list_aside()
+    for item in items:
+        action = item.action
+        print(
+            f"aside        user {action.user_id}  target {action.target_id}  {action.type.name}"
+            f"  version {action.version}  because: {item.reason}"
+        )
+        if run:
+            await store.bring_back(action)
+        elif discard:
+            await store.discard(action)
+    print(f"set aside: {len(items)}{_done(run=run, discard=discard)}")
+
+
+async def replay_dead_letters(
+    settings: RabbitMQSettings, kind: Kind, *, run: bool, discard: bool
+) -> None:
+    """Work through the messages that are no actions."""
+    async with open_dead_letters(settings, kind.value) as dead, publishing(settings, kind) as queue:
+        letters = await dead.read(limit=MOST_SHOWN)
+        for letter in letters:
+            print(f"dead letter  {letter.body!r}  because: {letter.headers.get(REASON_HEADER)}")
+            if run:
+                await queue.publish(kind.value, letter.body, _without_reason(letter))
+            if run or discard:
+                await dead.discard(letter)
+    print(f"dead letters: {len(letters)}{_done(run=run, discard=discard)}")
+
+
+@asynccontextmanager
+async def publishing(settings: RabbitMQSettings, kind: Kind) -> AsyncIterator[Publisher]:
+    """Give a publisher that is connected."""
+    publisher = Publisher(settings, [kind.value], name="replay")
+    stop = asyncio.Event()
+    running = asyncio.create_task(publisher.run(stop))
+    try:
+        await publisher.wait_connected(timeout_s=CONNECT_WITHIN_S)
+        yield publisher
+    finally:
+        stop.set()
+        await running
+
+
+def _without_reason(letter: Delivery) -> dict[str, str]:
+    return {key: value for key, value in letter.headers.items() if key != REASON_HEADER}
+
+
+def _done(*, run: bool, discard: bool) -> str:
+    if run:
+        return ", replayed"
+    return ", discarded" if discard else ""
+
+
+def main() -> int:
+    """Entry of scripts/replay."""
+    parser = argparse.ArgumentParser(prog="scripts/replay", description=__doc__)
+    parser.add_argument("kind", choices=[kind.value for kind in Kind])
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--run", action="store_true", help="bring everything back")
+    what.add_argument("--discard", action="store_true", help="throw everything away")
+    options = parser.parse_args()
+    quiet_logs()
+    try:
+        asyncio.run(
+            replay(load_settings(), Kind(options.kind), run=options.run, discard=options.discard)
+        )
+    except DependencyUnavailable as exc:
+        print(f"cannot go on: {exc}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

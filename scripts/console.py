@@ -1,0 +1,11 @@
+"""Scripts that print for a person log nothing but what went wrong."""
+
+import sys
+
+from loguru import logger
+
+
+def quiet_logs() -> None:
+    """Show errors alone."""
+    logger.remove()
+    logger.add(sys.stderr, level="ERROR", format="{message}")

@@ -1,0 +1,66 @@
+"""Rotates the keys of chat messages: `scripts/rotate-keys`.
+
+To replace the RSA pair, first put the new one as `<crypt.private_keys_dir>/<name>.pem` on every machine that runs the message or the
+relation service, set `crypt.key_id` to its name, then run this. Running services find both keys by themselves within a minute. The
+old pair may be removed afterwards, unless messages of the original were encrypted with it.
+"""
+
+import asyncio
+import sys
+
+from dal.db.engine import Database, open_database
+from dal.db.message_keys import insert_data_key, lock_data_keys, replace_wrapping
+from pkg.crypt.messages import WrappingKeys
+from pkg.settings import CryptSettings, MySQLSettings, ProcessSettings, SettingsError
+from scripts.console import quiet_logs
+
+# Every data key is wrapped anew in one transaction.
+ROTATION_TIMEOUT_S = 60
+
+
+class RotateKeysSettings(ProcessSettings):
+    mysql: MySQLSettings
+    crypt: CryptSettings
+
+
+async def rotate_keys(database: Database, keys: WrappingKeys) -> tuple[int, int]:
+    """Add a data key and wrap all older ones under the current pair, in one transaction.
+
+    Return the new key's id and how many older ones were wrapped anew.
+
+    Raises:
+        SettingsError: a pair that wrapped one of them is missing.
+    """
+    async with database.write(timeout_s=ROTATION_TIMEOUT_S) as connection:
+        older = [row for row in await lock_data_keys(connection) if row.pair_id != keys.current_id]
+        for row in older:
+            wrapped = keys.rewrap(row.wrapped, pair_id=row.pair_id)
+            await replace_wrapping(
+                connection, key_id=row.id, pair_id=keys.current_id, wrapped=wrapped
+            )
+        new_id = await insert_data_key(
+            connection, pair_id=keys.current_id, wrapped=keys.make_wrapped()
+        )
+    return new_id, len(older)
+
+
+async def _run(settings: RotateKeysSettings) -> None:
+    keys = WrappingKeys(settings.crypt)
+    async with open_database(settings.mysql) as database:
+        new_id, rewrapped = await rotate_keys(database, keys)
+    print(f"new messages use data key {new_id}, wrapped under the pair {keys.current_id!r}")
+    print(f"{rewrapped} older data keys were wrapped anew under it")
+
+
+def main() -> None:
+    """Rotate with the settings of the environment."""
+    try:
+        settings = RotateKeysSettings.load()
+        quiet_logs()
+        asyncio.run(_run(settings))
+    except SettingsError as exc:
+        sys.exit(str(exc))
+
+
+if __name__ == "__main__":
+    main()
