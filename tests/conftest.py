@@ -1,0 +1,112 @@
+"""Real servers on private ports for every test that asks for them; fast tests run first."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from dal.db.engine import Database, open_database
+from dal.redis.client import open_redis
+from pkg.settings import (
+    CryptSettings,
+    EtcdSettings,
+    MediaSettings,
+    MySQLSettings,
+    ProcessSettings,
+    RabbitMQSettings,
+    RedisSettings,
+    StorageSettings,
+    TokenSettings,
+    UserSettings,
+    VideoSettings,
+)
+from pkg.storage import Storage
+from scripts.stack.ports import find_free_port_base
+from scripts.stack.stack import Stack
+from tests.accounts import UserFactory
+
+# What needs no server first, what kills servers last.
+ORDER = ("pkg", "gateway", "dal", "services", "stack", "system")
+
+
+class AllSettings(ProcessSettings):
+    """Every section, as the processes of the test stack read it."""
+
+    mysql: MySQLSettings
+    redis_actions: RedisSettings
+    redis_cache: RedisSettings
+    rabbitmq: RabbitMQSettings
+    etcd: EtcdSettings
+    storage: StorageSettings
+    token: TokenSettings
+    crypt: CryptSettings
+    media: MediaSettings
+    user: UserSettings
+    video: VideoSettings
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort by folder in the order above; within a folder the order stays."""
+    root = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.relative_to(root).parts[0]
+        return ORDER.index(folder) if folder in ORDER else len(ORDER)
+
+    items.sort(key=rank)
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """MySQL, both Redis, RabbitMQ, etcd and S3 with an empty, migrated database; none of our processes."""
+    stack = Stack(tmp_path_factory.mktemp("servers"), find_free_port_base(), die_with_parent=True)
+    try:
+        stack.up(only="servers")
+        stack.migrate()
+        yield stack
+    finally:
+        stack.down()
+
+
+@pytest.fixture(scope="session")
+def settings(servers: Stack) -> AllSettings:
+    """The settings of a process that runs on `servers`."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in servers.environment().items():
+            patch.setenv(name, value)
+        return AllSettings.load()
+
+
+@pytest.fixture
+async def database(settings: AllSettings) -> AsyncIterator[Database]:
+    """The shared data-access layer's database."""
+    async with open_database(settings.mysql) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def actions_redis(settings: AllSettings) -> AsyncIterator[object]:
+    """The Redis that must not lose anything."""
+    async with open_redis(settings.redis_actions) as client:
+        yield client
+
+
+@pytest.fixture
+async def cache_redis(settings: AllSettings) -> AsyncIterator[object]:
+    """The Redis that may be lost."""
+    async with open_redis(settings.redis_cache) as client:
+        yield client
+
+
+@pytest.fixture
+async def storage(settings: AllSettings) -> AsyncIterator[Storage]:
+    """Object storage with its buckets."""
+    async with Storage(settings.storage) as opened:
+        await opened.ensure_buckets()
+        yield opened
+
+
+@pytest.fixture
+def make_user(database: Database) -> UserFactory:
+    """Makes accounts with names of their own."""
+    return UserFactory(database)

@@ -1,0 +1,135 @@
+"""A replica of the test stack's MySQL, made as docs of MariaDB say, and stopped as outages do it."""
+
+import getpass
+import os
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pymysql
+
+from scripts.stack.servers.mysql import REPLICA_USER
+from scripts.stack.stack import Stack
+
+START_WITHIN_S = 30
+
+
+@dataclass
+class MySQLReplica:
+    """One MariaDB that follows the source."""
+
+    stack: Stack
+    folder: Path
+    number: int
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    @property
+    def port(self) -> int:
+        return self.stack.site.ports.of(f"mysql-replica-{self.number}")
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def _socket(self) -> Path:
+        return self.stack.site.socket_dir / f"replica-{self.number}.sock"
+
+    def start(self) -> None:
+        """Start the server and wait until it answers; data is made at the first start.
+
+        It ends with the thread that calls this.
+        """
+        configuration = self.folder / "my.cnf"
+        if not configuration.exists():
+            (self.folder / "tmp").mkdir(parents=True)
+            configuration.write_text(self._configuration())
+            self._make_data(configuration)
+        initial = self.stack.site.run_dir / "mysql" / "init.sql"
+        self._process = subprocess.Popen(
+            [
+                *("setpriv", "--pdeathsig", "KILL", "--", "mariadbd"),
+                *(f"--defaults-file={configuration}", f"--init-file={initial}"),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._wait_until_ready()
+
+    def replicate(self) -> None:
+        """Begin to follow the source from its first transaction."""
+        password = self.stack.site.credentials.mysql_replica
+        self.run(
+            f"CHANGE MASTER TO MASTER_HOST='127.0.0.1',"
+            f" MASTER_PORT={self.stack.site.ports.of('mysql')}, MASTER_USER='{REPLICA_USER}',"
+            f" MASTER_PASSWORD='{password}', MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1"
+        )
+        self.run("START SLAVE")
+
+    def run(self, statement: str, *values: object) -> list[dict[str, Any]]:
+        """Run one statement as root and return its rows."""
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            return list(cursor.fetchall())
+
+    def connect(self) -> "pymysql.Connection[pymysql.cursors.DictCursor]":
+        """Log in as root."""
+        return pymysql.connect(
+            unix_socket=str(self._socket),
+            user=getpass.getuser(),
+            cursorclass=pymysql.cursors.DictCursor,
+            autocommit=True,
+        )
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the server."""
+        assert self._process
+        os.kill(self._process.pid, number)
+
+    def kill(self) -> None:
+        """End the server at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(timeout=10)
+
+    def _configuration(self) -> str:
+        """The source's, on a port and in a folder of its own."""
+        source = self.stack.site.run_dir / "mysql"
+        lines = (source / "my.cnf").read_text().replace(str(source), str(self.folder)).splitlines()
+        own = {
+            "port": self.port,
+            "socket": self._socket,
+            "server-id": 10 + self.number,
+            "innodb-buffer-pool-size": "32M",
+            "innodb-log-file-size": "16M",
+            "innodb-flush-log-at-trx-commit": 0,
+            "sync-binlog": 0,
+        }
+        kept = [line for line in lines if line.partition("=")[0] not in own]
+        return "\n".join([*kept, *(f"{k}={v}" for k, v in own.items()), "read_only", ""])
+
+    def _make_data(self, configuration: Path) -> None:
+        subprocess.run(
+            [
+                *("mariadb-install-db", f"--defaults-file={configuration}", "--skip-test-db"),
+                "--auth-root-authentication-method=socket",
+                f"--auth-root-socket-user={getpass.getuser()}",
+            ],
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_WITHIN_S
+        while True:
+            with socket.socket(socket.AF_UNIX) as probe:
+                if probe.connect_ex(str(self._socket)) == 0:
+                    return
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the replica in {self.folder} does not start")
+            time.sleep(0.05)

@@ -1,0 +1,149 @@
+"""Failed logins are counted where every instance sees them, and an outage of the counter is not one of the login."""
+
+import asyncio
+import os
+import signal
+import time
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from dal.redis.client import open_redis
+from dal.redis.login_attempts import LoginAttempts, LoginLimits
+from tests.waiting import eventually
+
+LIMITS = LoginLimits(per_name=3, per_address=6, window_s=60)
+
+
+@pytest.fixture
+def attempts(cache_redis: Redis) -> LoginAttempts:
+    return LoginAttempts(cache_redis, LIMITS)
+
+
+@pytest.fixture
+def name() -> str:
+    return f"小明🐶{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def address() -> str:
+    return f"2001:db8::{uuid.uuid4().hex[:4]}"
+
+
+async def fail(attempts: LoginAttempts, name: str, address: str, *, times: int) -> None:
+    for _ in range(times):
+        await attempts.record_failure(name, address)
+
+
+async def test_a_name_is_slowed_down_at_its_limit_and_from_everywhere(attempts, name, address):
+    await fail(attempts, name, address, times=LIMITS.per_name - 1)
+    assert await attempts.find_wait_s(name, address) == 0
+
+    await fail(attempts, name, address, times=1)
+
+    assert 1 <= await attempts.find_wait_s(name, address) <= LIMITS.window_s
+    assert await attempts.find_wait_s(name, "elsewhere") > 0
+    assert await attempts.find_wait_s("somebody", address) == 0
+
+
+async def test_an_address_is_slowed_down_at_its_limit_for_every_name(attempts, address):
+    for number in range(LIMITS.per_address):
+        assert await attempts.find_wait_s("somebody", address) == 0
+        await attempts.record_failure(f"{address} {number}", address)
+
+    assert await attempts.find_wait_s("somebody", address) > 0
+    assert await attempts.find_wait_s("somebody", address + "0") == 0
+
+
+async def test_a_success_clears_the_name_and_not_the_address(attempts, name, address):
+    await fail(attempts, name, address, times=LIMITS.per_address)
+
+    await attempts.clear(name)
+
+    assert await attempts.find_wait_s(name, "elsewhere") == 0
+    assert await attempts.find_wait_s(name, address) > 0
+
+
+async def test_later_failures_do_not_prolong_the_window(cache_redis, name, address):
+    attempts = LoginAttempts(cache_redis, LoginLimits(per_name=1, per_address=100, window_s=2))
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await attempts.record_failure(name, address)
+
+    async def over() -> bool:
+        if await attempts.find_wait_s(name, address) == 0:
+            return True
+        await attempts.record_failure(name, address)
+        return False
+
+    await eventually(over, within_s=10)
+    assert 1 < loop.time() - began < 4
+
+
+async def test_concurrent_failures_are_all_counted(cache_redis, name, address):
+    attempts = LoginAttempts(cache_redis, LoginLimits(per_name=50, per_address=999, window_s=60))
+    await asyncio.gather(*(attempts.record_failure(name, address) for _ in range(49)))
+    assert await attempts.find_wait_s(name, address) == 0
+
+    await attempts.record_failure(name, address)
+
+    assert await attempts.find_wait_s(name, address) > 0
+
+
+@pytest.fixture
+async def other_instance(settings) -> AsyncIterator[LoginAttempts]:
+    async with open_redis(settings.redis_cache) as client:
+        yield LoginAttempts(client, LIMITS)
+
+
+async def test_every_instance_sees_the_failures_of_the_others(
+    attempts, other_instance, name, address
+):
+    await fail(attempts, name, address, times=2)
+    await fail(other_instance, name, address, times=1)
+
+    assert await attempts.find_wait_s(name, address) > 0
+    assert await other_instance.find_wait_s(name, address) > 0
+
+
+async def test_without_the_cache_nobody_is_refused_and_afterwards_it_counts_again(
+    servers, attempts, name, address
+):
+    await fail(attempts, name, address, times=LIMITS.per_name)
+    await asyncio.to_thread(servers.stop, "redis-cache")
+    try:
+        async with asyncio.timeout(10):
+            await attempts.record_failure(name, address)
+            await attempts.clear(name)
+            assert await attempts.find_wait_s(name, address) == 0
+    finally:
+        await asyncio.to_thread(servers.start, "redis-cache")
+
+    await eventually(lambda: fails_until_refused(attempts, name, address))
+
+
+async def fails_until_refused(attempts: LoginAttempts, name: str, address: str) -> bool:
+    await attempts.record_failure(name, address)
+    return await attempts.find_wait_s(name, address) > 0
+
+
+async def test_a_frozen_cache_holds_a_login_up_once_and_not_at_every_step(
+    servers, attempts, name, address
+):
+    pid = servers.pid("redis-cache")
+    await fail(attempts, name, address, times=1)
+    os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    try:
+        assert await attempts.find_wait_s(name, address) == 0
+        assert await attempts.find_wait_s(name, address) == 0
+        await attempts.record_failure(name, address)
+        took_s = time.monotonic() - began
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    # Two tries of half a second each; every further step would cost another second.
+    assert took_s < 1.5
+    await eventually(lambda: fails_until_refused(attempts, name, address))

@@ -1,0 +1,182 @@
+"""Reads on real replicas: used while they keep up, left out when they lag, stop or die."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import pytest
+from sqlalchemy import text
+
+from dal.db.engine import Database, open_database
+from dal.db.users import list_users
+from dal.viewer_flags import ViewerFlags
+from services.presenters import Presenter
+from tests.dal.mysql_replica import MySQLReplica
+from tests.waiting import eventually
+
+
+@pytest.fixture(scope="module")
+def replica(servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MySQLReplica]:
+    made = MySQLReplica(servers, tmp_path_factory.mktemp("replica"), 1)
+    try:
+        made.start()
+        made.replicate()
+        yield made
+    finally:
+        made.kill()
+
+
+@pytest.fixture
+async def replicated(settings, replica) -> AsyncIterator[Database]:
+    """A database with this replica, of which nothing is known yet."""
+    changes = {"replicas": (replica.address,), "max_replica_lag_s": 1, "connect_timeout_s": 0.5}
+    async with open_database(settings.mysql.model_copy(update=changes)) as database:
+        yield database
+
+
+@asynccontextmanager
+async def watched(database: Database) -> AsyncIterator[None]:
+    """Let the health of the replicas be checked in the background, as a service does."""
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(database.check_replicas(stop))
+        try:
+            yield
+        finally:
+            stop.set()
+
+
+async def check_once(database: Database) -> None:
+    stop = asyncio.Event()
+    checking = asyncio.create_task(database.check_replicas(stop))
+    await asyncio.sleep(0)
+    stop.set()
+    await checking
+
+
+@contextmanager
+def standing_still(replica: MySQLReplica) -> Iterator[None]:
+    replica.run("STOP SLAVE")
+    try:
+        yield
+    finally:
+        replica.run("START SLAVE")
+
+
+async def read_port(database: Database) -> int:
+    async with database.read() as connection:
+        return int((await connection.execute(text("SELECT @@port"))).scalar_one())
+
+
+async def test_reads_run_on_a_replica_that_keeps_up_and_writes_never(replicated, replica, settings):
+    async with watched(replicated):
+        await eventually(lambda: reads_on(replicated, replica.port))
+
+        for use in (replicated.read_source, replicated.write):
+            async with use() as connection:
+                port = (await connection.execute(text("SELECT @@port"))).scalar_one()
+            assert port == settings.mysql.port
+
+
+async def reads_on(database: Database, port: int) -> bool:
+    return await read_port(database) == port
+
+
+async def test_a_replica_of_which_nothing_is_known_is_not_read(replicated, settings):
+    assert await read_port(replicated) == settings.mysql.port
+
+
+async def test_a_replica_knows_what_was_written(replicated, replica, make_user):
+    async with watched(replicated):
+        await eventually(lambda: reads_on(replicated, replica.port))
+        user_id = await make_user()
+
+        async def is_known() -> bool:
+            async with replicated.read() as connection:
+                return bool(await list_users(connection, [user_id]))
+
+        await eventually(is_known)
+
+
+@pytest.mark.parametrize("thread", ["", "SQL_THREAD", "IO_THREAD"])
+async def test_a_replica_that_stands_still_is_left_out_until_it_runs_again(
+    replicated, replica, settings, thread
+):
+    async with watched(replicated):
+        await eventually(lambda: reads_on(replicated, replica.port))
+
+        replica.run(f"STOP SLAVE {thread}")
+        try:
+            await eventually(lambda: reads_on(replicated, settings.mysql.port), within_s=5)
+        finally:
+            replica.run("START SLAVE")
+
+        await eventually(lambda: reads_on(replicated, replica.port))
+
+
+async def test_a_replica_that_lags_is_left_out_until_it_has_caught_up(
+    replicated, replica, settings, make_user
+):
+    async with watched(replicated):
+        await eventually(lambda: reads_on(replicated, replica.port))
+
+        with replica.connect() as blocker, blocker.cursor() as cursor:
+            cursor.execute(f"LOCK TABLES {settings.mysql.database}.users READ")
+            await make_user()
+            await eventually(lambda: reads_on(replicated, settings.mysql.port), within_s=10)
+
+        await eventually(lambda: reads_on(replicated, replica.port))
+
+
+async def test_no_read_fails_when_a_replica_dies(replicated, replica, settings):
+    async with watched(replicated):
+        await eventually(lambda: reads_on(replicated, replica.port))
+
+        replica.kill()
+        try:
+            for _ in range(20):
+                assert await read_port(replicated) == settings.mysql.port
+        finally:
+            replica.start()
+
+        await eventually(lambda: reads_on(replicated, replica.port))
+
+
+async def test_a_frozen_replica_is_left_out(replicated, replica, settings):
+    async with watched(replicated):
+        await eventually(lambda: reads_on(replicated, replica.port))
+
+        replica.send(signal.SIGSTOP)
+        try:
+            await eventually(lambda: not replicated._replicas[0].is_healthy, within_s=5)
+            assert await read_port(replicated) == settings.mysql.port
+        finally:
+            replica.send(signal.SIGCONT)
+
+        await eventually(lambda: reads_on(replicated, replica.port))
+
+
+async def test_somebody_whom_the_replica_does_not_know_yet_is_read_on_the_source(
+    replicated, replica, make_user
+):
+    presenter = Presenter(replicated, ViewerFlags(replicated))
+    known = await make_user()
+    await eventually(lambda: found_on(replica, known))
+    await eventually(lambda: is_healthy_after_check(replicated))
+    with standing_still(replica):
+        missing = await make_user()
+        assert await read_port(replicated) == replica.port
+
+        cards = await presenter.list_user_cards([missing, known, 2**52], None)
+
+    assert [card.id for card in cards] == [missing, known]
+
+
+def found_on(replica: MySQLReplica, user_id: int) -> bool:
+    return bool(replica.run("SELECT id FROM db_tiktok.users WHERE id = %s", user_id))
+
+
+async def is_healthy_after_check(database: Database) -> bool:
+    await check_once(database)
+    return all(replica.is_healthy for replica in database._replicas)

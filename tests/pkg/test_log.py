@@ -1,0 +1,146 @@
+"""One setup of the logs, seen from outside: what standard error and the folder hold."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from loguru import logger
+
+from pkg.log import new_request_id, request_id, setup_logging
+from pkg.settings import LogSettings
+
+CHATTY = ("apscheduler.executors.default", "pika.connection", "urllib3.connectionpool", "httpx")
+
+SetUp = Callable[..., None]
+
+
+@pytest.fixture
+def set_up() -> Iterator[SetUp]:
+    """The product's setup, undone at the end of the test."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+
+    def set_up(format: str = "text", *, level: str = "INFO", directory: Path | None = None) -> None:  # noqa: A002
+        settings = LogSettings(
+            level=level, format=format, directory=directory, rotation_mb=1, retention_files=2
+        )
+        setup_logging(settings, process="user")
+
+    token = request_id.set("abc123")
+    yield set_up
+    request_id.reset(token)
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+    logger.remove()
+    logger.configure(extra={}, patcher=lambda _: None)
+    logger.add(sys.__stderr__)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def lines(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[str]]:
+    def read() -> list[str]:
+        return capsys.readouterr().err.splitlines()
+
+    return read
+
+
+def fail(password: str) -> None:
+    if password:
+        raise ValueError("no")
+
+
+def test_a_line_holds_the_process_the_request_and_the_facts(set_up, lines):
+    set_up()
+
+    logger.bind(video_id=7, bytes=1024).info("upload stored")
+
+    (line,) = lines()
+    assert " INFO    user abc123 tests.pkg.test_log:" in line
+    assert line.endswith("upload stored video_id=7 bytes=1024")
+
+
+def test_outside_of_a_request_there_is_no_request_id(set_up, lines):
+    set_up()
+    request_id.set("-")
+
+    logger.info("started")
+
+    assert " user - " in lines()[0]
+
+
+def test_json_lines_hold_every_fact_as_a_field(set_up, lines):
+    set_up("json")
+
+    logger.bind(video_id=7).info("upload stored")
+    logger.info("two\nlines {braces}")
+
+    first, second = (json.loads(line)["record"] for line in lines())
+    assert first["message"] == "upload stored"
+    assert first["extra"]["request_id"] == "abc123"
+    assert first["extra"]["process"] == "user"
+    assert first["extra"]["video_id"] == 7
+    assert first["level"]["name"] == "INFO"
+    assert second["message"] == "two\nlines {braces}"
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_traceback_shows_the_way_and_no_values(set_up, lines, tmp_path, form):
+    set_up(form, directory=tmp_path)
+    password = "hunter" + str(2)
+
+    try:
+        fail(password)
+    except ValueError as exc:
+        logger.exception("login failed")
+        logger.opt(exception=exc).error("once more")
+        logging.getLogger("grpc").exception("of a library")
+
+    for output in ("\n".join(lines()), (tmp_path / "user.log").read_text()):
+        assert output.count("ValueError: no") >= 3
+        assert "in fail" in output
+        assert password not in output
+
+
+def test_loggers_of_the_standard_library_are_heard_with_their_place(set_up, lines):
+    set_up()
+
+    logging.getLogger("grpc").warning("%s of {braces} <b>", "lost")
+
+    (line,) = lines()
+    assert " WARNING user abc123 tests.pkg.test_log:" in line
+    assert line.rstrip().endswith("lost of {braces} <b>")
+
+
+def test_chatty_libraries_are_heard_when_something_is_wrong(set_up, lines):
+    set_up()
+
+    for name in CHATTY:
+        logging.getLogger(name).info("chat")
+        logging.getLogger(name).warning("wrong")
+
+    assert [line.split()[-1] for line in lines()] == ["wrong"] * len(CHATTY)
+
+
+def test_what_is_below_the_level_is_not_written(set_up, lines):
+    set_up(level="WARNING")
+
+    logger.info("a")
+    logging.info("b")
+    logger.warning("c")
+
+    assert [line.split()[-1] for line in lines()] == ["c"]
+
+
+def test_the_folder_gets_the_same_lines_under_the_name_of_the_process(set_up, lines, tmp_path):
+    set_up("json", directory=tmp_path / "log")
+
+    logger.info("started")
+
+    assert (tmp_path / "log" / "user.log").read_text().splitlines() == lines()
+
+
+def test_request_ids_are_fresh():
+    assert new_request_id() != new_request_id()
+    assert len(new_request_id()) == 32

@@ -1,0 +1,270 @@
+"""Feed and lists over real gRPC: what is shown, in which order, and to whom."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import insert, update
+
+from dal.db.models import FavoriteVideo, Relation, Video
+from dal.db.videos import condemn_video, fail_video
+from dal.viewer_flags import ViewerFlags
+from pkg.clock import now_ms
+from pkg.errors import InvalidParameter, Unauthenticated, UserNotFound
+from pkg.rpc.client import call
+from protos.video_pb2 import (
+    FeedReply,
+    FeedRequest,
+    PublishListReply,
+    PublishListRequest,
+    PublishStatusReply,
+    PublishStatusRequest,
+)
+from protos.video_pb2_grpc import VideoServiceStub, add_VideoServiceServicer_to_server
+from services.presenters import Presenter
+from services.video.handler import VideoHandler
+from services.video.leases import Leases
+from services.video.uploads import Uploads
+from tests.serving import counted_statements, serving
+
+if TYPE_CHECKING:
+    from protos.video_pb2_grpc import VideoServiceAsyncStub
+
+BAD_TOKENS = ["", "junk", "a.b.c"]
+
+
+@dataclass
+class Phone:
+    stub: "VideoServiceAsyncStub"
+
+    async def feed(self, latest_time: int = 0, token: str = "") -> FeedReply:
+        request = FeedRequest(latest_time=latest_time, token=token)
+        return await call(self.stub.Feed, request, timeout_s=10)
+
+    async def list_of(self, user_id: int, **fields: object) -> PublishListReply:
+        request = PublishListRequest(user_id=user_id, **fields)  # type: ignore[arg-type]
+        return await call(self.stub.PublishList, request, timeout_s=10)
+
+    async def status(self, token: str, **fields: object) -> PublishStatusReply:
+        request = PublishStatusRequest(token=token, **fields)  # type: ignore[arg-type]
+        return await call(self.stub.PublishStatus, request, timeout_s=10)
+
+
+@pytest.fixture
+async def phone(settings, database, storage, verifier) -> AsyncIterator[Phone]:
+    handler = VideoHandler(
+        database=database,
+        uploads=Uploads(
+            database=database,
+            storage=storage,
+            leases=Leases(database, lease_s=30),
+            settings=settings.video,
+            on_uploaded=lambda: None,
+        ),
+        presenter=Presenter(database, ViewerFlags(database)),
+        verifier=verifier,
+    )
+    async with serving(
+        lambda server: add_VideoServiceServicer_to_server(handler, server)
+    ) as channel:
+        yield Phone(VideoServiceStub(channel))
+
+
+def times(reply: FeedReply | PublishListReply) -> list[int]:
+    return [video.create_time for video in reply.video_list]
+
+
+async def test_the_feed_holds_the_newest_thirty_each_strictly_older(phone, videos):
+    published = [await videos.add_published() for _ in range(34)][::-1]
+
+    first = await phone.feed()
+    second = await phone.feed(first.next_time)
+
+    assert times(first) == published[:30]
+    assert first.next_time == published[29]
+    assert times(second) == published[30:]
+    assert second.next_time == published[-1]
+
+
+async def test_where_nothing_is_left_the_app_starts_over(phone, videos):
+    oldest = await videos.add_published()
+    before = now_ms()
+
+    reply = await phone.feed(oldest)
+
+    assert times(reply) == []
+    assert before <= reply.next_time <= now_ms()
+
+
+@pytest.mark.parametrize("latest_time", [0, -1, 2**62])
+async def test_a_time_that_makes_no_sense_is_now(phone, videos, latest_time):
+    published = await videos.add_published()
+
+    assert times(await phone.feed(latest_time)) == [published]
+
+
+async def test_only_what_is_published_is_shown_to_anybody(phone, videos, issuer):
+    await videos.upload()
+    await videos.add_job()
+    await videos.claim()
+    token = issuer.issue(videos.author_id)
+
+    assert times(await phone.feed(token=token)) == []
+    assert times(await phone.list_of(videos.author_id, token=token)) == []
+
+
+async def test_a_walk_shows_all_that_was_there_once_while_others_publish_and_like(phone, videos):
+    there = [await videos.add_published() for _ in range(65)][::-1]
+    done = asyncio.Event()
+
+    async def disturb() -> None:
+        while not done.is_set():
+            await videos.add_published()
+            async with videos.database.write() as connection:
+                statement = update(Video).where(Video.published_at_ms.in_(there[::7]))
+                await connection.execute(statement.values(favorite_count=Video.favorite_count + 1))
+
+    disturbing = asyncio.create_task(disturb())
+    seen: list[int] = []
+    reply = await phone.feed(there[0] + 1)
+    while reply.video_list:
+        seen += times(reply)
+        reply = await phone.feed(reply.next_time)
+    done.set()
+    await disturbing
+
+    assert seen == there
+
+
+async def test_the_feed_of_a_viewer_costs_a_fixed_number_of_statements(
+    phone, videos, issuer, make_user
+):
+    token = issuer.issue(await make_user())
+    await videos.add_published()
+    with counted_statements() as for_one:
+        await phone.feed(token=token)
+    for _ in range(29):
+        await videos.add_published()
+
+    with counted_statements() as for_thirty:
+        reply = await phone.feed(token=token)
+
+    assert len(reply.video_list) == 30
+    assert len(for_thirty) == len(for_one) == 4
+
+
+async def test_a_card_in_the_feed_is_relative_to_its_viewer(phone, videos, issuer, make_user):
+    await videos.add_published()
+    viewer = await make_user()
+    (card,) = (await phone.feed()).video_list
+    action = {"user_id": viewer, "active": True, "acted_at_us": 1}
+    async with videos.database.write() as connection:
+        await connection.execute(insert(Relation).values(to_user_id=videos.author_id, **action))
+        await connection.execute(insert(FavoriteVideo).values(video_id=card.id, **action))
+
+    (seen,) = (await phone.feed(token=issuer.issue(viewer))).video_list
+
+    assert (seen.is_favorite, seen.author.is_follow) == (True, True)
+    assert (card.is_favorite, card.author.is_follow) == (False, False)
+
+
+@pytest.mark.parametrize("token", BAD_TOKENS)
+async def test_a_broken_token_never_keeps_anybody_from_watching(phone, videos, token):
+    published = await videos.add_published()
+
+    assert times(await phone.feed(token=token)) == [published]
+    assert times(await phone.list_of(videos.author_id, token=token)) == [published]
+
+
+async def test_a_list_holds_the_videos_of_one_author_page_by_page(phone, videos, make_user):
+    published = [await videos.add_published() for _ in range(7)][::-1]
+    videos.author_id, author_id = await make_user(), videos.author_id
+    await videos.add_published()
+
+    seen: list[int] = []
+    cursor = ""
+    while True:
+        reply = await phone.list_of(author_id, limit=3, cursor=cursor)
+        assert len(reply.video_list) <= 3
+        seen += times(reply)
+        cursor = reply.next_cursor
+        if not cursor:
+            break
+
+    assert seen == published
+    assert times(await phone.list_of(author_id)) == published
+
+
+async def test_the_list_of_somebody_without_videos_is_empty(phone, make_user):
+    reply = await phone.list_of(await make_user())
+
+    assert times(reply) == []
+    assert reply.next_cursor == ""
+
+
+async def test_the_list_of_an_unknown_user_is_an_error(phone):
+    with pytest.raises(UserNotFound):
+        await phone.list_of(2**52)
+
+
+@pytest.mark.parametrize("fields", [{"limit": -1}, {"limit": 101}, {"cursor": "junk"}], ids=str)
+async def test_a_page_that_does_not_exist_is_an_error(phone, videos, issuer, fields):
+    with pytest.raises(InvalidParameter):
+        await phone.list_of(videos.author_id, **fields)
+    with pytest.raises(InvalidParameter):
+        await phone.status(issuer.issue(videos.author_id), **fields)
+
+
+async def test_an_author_is_told_what_became_of_every_upload(phone, videos, issuer):
+    failed_id = await videos.add_job()
+    failing = await videos.claim()
+    async with videos.database.write() as connection:
+        await condemn_video(connection, failing, reason="视频已损坏")
+        await fail_video(connection, failing)
+    await videos.add_published()
+    condemned_id = await videos.add_job()
+    condemned = await videos.claim()
+    async with videos.database.write() as connection:
+        await condemn_video(connection, condemned, reason="还在清理")
+    uploading = await videos.upload("第一个 🐶")
+
+    reply = await phone.status(issuer.issue(videos.author_id))
+
+    told = [(p.video_id, p.status, p.reason) for p in reply.publish_list]
+    assert told[0] == (uploading.id, "processing", "")
+    assert told[1] == (condemned_id, "processing", "")
+    assert told[2][1:] == ("published", "")
+    assert told[3] == (failed_id, "failed", "视频已损坏")
+    assert reply.publish_list[0].title == "第一个 🐶"
+    assert 0 <= now_ms() - reply.publish_list[0].create_time < 60_000
+
+
+async def test_one_upload_can_be_asked_for_by_its_author_alone(phone, videos, issuer, make_user):
+    video_id = await videos.add_job()
+    await videos.add_job()
+    own, other = issuer.issue(videos.author_id), issuer.issue(await make_user())
+
+    mine = await phone.status(own, video_id=video_id)
+    of_others = await phone.status(other, video_id=video_id)
+
+    assert [publication.video_id for publication in mine.publish_list] == [video_id]
+    assert not of_others.publish_list
+
+
+async def test_the_status_of_uploads_comes_in_pages(phone, videos, issuer):
+    ids = [await videos.add_job() for _ in range(5)][::-1]
+    token = issuer.issue(videos.author_id)
+
+    first = await phone.status(token, limit=3)
+    second = await phone.status(token, limit=3, cursor=first.next_cursor)
+
+    assert [p.video_id for p in (*first.publish_list, *second.publish_list)] == ids
+    assert second.next_cursor == ""
+
+
+@pytest.mark.parametrize("token", BAD_TOKENS)
+async def test_without_a_token_nobody_is_told_of_uploads(phone, token):
+    with pytest.raises(Unauthenticated):
+        await phone.status(token)

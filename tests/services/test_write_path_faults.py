@@ -1,0 +1,350 @@
+"""The real favorite and relation processes, killed at the worst moments, and every server that they need killed as well.
+
+The product has no hooks: a window is held open by freezing a neighbour. Whatever was answered with success counts in the end, and
+every counter equals its rows.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import grpc
+import pytest
+from sqlalchemy import text
+
+from dal.db.actions import lock_guard
+from dal.db.counters import find_differences
+from dal.redis.keys import register_keys
+from dal.registers import ActionType, Kind
+from pkg.mq.connection import BrokerConnection
+from pkg.token import TokenIssuer
+from protos import favorite_pb2_grpc, relation_pb2_grpc
+from protos.favorite_pb2 import FavoriteActionRequest, FavoriteListRequest
+from protos.relation_pb2 import RelationActionRequest
+from scripts.stack import Stack
+from tests.action_world import World, open_world
+from tests.conftest import AllSettings
+from tests.waiting import eventually
+
+DO, UNDO = ActionType.DO, ActionType.UNDO
+FAVORITE, RELATION = Kind.FAVORITE, Kind.RELATION
+CALL_TIMEOUT_S = 2.0  # The gateway's deadline.
+PATIENCE_S = 90.0
+OUTCOME_UNKNOWN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+QUICK = [("grpc.max_reconnect_backoff_ms", 300), ("grpc.initial_reconnect_backoff_ms", 100)]
+
+pytestmark = pytest.mark.timeout(400)
+Pair = tuple[Kind, int, int]
+
+
+@pytest.fixture(scope="module")
+def services(servers: Stack) -> Iterator[Stack]:
+    """The servers, and the two processes of the write path under their supervisor."""
+    for name in ("favorite", "relation"):
+        servers.start(name)
+    yield servers
+    for name in ("favorite", "relation"):
+        servers.stop(name)
+        log = servers.site.log_file(name).read_text()
+        assert "service died" not in log, log
+        assert "Traceback" not in log, log
+
+
+@dataclass
+class Crowd:
+    """People who act through the real processes, and what they were answered."""
+
+    stack: Stack
+    settings: AllSettings
+    world: World
+    channels: dict[Kind, grpc.aio.Channel]
+    issuer: TokenIssuer
+    # Which states a pair may end in: what was answered with success last, and what failed since.
+    possible: dict[Pair, set[bool]] = field(default_factory=lambda: defaultdict(lambda: {False}))
+    accepted: int = 0
+    refused: int = 0
+    slowest_s: float = 0.0
+
+    async def act(self, pair: Pair, action: ActionType) -> bool:
+        """Make one call; return whether it was answered with success."""
+        began = time.monotonic()
+        try:
+            await self._call(pair, action)
+        except grpc.aio.AioRpcError as exc:
+            if exc.code() not in OUTCOME_UNKNOWN:
+                raise
+            self.possible[pair].add(action is DO)
+            self.refused += 1
+            return False
+        finally:
+            self.slowest_s = max(self.slowest_s, time.monotonic() - began)
+        self.possible[pair] = {action is DO}
+        self.accepted += 1
+        return True
+
+    async def _call(self, pair: Pair, action: ActionType) -> None:
+        kind, user_id, target_id = pair
+        token = self.issuer.issue(user_id)
+        if kind is FAVORITE:
+            await favorite_pb2_grpc.FavoriteServiceStub(self.channels[kind]).FavoriteAction(
+                FavoriteActionRequest(token=token, video_id=target_id, action_type=action),
+                timeout=CALL_TIMEOUT_S,
+            )
+        else:
+            await relation_pb2_grpc.RelationServiceStub(self.channels[kind]).RelationAction(
+                RelationActionRequest(token=token, to_user_id=target_id, action_type=action),
+                timeout=CALL_TIMEOUT_S,
+            )
+
+    async def act_until_accepted(self, pair: Pair, action: ActionType) -> None:
+        await eventually(lambda: self.act(pair, action), within_s=PATIENCE_S)
+
+    async def accepts_again(self) -> None:
+        """Wait until the people who act all the time are answered with success again."""
+        before = self.accepted
+        await eventually(lambda: self.accepted > before + 50)
+
+    async def count_waiting(self, kind: Kind) -> int:
+        """Return how many messages of a kind no consumer has acknowledged or holds."""
+        connection = await BrokerConnection.open(self.settings.rabbitmq, name="test")
+        try:
+            channel = await connection.open_channel()
+            declare = channel.raw.queue_declare
+            reply = await channel.call(declare, kind.value, passive=True)
+            return int(reply.method.message_count)
+        finally:
+            await connection.close()
+
+    async def settled(self) -> None:
+        """Wait until nothing is on its way, then check every pair and every counter."""
+        await eventually(self._is_right, within_s=PATIENCE_S)
+
+    async def _is_right(self) -> bool:
+        for kind in Kind:
+            if (await self.world.store(kind).measure()).pending:
+                return False
+            users = {user for pair_kind, user, _ in self.possible if pair_kind is kind}
+            rows = {
+                (user, target): active
+                for user, target, active in await self.world.rows(kind, users or {0})
+            }
+            for (pair_kind, user, target), states in self.possible.items():
+                if pair_kind is kind and rows.get((user, target), False) not in states:
+                    return False
+        return await find_differences(self.world.database) == []
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        os.kill(self.stack.pid(name), number)
+
+
+@pytest.fixture
+async def crowd(services: Stack, settings: AllSettings) -> AsyncIterator[Crowd]:
+    ports = services.site.ports
+    for name in ("favorite", "relation"):
+        await asyncio.to_thread(services.wait_ready, name)
+    async with (
+        open_world(settings.mysql, settings.redis_actions) as world,
+        grpc.aio.insecure_channel(f"127.0.0.1:{ports.of('favorite')}", options=QUICK) as likes,
+        grpc.aio.insecure_channel(f"127.0.0.1:{ports.of('relation')}", options=QUICK) as follows,
+    ):
+        crowd = Crowd(
+            services,
+            settings,
+            world,
+            {FAVORITE: likes, RELATION: follows},
+            TokenIssuer(settings.token),
+        )
+        # Rows that other tests made up must not be taken for a fault.
+        assert await find_differences(world.database) == []
+        yield crowd
+
+
+# Crash windows
+
+
+async def test_a_consumer_killed_between_redis_and_its_acknowledgement(crowd):
+    author, fan = await crowd.world.add_users(2)
+    [video] = await crowd.world.add_videos(author, 1)
+    pair = (FAVORITE, fan, video)
+    await crowd.act_until_accepted(pair, DO)
+    await crowd.settled()
+    version_key = register_keys(FAVORITE, fan, video)[1]
+    # The version is drawn by a write: it must be before the pause, and the rest after.
+    redis = crowd.world.redis
+    async with held_broker(crowd) as release_broker:
+        calling = asyncio.create_task(crowd.act(pair, UNDO))
+        await asyncio.sleep(0.3)  # The message lies in the frozen broker's socket.
+        await redis.execute_command("CLIENT", "PAUSE", 20_000, "WRITE")
+        release_broker()
+        assert await calling
+        await eventually(lambda: is_blocked(redis))
+        crowd.signal("favorite", signal.SIGSTOP)
+        pid = crowd.stack.pid("favorite")
+        await redis.execute_command("CLIENT", "UNPAUSE")
+        # The script of the frozen consumer runs now; its reply is never read.
+        await eventually(lambda: redis.exists(version_key))
+        os.kill(pid, signal.SIGKILL)
+
+    await crowd.settled()
+
+    assert await crowd.world.rows(FAVORITE, [fan]) == {(fan, video, False)}
+    assert await crowd.count_waiting(FAVORITE) == 0
+
+
+async def test_a_flusher_killed_between_its_commit_and_settling(crowd):
+    one, other = await crowd.world.add_users(2)
+    pair = (RELATION, one, other)
+    redis = crowd.world.redis
+    pending_key = register_keys(RELATION, one, other)[1]
+    async with crowd.world.database.write(timeout_s=30) as connection:
+        await lock_guard(connection, RELATION)
+        await crowd.act_until_accepted(pair, DO)
+        await eventually(lambda: redis.exists(pending_key))
+        await eventually(lambda: waits_for_guard(crowd.world))
+        # The flusher has its lock and its batch and waits for the guard row; its next write to Redis is to settle.
+        await redis.execute_command("CLIENT", "PAUSE", 20_000, "WRITE")
+    await eventually(lambda: crowd.world.rows(RELATION, [one]))
+    crowd.signal("relation", signal.SIGKILL)
+    # Redis would still run what it has read from a connection whose process is dead.
+    await redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    await redis.execute_command("CLIENT", "UNPAUSE")
+
+    assert await redis.exists(pending_key)
+    await crowd.settled()
+
+    assert await crowd.world.rows(RELATION, [one]) == {(one, other, True)}
+    assert (await crowd.world.counters(other))["follower_count"] == 1
+
+
+async def test_a_service_killed_between_publish_and_confirm(crowd):
+    author, fan = await crowd.world.add_users(2)
+    [video] = await crowd.world.add_videos(author, 1)
+    pair = (FAVORITE, fan, video)
+    async with held_broker(crowd):
+        calling = asyncio.create_task(crowd.act(pair, DO))
+        await asyncio.sleep(0.3)
+        crowd.signal("favorite", signal.SIGKILL)
+        assert not await calling
+
+    await asyncio.to_thread(crowd.stack.wait_ready, "favorite")
+    await crowd.settled()
+    await crowd.act_until_accepted(pair, UNDO)
+    await crowd.settled()
+    assert await crowd.world.favorite_count(video) == 0
+
+
+# Servers that die
+
+
+async def test_nothing_accepted_is_lost_while_every_server_and_service_is_killed(crowd):
+    author, *people = await crowd.world.add_users(13)
+    videos = await crowd.world.add_videos(author, 3)
+    stop = asyncio.Event()
+
+    async def person(user: int) -> None:
+        chooser = random.Random(user)
+        while not stop.is_set():
+            if chooser.random() < 0.5:
+                pair: Pair = (FAVORITE, user, chooser.choice(videos))
+            else:
+                pair = (RELATION, user, chooser.choice([p for p in people if p != user][:4]))
+            await crowd.act(pair, chooser.choice((DO, UNDO)))
+            await asyncio.sleep(0.02)
+
+    async with asyncio.TaskGroup() as tasks:
+        for user in people:
+            tasks.create_task(person(user))
+        for name in ("rabbitmq", "redis-actions", "redis-cache", "mysql", "favorite", "relation"):
+            await asyncio.sleep(1)
+            crowd.signal(name, signal.SIGKILL)
+            await asyncio.sleep(0.5)
+            await asyncio.to_thread(crowd.stack.wait_ready, name)
+            await crowd.accepts_again()
+        stop.set()
+
+    assert crowd.refused > 0
+    assert crowd.slowest_s < CALL_TIMEOUT_S + 1
+    await crowd.settled()
+
+
+async def test_reads_go_on_while_the_broker_and_redis_are_away(crowd):
+    author, fan = await crowd.world.add_users(2)
+    [video] = await crowd.world.add_videos(author, 1)
+    await crowd.act_until_accepted((FAVORITE, fan, video), DO)
+    await crowd.settled()
+    stub = favorite_pb2_grpc.FavoriteServiceStub(crowd.channels[FAVORITE])
+    request = FavoriteListRequest(user_id=fan, token=crowd.issuer.issue(fan))
+    for name in ("rabbitmq", "redis-actions"):
+        crowd.signal(name, signal.SIGSTOP)
+        try:
+            reply = await stub.FavoriteList(request, timeout=CALL_TIMEOUT_S)
+            assert [card.id for card in reply.video_list] == [video]
+            assert reply.video_list[0].is_favorite
+            assert not await crowd.act((FAVORITE, fan, video), UNDO)
+        finally:
+            crowd.signal(name, signal.SIGCONT)
+        await crowd.act_until_accepted((FAVORITE, fan, video), DO)
+    await crowd.settled()
+
+
+async def test_twenty_thousand_actions_of_a_hundred_people_on_ten_targets_are_exact(crowd):
+    author, *people = await crowd.world.add_users(101)
+    videos = await crowd.world.add_videos(author, 5)
+    idols = people[:5]
+
+    async def person(user: int) -> None:
+        chooser = random.Random(user)
+        targets: list[Pair] = [(FAVORITE, user, video) for video in videos]
+        targets += [(RELATION, user, idol) for idol in idols if idol != user]
+        for _ in range(200):
+            pair, action = chooser.choice(targets), chooser.choice((DO, UNDO))
+            await crowd.act_until_accepted(pair, action)
+
+    began = time.monotonic()
+    async with asyncio.TaskGroup() as tasks:
+        for user in people:
+            tasks.create_task(person(user))
+    print(f"{20_000 / (time.monotonic() - began):.0f} accepted/s, {crowd.refused} refused")
+
+    assert crowd.accepted == 20_000
+    await crowd.settled()
+    for video in videos:
+        likes = sum(
+            states == {True} for (_, _, target), states in crowd.possible.items() if target == video
+        )
+        assert await crowd.world.favorite_count(video) == likes
+
+
+@asynccontextmanager
+async def held_broker(crowd: Crowd) -> AsyncIterator[Callable[[], None]]:
+    """Freeze the broker for the block, or until the function that it gives is called."""
+    crowd.signal("rabbitmq", signal.SIGSTOP)
+
+    def release() -> None:
+        crowd.signal("rabbitmq", signal.SIGCONT)
+
+    try:
+        yield release
+    finally:
+        release()
+
+
+async def is_blocked(redis: object) -> bool:
+    """Say whether some client waits for the end of a pause."""
+    info = await redis.info("clients")  # type: ignore[attr-defined]
+    return bool(info["blocked_clients"])
+
+
+async def waits_for_guard(world: World) -> bool:
+    """Say whether a transaction waits for a row lock."""
+    async with world.database.read_source() as connection:
+        status = await connection.execute(
+            text("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'")
+        )
+        return int(status.one()[1]) > 0

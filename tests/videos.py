@@ -1,0 +1,101 @@
+"""Rows of videos for tests, made and moved on as uploads and workers do it."""
+
+import uuid
+from typing import Any
+
+from sqlalchemy import select
+
+from dal.db.engine import Database, retry_conflicts
+from dal.db.models import User, Video, VideoStatus
+from dal.db.videos import (
+    ClaimedVideo,
+    ObjectKeys,
+    claim_video,
+    insert_upload,
+    list_feed,
+    mark_uploaded,
+    publish_video,
+)
+from pkg.clock import now_ms
+from pkg.paging import FROM_THE_START
+
+LEASE_MS = 60_000
+
+
+class Videos:
+    """The videos of one author."""
+
+    def __init__(self, database: Database, author_id: int) -> None:
+        self.database = database
+        self.author_id = author_id
+
+    async def upload(self, title: str = "标题") -> ClaimedVideo:
+        """Insert an upload that is being received."""
+        async with self.database.write() as connection:
+            return await insert_upload(
+                connection,
+                author_id=self.author_id,
+                title=title,
+                keys=ObjectKeys(uuid.uuid4().hex, uuid.uuid4().hex, uuid.uuid4().hex),
+                lease_token=uuid.uuid4().hex,
+                now_ms=now_ms(),
+                lease_expires_at_ms=now_ms() + LEASE_MS,
+            )
+
+    async def add_job(self) -> int:
+        """Insert an upload that waits for a worker."""
+        video = await self.upload()
+        async with self.database.write() as connection:
+            await mark_uploaded(connection, video)
+        return video.id
+
+    async def claim(
+        self,
+        *,
+        status: VideoStatus = VideoStatus.PROCESSING,
+        at_ms: int | None = None,
+        lease_ms: int = LEASE_MS,
+    ) -> ClaimedVideo | None:
+        at_ms = now_ms() if at_ms is None else at_ms
+
+        async def transaction() -> ClaimedVideo | None:
+            async with self.database.write() as connection:
+                return await claim_video(
+                    connection,
+                    status=status,
+                    now_ms=at_ms,
+                    lease_token=uuid.uuid4().hex,
+                    lease_expires_at_ms=at_ms + lease_ms,
+                )
+
+        return await retry_conflicts(transaction)
+
+    async def publish(self, video: ClaimedVideo, *, at_ms: int | None = None) -> int:
+        async def transaction() -> int:
+            async with self.database.write() as connection:
+                return await publish_video(connection, video, now_ms=at_ms or now_ms())
+
+        return await retry_conflicts(transaction)
+
+    async def add_published(self, *, at_ms: int | None = None) -> int:
+        """Publish a new video and return its publication time."""
+        await self.add_job()
+        video = await self.claim()
+        assert video
+        return await self.publish(video, at_ms=at_ms)
+
+    async def row(self, video_id: int) -> Any:
+        async with self.database.read_source() as connection:
+            return (
+                await connection.execute(select(Video.__table__).where(Video.id == video_id))
+            ).one()
+
+    async def work_count(self) -> int:
+        statement = select(User.work_count).where(User.id == self.author_id)
+        async with self.database.read_source() as connection:
+            return int((await connection.execute(statement)).scalar_one())
+
+    async def feed(self, *, before_ms: int = FROM_THE_START, limit: int = 30) -> list[int]:
+        async with self.database.read_source() as connection:
+            rows = await list_feed(connection, before_ms=before_ms, limit=limit)
+        return [row.published_at_ms for row in rows]
