@@ -155,7 +155,7 @@ class CommentSettings(ServiceSettings):
 class MessageSettings(ServiceSettings):
     stale_mark_s: Seconds  # a send that is marked for longer did not end as it should
     stream_interval_s: Seconds  # how often a stream looks for new messages
-    slow_client_timeout_s: Seconds  # a stream whose client does not take a message for this long ends
+    slow_client_timeout_s: Seconds  # a stream whose client takes nothing for this long ends
 
 
 class ProcessSettings(BaseSettings):
@@ -168,7 +168,7 @@ class ProcessSettings(BaseSettings):
     log: LogSettings
 
     @classmethod
-    def settings_customise_sources(
+    def settings_customise_sources(  # noqa: PLR0917 - the signature is the library's
         cls,
         settings_cls: type[BaseSettings],  # noqa: ARG003
         init_settings: PydanticBaseSettingsSource,

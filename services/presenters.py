@@ -64,14 +64,19 @@ class Presenter:
         self, rows: Sequence[VideoRow], viewer_id: int | None
     ) -> list[Video]:
         """Return the cards of the videos in the order of `rows`."""
-        authors = await self.map_user_cards({row.author_id for row in rows}, viewer_id)
-        favorited = await self._flags.list_favorited(viewer_id, [row.id for row in rows])
+        author_ids = {row.author_id for row in rows}
+        users = await self._users.get(author_ids)
+        flags = await self._flags.read(
+            viewer_id, user_ids=author_ids, video_ids=[row.id for row in rows]
+        )
+        authors = {
+            author_id: _to_user(users[author_id], is_follow=author_id in flags.followed)
+            if author_id in users
+            else deleted_user(author_id)
+            for author_id in author_ids
+        }
         return [
-            _to_video(
-                row,
-                author=authors.get(row.author_id) or deleted_user(row.author_id),
-                is_favorite=row.id in favorited,
-            )
+            _to_video(row, author=authors[row.author_id], is_favorite=row.id in flags.favorited)
             for row in rows
         ]
 

@@ -45,5 +45,7 @@ class Overlay:
                 return await question()
         except (DependencyUnavailable, TimeoutError) as exc:
             self._away_until = loop.time() + PAUSE_S
-            logger.bind(cause=repr(exc.__cause__ or exc)).warning("reading without the newest actions")
+            logger.bind(cause=repr(exc.__cause__ or exc)).warning(
+                "reading without the newest actions"
+            )
             return nothing

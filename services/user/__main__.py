@@ -7,6 +7,7 @@ from functools import partial
 from dal.db.engine import open_database
 from dal.redis.client import open_redis
 from dal.redis.login_attempts import LoginAttempts, LoginLimits
+from dal.redis.overlay import Overlay
 from dal.viewer_flags import ViewerFlags
 from pkg.crypt import Passwords
 from pkg.rpc.server import Composition, ServiceDefinition, ServiceProcessSettings, run_service
@@ -31,6 +32,7 @@ class UserProcessSettings(ServiceProcessSettings):
     user: UserSettings
     mysql: MySQLSettings
     redis_cache: RedisSettings
+    redis_actions: RedisSettings
     storage: StorageSettings
     token: TokenSettings
 
@@ -48,6 +50,7 @@ async def compose(settings: UserProcessSettings) -> AsyncIterator[Composition]:
     async with AsyncExitStack() as stack:
         passwords = stack.enter_context(closing(Passwords()))
         database = await stack.enter_async_context(open_database(settings.mysql))
+        actions = await stack.enter_async_context(open_redis(settings.redis_actions))
         cache = await stack.enter_async_context(open_redis(settings.redis_cache))
         storage = await stack.enter_async_context(Storage(settings.storage))
         await wait_until_available("storage", partial(prepare_storage, storage))
@@ -58,7 +61,7 @@ async def compose(settings: UserProcessSettings) -> AsyncIterator[Composition]:
         )
         handler = UserHandler(
             accounts=Accounts(database, passwords, LoginAttempts(cache, limits)),
-            presenter=Presenter(database, ViewerFlags(database)),
+            presenter=Presenter(database, ViewerFlags(database, Overlay(actions))),
             issuer=issuer,
             verifier=verifier,
         )

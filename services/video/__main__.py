@@ -5,12 +5,15 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from dal.db.engine import open_database
+from dal.redis.client import open_redis
+from dal.redis.overlay import Overlay
 from dal.viewer_flags import ViewerFlags
 from pkg.media import MediaTool
 from pkg.rpc.server import Composition, ServiceDefinition, ServiceProcessSettings, run_service
 from pkg.settings import (
     MediaSettings,
     MySQLSettings,
+    RedisSettings,
     StorageSettings,
     TokenSettings,
     VideoSettings,
@@ -30,6 +33,7 @@ from services.video.worker import Worker
 class VideoProcessSettings(ServiceProcessSettings):
     video: VideoSettings
     mysql: MySQLSettings
+    redis_actions: RedisSettings
     storage: StorageSettings
     token: TokenSettings
     media: MediaSettings
@@ -44,6 +48,7 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition]:
     remove_abandoned(settings.video.spool_dir)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings.mysql))
+        actions = await stack.enter_async_context(open_redis(settings.redis_actions))
         storage = await stack.enter_async_context(Storage(settings.storage))
         await wait_until_available("storage", storage.ensure_buckets)
         leases = Leases(database, lease_s=settings.video.lease_s)
@@ -68,7 +73,7 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition]:
         handler = VideoHandler(
             database=database,
             uploads=uploads,
-            presenter=Presenter(database, ViewerFlags(database)),
+            presenter=Presenter(database, ViewerFlags(database, Overlay(actions))),
             verifier=verifier,
         )
         yield Composition(

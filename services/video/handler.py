@@ -38,6 +38,8 @@ from services.video.uploads import Upload, Uploads
 Context = grpc.aio.ServicerContext[Any, Any]
 FEED_LIMIT = 30
 LIST_LIMIT = 100
+# See PublishAction in protos/video.proto.
+UPLOAD_ACCEPTED = (("x-upload", "accepted"),)
 
 
 class VideoHandler(video_pb2_grpc.VideoServiceServicer):
@@ -66,8 +68,12 @@ class VideoHandler(video_pb2_grpc.VideoServiceServicer):
     ) -> PublishActionReply:
         async for first in request_iterator:
             upload = Upload(self._verifier.verify(first.token), first.title, first.size)
-            chunks = _chunks(first, request_iterator)
-            return PublishActionReply(video_id=await self._uploads.receive(upload, chunks))
+            video_id = await self._uploads.receive(
+                upload,
+                _chunks(first, request_iterator),
+                on_accepted=lambda: context.send_initial_metadata(UPLOAD_ACCEPTED),
+            )
+            return PublishActionReply(video_id=video_id)
         raise InvalidParameter("上传没有完成,请重试")
 
     async def PublishList(self, request: PublishListRequest, context: Context) -> PublishListReply:

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,8 +60,17 @@ class Uploads:
         self._spool_dir = settings.spool_dir
         self._on_uploaded = on_uploaded
 
-    async def receive(self, upload: Upload, chunks: AsyncIterator[bytes]) -> int:
+    async def receive(
+        self,
+        upload: Upload,
+        chunks: AsyncIterator[bytes],
+        *,
+        on_accepted: Callable[[], Awaitable[None]],
+    ) -> int:
         """Store an upload and return the id of its video; it is then safe and a worker will take it.
+
+        Args:
+            on_accepted: called once the beginning is there and looks like a video.
 
         Raises:
             InvalidParameter: a bad title, or a stream whose length is not the announced one.
@@ -76,7 +85,7 @@ class Uploads:
         async with self._database.read_source() as connection:
             await require_user(connection, upload.author_id)
         with _open_spool(self._spool_dir) as spooled:
-            await _spool(chunks, spooled, size=upload.size)
+            await _spool(chunks, spooled, size=upload.size, on_accepted=on_accepted)
             video = await self._write_down(upload.author_id, title)
             await self._store(video, Path(f"/proc/self/fd/{spooled.fileno()}"))
         logger.bind(video_id=video.id, bytes=upload.size).info("upload stored")
@@ -119,7 +128,13 @@ def _open_spool(directory: Path) -> Iterator[BinaryIO]:
         raise DependencyUnavailable(detail=f"spool: {exc.strerror}") from exc
 
 
-async def _spool(chunks: AsyncIterator[bytes], target: BinaryIO, *, size: int) -> None:
+async def _spool(
+    chunks: AsyncIterator[bytes],
+    target: BinaryIO,
+    *,
+    size: int,
+    on_accepted: Callable[[], Awaitable[None]],
+) -> None:
     """Write the stream to a file and judge it by its beginning as soon as that is there."""
     received, head = 0, b""
     async for chunk in chunks:
@@ -130,6 +145,7 @@ async def _spool(chunks: AsyncIterator[bytes], target: BinaryIO, *, size: int) -
             head += chunk[:HEAD_SIZE]
             if len(head) >= HEAD_SIZE:
                 _refuse_other_content(head)
+                await on_accepted()
         await asyncio.to_thread(target.write, chunk)
     if received != size:
         raise InvalidParameter("上传没有完成,请重试")

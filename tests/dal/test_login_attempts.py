@@ -1,8 +1,6 @@
 """Failed logins are counted where every instance sees them, and an outage of the counter is not one of the login."""
 
 import asyncio
-import os
-import signal
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -12,6 +10,7 @@ from redis.asyncio import Redis
 
 from dal.redis.client import open_redis
 from dal.redis.login_attempts import LoginAttempts, LoginLimits
+from tests.freezing import frozen
 from tests.waiting import eventually
 
 LIMITS = LoginLimits(per_name=3, per_address=6, window_s=60)
@@ -132,17 +131,13 @@ async def fails_until_refused(attempts: LoginAttempts, name: str, address: str) 
 async def test_a_frozen_cache_holds_a_login_up_once_and_not_at_every_step(
     servers, attempts, name, address
 ):
-    pid = servers.pid("redis-cache")
     await fail(attempts, name, address, times=1)
-    os.kill(pid, signal.SIGSTOP)
-    began = time.monotonic()
-    try:
+    with frozen(servers.pid("redis-cache")):
+        began = time.monotonic()
         assert await attempts.find_wait_s(name, address) == 0
         assert await attempts.find_wait_s(name, address) == 0
         await attempts.record_failure(name, address)
         took_s = time.monotonic() - began
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
     # Two tries of half a second each; every further step would cost another second.
     assert took_s < 1.5

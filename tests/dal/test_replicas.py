@@ -1,18 +1,19 @@
 """Reads on real replicas: used while they keep up, left out when they lag, stop or die."""
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 from sqlalchemy import text
 
+from dal.db import engine
 from dal.db.engine import Database, open_database
 from dal.db.users import list_users
 from dal.viewer_flags import ViewerFlags
 from services.presenters import Presenter
 from tests.dal.mysql_replica import MySQLReplica
+from tests.freezing import frozen
 from tests.waiting import eventually
 
 
@@ -28,8 +29,9 @@ def replica(servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MySQL
 
 
 @pytest.fixture
-async def replicated(settings, replica) -> AsyncIterator[Database]:
-    """A database with this replica, of which nothing is known yet."""
+async def replicated(monkeypatch, settings, replica) -> AsyncIterator[Database]:
+    """A database with this replica, of which nothing is known yet; it will be looked at often."""
+    monkeypatch.setattr(engine, "REPLICA_CHECK_INTERVAL_S", 0.1)
     changes = {"replicas": (replica.address,), "max_replica_lag_s": 1, "connect_timeout_s": 0.5}
     async with open_database(settings.mysql.model_copy(update=changes)) as database:
         yield database
@@ -147,12 +149,9 @@ async def test_a_frozen_replica_is_left_out(replicated, replica, settings):
     async with watched(replicated):
         await eventually(lambda: reads_on(replicated, replica.port))
 
-        replica.send(signal.SIGSTOP)
-        try:
+        with frozen(replica.pid):
             await eventually(lambda: not replicated._replicas[0].is_healthy, within_s=5)
             assert await read_port(replicated) == settings.mysql.port
-        finally:
-            replica.send(signal.SIGCONT)
 
         await eventually(lambda: reads_on(replicated, replica.port))
 

@@ -1,6 +1,7 @@
 """The error tree, and its way through gRPC."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 import pytest
@@ -26,7 +27,7 @@ class Raising(user_pb2_grpc.UserServiceServicer):
 
 
 @pytest.fixture
-async def raising() -> AsyncIterator[tuple[Raising, ServiceClient[user_pb2_grpc.UserServiceStub]]]:
+async def raising() -> AsyncIterator[tuple[Raising, ServiceClient[Any]]]:
     handler = Raising()
     server = grpc.aio.server(interceptors=[ErrorInterceptor()])
     user_pb2_grpc.add_UserServiceServicer_to_server(handler, server)

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 import aetcd
 import pytest
@@ -19,6 +19,7 @@ from pkg.settings import EtcdSettings
 from protos import user_pb2_grpc
 from protos.user_pb2 import UserInfoRequest
 from tests.conftest import AllSettings
+from tests.freezing import frozen
 from tests.rpc_instance import Instance, serve
 from tests.waiting import eventually
 
@@ -103,7 +104,7 @@ async def test_the_lease_is_kept_for_as_long_as_the_instance_lives(etcd, client)
     async with registered(etcd):
         first = await client.get(key_of(etcd))
         loop = asyncio.get_running_loop()
-        end = loop.time() + 2.5 * etcd.lease_ttl_s
+        end = loop.time() + 1.75 * etcd.lease_ttl_s
 
         async def lease_is_over() -> bool:
             found = await client.get(key_of(etcd))
@@ -190,12 +191,9 @@ async def test_an_instance_may_stop_while_etcd_is_away(servers, etcd):
 
 
 async def test_a_frozen_etcd_holds_up_no_stop(servers, etcd):
-    pid = servers.pid("etcd")
-    try:
+    with ExitStack() as stack:
         async with asyncio.timeout(10), registered(etcd):
-            os.kill(pid, signal.SIGSTOP)
-    finally:
-        os.kill(pid, signal.SIGCONT)
+            stack.enter_context(frozen(servers.pid("etcd")))
 
 
 @pytest.mark.parametrize("value", [b"", b"junk", b"7", b"{}", b'{"address": 7}', b"\xff"])

@@ -25,6 +25,7 @@ from pkg.errors import (
 from pkg.rpc.client import ServiceClient, call
 from protos import user_pb2_grpc
 from protos.user_pb2 import LoginRequest, RegisterRequest, UserInfoRequest
+from tests.freezing import frozen
 from tests.programs import Program, running_module
 from tests.rpc_instance import Instance, serve
 from tests.waiting import eventually
@@ -181,14 +182,14 @@ async def test_what_a_service_raised_is_not_asked_for_again(client, error):
 
 
 async def test_the_deadline_holds_for_a_frozen_instance(client):
-    async with elsewhere() as (frozen, address):
+    async with elsewhere() as (other, address):
         client.use(frozenset({address}))
         await ask(client)
-        frozen.send(signal.SIGSTOP)
-        began = time.monotonic()
+        with frozen(other.pid):
+            began = time.monotonic()
 
-        with pytest.raises(DeadlineExceeded):
-            await ask(client, timeout_s=0.4)
+            with pytest.raises(DeadlineExceeded):
+                await ask(client, timeout_s=0.4)
 
         assert 0.3 < time.monotonic() - began < 2
 

@@ -1,10 +1,8 @@
 """Uploads over real gRPC into real storage: safe when answered, gone when not."""
 
 import asyncio
-import os
 import secrets
-import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +33,7 @@ from services.video.handler import VideoHandler
 from services.video.leases import Leases
 from services.video.uploads import Uploads
 from tests.conftest import AllSettings
+from tests.freezing import frozen
 from tests.media_samples import HLS_PLAYLIST, make_video
 from tests.serving import serving
 from tests.videos import Videos
@@ -340,43 +339,33 @@ async def test_the_row_is_there_before_the_first_byte_is_stored(servers, desk, v
     assert desk.spooled_bytes() == 0
 
 
-@pytest.fixture
-def frozen_storage(servers) -> Iterator[Callable[[signal.Signals], None]]:
-    """Send a signal to the S3 server; it runs again at the end."""
-    pid = servers.pid("s3")
-    yield lambda number: os.kill(pid, number)
-    os.kill(pid, signal.SIGCONT)
+async def test_a_slow_upload_keeps_its_lease(servers, desk, video_bytes):
+    with frozen(servers.pid("s3")):
+        publishing = asyncio.create_task(desk.phone.publish([video_bytes]))
+        await eventually(desk.rows)
+        (video_id,) = await desk.rows()
+        first_end = (await desk.videos.row(video_id)).lease_expires_at_ms
 
+        async def lease_was_renewed() -> bool:
+            renewed = (await desk.videos.row(video_id)).lease_expires_at_ms
+            return bool(renewed > first_end + 1000 * LEASE_S)
 
-async def test_a_slow_upload_keeps_its_lease(desk, video_bytes, frozen_storage):
-    frozen_storage(signal.SIGSTOP)
-    publishing = asyncio.create_task(desk.phone.publish([video_bytes]))
-    await eventually(desk.rows)
-    (video_id,) = await desk.rows()
-    first_end = (await desk.videos.row(video_id)).lease_expires_at_ms
-
-    async def lease_was_renewed() -> bool:
-        renewed = (await desk.videos.row(video_id)).lease_expires_at_ms
-        return bool(renewed > first_end + 1000 * LEASE_S)
-
-    await eventually(lease_was_renewed)
-    assert await desk.videos.claim(status=VideoStatus.UPLOADING) is None
-    frozen_storage(signal.SIGCONT)
+        await eventually(lease_was_renewed)
+        assert await desk.videos.claim(status=VideoStatus.UPLOADING) is None
 
     assert await publishing == video_id
     assert (await desk.videos.row(video_id)).status == VideoStatus.PROCESSING
 
 
-async def test_an_upload_that_lost_its_lease_is_no_success(desk, video_bytes, frozen_storage):
-    frozen_storage(signal.SIGSTOP)
-    publishing = asyncio.create_task(desk.phone.publish([video_bytes]))
-    await eventually(desk.rows)
-    async with desk.videos.database.write() as connection:
-        await connection.execute(update(Video).values(lease_token=secrets.token_hex(16)))
+async def test_an_upload_that_lost_its_lease_is_no_success(servers, desk, video_bytes):
+    with frozen(servers.pid("s3")):
+        publishing = asyncio.create_task(desk.phone.publish([video_bytes]))
+        await eventually(desk.rows)
+        async with desk.videos.database.write() as connection:
+            await connection.execute(update(Video).values(lease_token=secrets.token_hex(16)))
 
-    with pytest.raises(DeadlineExceeded):
-        await publishing
-    frozen_storage(signal.SIGCONT)
+        with pytest.raises(DeadlineExceeded):
+            await publishing
 
     (video_id,) = await desk.rows()
     assert (await desk.videos.row(video_id)).status == VideoStatus.UPLOADING

@@ -33,7 +33,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     film = make_video(folder / "film.mp4", options="", seconds=0.4)
     cut(folder / "broken.mp4", film, size=film.stat().st_size * 2 // 3)
     make_sound(folder / "sound.mp4")
-    make_video(folder / "slow.avi", video="mpeg4", audio="mp3", seconds=5, size="1280x720")
+    make_video(folder / "slow.avi", video="mpeg4", audio="mp3", seconds=3, size="1280x720")
     return folder
 
 
