@@ -29,7 +29,7 @@ async def open_redis(settings: RedisSettings) -> AsyncIterator[Redis]:
         socket_timeout=settings.timeout_s,
         socket_connect_timeout=settings.timeout_s,
         # A connection that the server closed while it was idle is noticed at its next use: connect once more.
-        retry=Retry(ConstantBackoff(0.01), 1),
+        retry=Retry(ConstantBackoff(0.01), 1, supported_errors=(RedisConnectionError,)),
         retry_on_error=[RedisConnectionError],
     )
     client = Redis(connection_pool=pool)

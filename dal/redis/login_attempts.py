@@ -4,13 +4,12 @@ A window opens with the first failure and lasts `window_s`; while a count stands
 lost with the cache: then the slow-down begins anew.
 """
 
-import time
-from collections.abc import Awaitable, Callable
+import asyncio
 from dataclasses import dataclass
-from typing import Any
 
 from loguru import logger
 from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
 
 from dal.redis.client import translated_errors
 from dal.redis.keys import login_failures_of_address_key, login_failures_of_name_key
@@ -18,14 +17,9 @@ from pkg.errors import DependencyUnavailable
 
 # A frozen server costs its timeout: once per login, not at every step of it.
 PAUSE_S = 1.0
-# Count one failure; the window starts with the first and is not prolonged by later ones.
-RECORD_FAILURE = """
-for i, key in ipairs(KEYS) do
-    if redis.call('INCR', key) == 1 then
-        redis.call('EXPIRE', key, ARGV[1])
-    end
-end
-"""
+# After a failure nobody asks for this long: a frozen cache must not hold a login up at every step.
+PAUSE_S = 1.0
+
 # Seconds until the last window that is full is over, 0 where none is: KEYS[i] may hold less than ARGV[i].
 FIND_WAIT = """
 local wait = 0
@@ -34,7 +28,25 @@ for i, key in ipairs(KEYS) do
         wait = math.max(wait, redis.call('TTL', key), 1)
     end
 end
+"""
+ANSWER = """
 return wait
+"""
+# Where no window is full, count one failure; a window starts with the first and is not prolonged by later ones.
+RECORD_FAILURE = """
+if wait == 0 then
+    for _, key in ipairs(KEYS) do
+        if redis.call('INCR', key) == 1 then
+            redis.call('EXPIRE', key, ARGV[3])
+        end
+    end
+end
+"""
+# Where no window is full, forget the failures of the name.
+RECORD_SUCCESS = """
+if wait == 0 then
+    redis.call('DEL', KEYS[1])
+end
 """
 
 
@@ -54,38 +66,39 @@ class LoginAttempts:
     """
 
     def __init__(self, cache: Redis, limits: LoginLimits) -> None:
-        self._cache = cache
         self._limits = limits
-        self._record_failure = cache.register_script(RECORD_FAILURE)
-        self._find_wait = cache.register_script(FIND_WAIT)
-        self._pause_ends_at = 0.0
+        self._away_until = 0.0
+        self._find_wait = cache.register_script(FIND_WAIT + ANSWER)
+        self._record_failure = cache.register_script(FIND_WAIT + RECORD_FAILURE + ANSWER)
+        self._record_success = cache.register_script(FIND_WAIT + RECORD_SUCCESS + ANSWER)
 
     async def find_wait_s(self, name: str, address: str) -> int:
         """Return for how many seconds logins of this name or from this address are refused; 0: not at all."""
-        limits = [self._limits.per_name, self._limits.per_address]
-        keys = _keys(name, address)
-        return int(await self._ask(lambda: self._find_wait(keys=keys, args=limits)) or 0)
+        return await self._run(self._find_wait, name, address)
 
-    async def record_failure(self, name: str, address: str) -> None:
-        """Count one failure of the name and of the address."""
-        keys = _keys(name, address)
-        await self._ask(lambda: self._record_failure(keys=keys, args=[self._limits.window_s]))
+    async def record_failure(self, name: str, address: str) -> int:
+        """Count one failure of the name and of the address, or return for how many seconds they are refused already.
 
-    async def clear(self, name: str) -> None:
-        """Forget the failures of a name, after a success."""
-        await self._ask(lambda: self._cache.delete(login_failures_of_name_key(name)))
+        Of many guesses at the same time, those that come after the limit must not learn that they were wrong.
+        """
+        return await self._run(self._record_failure, name, address)
 
-    async def _ask(self, command: Callable[[], Awaitable[Any]]) -> Any:
-        """Return the cache's answer, or None while it is away."""
-        if time.monotonic() < self._pause_ends_at:
-            return None
+    async def record_success(self, name: str, address: str) -> int:
+        """Forget the failures of the name, or return for how many seconds it and the address are refused already."""
+        return await self._run(self._record_success, name, address)
+
+    async def _run(self, script: AsyncScript, name: str, address: str) -> int:
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._away_until:
+            return 0
+        limits = [self._limits.per_name, self._limits.per_address, self._limits.window_s]
         try:
             with translated_errors():
-                return await command()
+                return int(await script(keys=_keys(name, address), args=limits))
         except DependencyUnavailable as exc:
-            self._pause_ends_at = time.monotonic() + PAUSE_S
+            self._away_until = loop.time() + PAUSE_S
             logger.bind(cause=repr(exc.__cause__)).warning("failed logins cannot be counted")
-            return None
+            return 0
 
 
 def _keys(name: str, address: str) -> list[str]:

@@ -46,24 +46,17 @@ class Accounts:
         """
         name = clean_name(username, label="用户名", max_chars=MAX_NAME_CHARS)
         check_length(password, label="密码", max_chars=MAX_PASSWORD_CHARS)
-        await self._refuse_throttled(name, address)
+        _refuse_while_throttled(await self._attempts.find_wait_s(name, address))
         async with self._database.read_source() as connection:
             credentials = await find_credentials(connection, name)
         stored = credentials.password_hash if credentials else None
         matches = await self._passwords.verify(stored, password)
-        # Once more: of many guesses at the same time, those that end after the limit learn nothing.
-        await self._refuse_throttled(name, address)
         if credentials is None or not matches:
-            await self._attempts.record_failure(name, address)
+            _refuse_while_throttled(await self._attempts.record_failure(name, address))
             raise WrongCredentials
-        await self._attempts.clear(name)
+        _refuse_while_throttled(await self._attempts.record_success(name, address))
         await self._strengthen_hash(credentials, password)
         return credentials.user_id
-
-    async def _refuse_throttled(self, name: str, address: str) -> None:
-        wait_s = await self._attempts.find_wait_s(name, address)
-        if wait_s > 0:
-            raise LoginThrottled(retry_after_s=wait_s)
 
     async def _strengthen_hash(self, credentials: Credentials, password: str) -> None:
         if not self._passwords.needs_rehash(credentials.password_hash):
@@ -77,3 +70,8 @@ class Accounts:
                 new_hash=new_hash,
             )
         logger.bind(user_id=credentials.user_id).info("password hash replaced")
+
+
+def _refuse_while_throttled(wait_s: int) -> None:
+    if wait_s > 0:
+        raise LoginThrottled(retry_after_s=wait_s)

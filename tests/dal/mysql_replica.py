@@ -6,7 +6,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pymysql
 
@@ -14,6 +14,10 @@ from scripts.stack.servers.mysql import REPLICA_USER
 from scripts.stack.stack import Stack
 
 START_WITHIN_S = 30
+CATCHES_UP_WITHIN_S = 30
+
+if TYPE_CHECKING:
+    Connection = pymysql.Connection[pymysql.cursors.DictCursor]
 
 
 @dataclass
@@ -59,7 +63,7 @@ class MySQLReplica:
         self._wait_until_ready()
 
     def replicate(self) -> None:
-        """Begin to follow the source from its first transaction."""
+        """Follow the source from its first transaction, and wait until everything is there."""
         password = self.stack.site.credentials.mysql_replica
         self.run(
             f"CHANGE MASTER TO MASTER_HOST='127.0.0.1',"
@@ -67,21 +71,19 @@ class MySQLReplica:
             f" MASTER_PASSWORD='{password}', MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1"
         )
         self.run("START SLAVE")
+        (source,) = _run(self.stack.mysql_socket, "SELECT @@gtid_binlog_pos AS position")
+        statement = "SELECT MASTER_GTID_WAIT(%s, %s) AS result"
+        (waited,) = self.run(statement, source["position"], CATCHES_UP_WITHIN_S)
+        if waited["result"] != 0:
+            raise TimeoutError("the replica does not catch up")
 
     def run(self, statement: str, *values: object) -> list[dict[str, Any]]:
         """Run one statement as root and return its rows."""
-        with self.connect() as connection, connection.cursor() as cursor:
-            cursor.execute(statement, values)
-            return list(cursor.fetchall())
+        return _run(self._socket, statement, *values)
 
-    def connect(self) -> "pymysql.Connection[pymysql.cursors.DictCursor]":
+    def connect(self) -> "Connection":
         """Log in as root."""
-        return pymysql.connect(
-            unix_socket=str(self._socket),
-            user=getpass.getuser(),
-            cursorclass=pymysql.cursors.DictCursor,
-            autocommit=True,
-        )
+        return _connect(self._socket)
 
     @property
     def pid(self) -> int:
@@ -105,8 +107,6 @@ class MySQLReplica:
             "server-id": 10 + self.number,
             "innodb-buffer-pool-size": "32M",
             "innodb-log-file-size": "16M",
-            "innodb-flush-log-at-trx-commit": 0,
-            "sync-binlog": 0,
         }
         kept = [line for line in lines if line.partition("=")[0] not in own]
         return "\n".join([*kept, *(f"{k}={v}" for k, v in own.items()), "read_only", ""])
@@ -132,3 +132,18 @@ class MySQLReplica:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the replica in {self.folder} does not start")
             time.sleep(0.05)
+
+
+def _connect(socket_path: Path) -> "Connection":
+    return pymysql.connect(
+        unix_socket=str(socket_path),
+        user=getpass.getuser(),
+        cursorclass=pymysql.cursors.DictCursor,
+        autocommit=True,
+    )
+
+
+def _run(socket_path: Path, statement: str, *values: object) -> list[dict[str, Any]]:
+    with _connect(socket_path) as connection, connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return list(cursor.fetchall())

@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from dal.redis.client import open_redis
+from dal.redis.keys import login_failures_of_address_key, login_failures_of_name_key
 from dal.redis.login_attempts import LoginAttempts, LoginLimits
 from tests.freezing import frozen
 from tests.waiting import eventually
@@ -57,28 +58,49 @@ async def test_an_address_is_slowed_down_at_its_limit_for_every_name(attempts, a
 
 
 async def test_a_success_clears_the_name_and_not_the_address(attempts, name, address):
-    await fail(attempts, name, address, times=LIMITS.per_address)
+    await fail(attempts, name, address, times=LIMITS.per_name - 1)
 
-    await attempts.clear(name)
+    assert await attempts.record_success(name, address) == 0
 
+    await fail(attempts, name, address, times=1)
     assert await attempts.find_wait_s(name, "elsewhere") == 0
+    for number in range(LIMITS.per_address - LIMITS.per_name):
+        await attempts.record_failure(f"{name} {number}", address)
     assert await attempts.find_wait_s(name, address) > 0
 
 
-async def test_later_failures_do_not_prolong_the_window(cache_redis, name, address):
-    attempts = LoginAttempts(cache_redis, LoginLimits(per_name=1, per_address=100, window_s=2))
-    loop = asyncio.get_running_loop()
-    began = loop.time()
+async def test_what_comes_after_the_limit_is_told_to_wait_and_counts_no_more(
+    attempts, cache_redis, name, address
+):
+    await fail(attempts, name, address, times=LIMITS.per_name)
+
+    assert await attempts.record_failure(name, address) > 0
+    assert await attempts.record_success(name, address) > 0
+
+    assert int(await cache_redis.get(login_failures_of_name_key(name))) == LIMITS.per_name
+
+
+async def test_the_window_ends_by_itself(cache_redis, name, address):
+    attempts = LoginAttempts(cache_redis, LoginLimits(per_name=1, per_address=100, window_s=1))
     await attempts.record_failure(name, address)
+    assert await attempts.find_wait_s(name, address) == 1
 
-    async def over() -> bool:
-        if await attempts.find_wait_s(name, address) == 0:
-            return True
-        await attempts.record_failure(name, address)
-        return False
+    async def is_over() -> bool:
+        return await attempts.find_wait_s(name, address) == 0
 
-    await eventually(over, within_s=10)
-    assert 1 < loop.time() - began < 4
+    await eventually(is_over, within_s=5)
+
+
+async def test_later_failures_do_not_prolong_the_window(attempts, cache_redis, name, address):
+    keys = (login_failures_of_name_key(name), login_failures_of_address_key(address))
+    await attempts.record_failure(name, address)
+    for key in keys:
+        assert await cache_redis.expire(key, LIMITS.window_s - 20)
+
+    await fail(attempts, name, address, times=LIMITS.per_name)
+
+    for key in keys:
+        assert 0 < await cache_redis.ttl(key) <= LIMITS.window_s - 20
 
 
 async def test_concurrent_failures_are_all_counted(cache_redis, name, address):
@@ -115,7 +137,7 @@ async def test_without_the_cache_nobody_is_refused_and_afterwards_it_counts_agai
     try:
         async with asyncio.timeout(10):
             await attempts.record_failure(name, address)
-            await attempts.clear(name)
+            assert await attempts.record_success(name, address) == 0
             assert await attempts.find_wait_s(name, address) == 0
     finally:
         await asyncio.to_thread(servers.start, "redis-cache")
@@ -139,6 +161,6 @@ async def test_a_frozen_cache_holds_a_login_up_once_and_not_at_every_step(
         await attempts.record_failure(name, address)
         took_s = time.monotonic() - began
 
-    # Two tries of half a second each; every further step would cost another second.
+    # One try of half a second; every further step would cost another.
     assert took_s < 1.5
     await eventually(lambda: fails_until_refused(attempts, name, address))

@@ -64,11 +64,9 @@ def open_phone(settings) -> OpenPhone:
 
     @asynccontextmanager
     async def open_it(address: str = "", **limits: int) -> AsyncIterator[Phone]:
+        sections = {name: getattr(settings, name) for name in UserProcessSettings.model_fields}
         process = UserProcessSettings(
-            **{name: getattr(settings, name) for name in ("log", "etcd", "mysql", "redis_cache")},
-            storage=settings.storage,
-            token=settings.token,
-            user=settings.user.model_copy(update=limits),
+            **sections | {"user": settings.user.model_copy(update=limits)}
         )
         async with compose(process) as composition, serving(composition.add_to_server) as channel:
             yield Phone(UserServiceStub(channel), address or uuid.uuid4().hex)

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
@@ -13,6 +13,7 @@ from sqlalchemy import func, select, update
 
 from dal.db.models import User, Video, VideoStatus
 from dal.viewer_flags import ViewerFlags
+from pkg.containers import HEAD_SIZE
 from pkg.errors import (
     DeadlineExceeded,
     DependencyUnavailable,
@@ -62,7 +63,7 @@ class Phone:
 
     def __init__(self, stub: "VideoServiceAsyncStub", token: str) -> None:
         self._stub = stub
-        self._token = token
+        self.token = token
         self.sent = 0  # messages that were taken from us
 
     async def publish(
@@ -73,23 +74,50 @@ class Phone:
         title: str = "标题",
         token: str | None = None,
     ) -> int:
+        """Send everything, the beginning in the first message, and the rest once that is accepted."""
         first = PublishActionRequest(
-            token=self._token if token is None else token,
+            token=self.token if token is None else token,
             title=title,
             size=sum(map(len, chunks)) if size is None else size,
+            data=b"".join(chunks)[:HEAD_SIZE],
         )
-        return await self.send([first, *(PublishActionRequest(data=chunk) for chunk in chunks)])
+        rest = cut_off(chunks, HEAD_SIZE)
+        return await self.send([first], [PublishActionRequest(data=chunk) for chunk in rest])
 
-    async def send(self, messages: Sequence[PublishActionRequest]) -> int:
+    async def send(
+        self, at_once: Sequence[PublishActionRequest], later: Sequence[PublishActionRequest] = ()
+    ) -> int:
         async def stream() -> AsyncIterator[PublishActionRequest]:
-            for message in messages:
+            for message in at_once:
                 self.sent += 1
                 yield message
+            if later and await is_accepted(call):
+                for message in later:
+                    self.sent += 1
+                    yield message
 
+        call = self._stub.PublishAction(stream(), timeout=20)
         try:
-            return (await self._stub.PublishAction(stream(), timeout=20)).video_id
+            return (await call).video_id
         except grpc.aio.AioRpcError as exc:
             raise decode_error(exc) from exc
+
+
+async def is_accepted(call: Any) -> bool:
+    """Wait for the verdict on the beginning of an upload."""
+    if ("x-upload", "accepted") in tuple(await call.initial_metadata()):
+        return True
+    await call.code()
+    return False
+
+
+def cut_off(chunks: Sequence[bytes], size: int) -> list[bytes]:
+    """Return the chunks without their first `size` bytes."""
+    rest = []
+    for chunk in chunks:
+        rest.append(chunk[size:])
+        size = max(0, size - len(chunk))
+    return [chunk for chunk in rest if chunk]
 
 
 @dataclass
@@ -159,7 +187,10 @@ def cut(content: bytes, size: int) -> list[bytes]:
 async def test_an_upload_is_stored_as_it_was_sent_however_it_was_cut(
     desk, video_bytes, tmp_path, size
 ):
-    video_id = await desk.phone.publish(cut(video_bytes, size), title=" 第一个🐶 ")
+    first = PublishActionRequest(token=desk.phone.token, title=" 第一个🐶 ", size=len(video_bytes))
+    chunks = [PublishActionRequest(data=chunk) for chunk in cut(video_bytes, size)]
+
+    video_id = await desk.phone.send([first, *chunks])
 
     row = await desk.videos.row(video_id)
     assert (row.status, row.title) == (VideoStatus.PROCESSING, "第一个🐶")
@@ -175,7 +206,7 @@ async def test_an_upload_is_stored_as_it_was_sent_however_it_was_cut(
 async def test_data_may_come_with_the_first_message_and_some_may_be_empty(desk, video_bytes):
     messages = [
         PublishActionRequest(
-            token=desk.phone._token, title="t", size=len(video_bytes), data=video_bytes[:10]
+            token=desk.phone.token, title="t", size=len(video_bytes), data=video_bytes[:10]
         ),
         PublishActionRequest(),
         PublishActionRequest(data=video_bytes[10:]),
@@ -239,14 +270,13 @@ async def test_a_stream_without_a_message_is_refused(desk):
     ],
     ids=["text", "png", "jpeg", "gif", "pdf", "zip", "mp3", "playlist", "heic", "zeros"],
 )
-async def test_what_does_not_begin_like_a_video_is_refused_before_the_rest_is_read(desk, beginning):
+async def test_what_does_not_begin_like_a_video_is_refused_before_the_rest_is_sent(desk, beginning):
     chunks = cut(beginning.ljust(16 * MIB, beginning[-1:]), MIB // 16)
 
     with pytest.raises(UnsupportedVideo):
         await desk.phone.publish(chunks)
 
-    # Flow control lets some through before the refusal arrives.
-    assert desk.phone.sent < len(chunks) // 2
+    assert desk.phone.sent == 1
     await assert_nothing_left(desk)
 
 
@@ -263,12 +293,19 @@ async def test_more_than_the_limit_is_refused_when_it_is_announced(desk, video_b
 
 
 async def test_more_than_was_announced_is_refused_when_it_is_passed(desk, video_bytes):
-    chunks = cut(video_bytes + bytes(16 * MIB), MIB // 16)
+    first = PublishActionRequest(token=desk.phone.token, title="t", size=len(video_bytes) + 5)
+    done = asyncio.Event()
 
-    with pytest.raises(InvalidParameter):
-        await desk.phone.publish(chunks, size=len(video_bytes))
+    async def endless() -> AsyncIterator[PublishActionRequest]:
+        yield first
+        yield PublishActionRequest(data=video_bytes + bytes(6))
+        await done.wait()
 
-    assert desk.phone.sent < len(chunks) // 2
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await desk.stub.PublishAction(endless(), timeout=10)
+    done.set()
+
+    assert type(decode_error(caught.value)) is InvalidParameter
     await assert_nothing_left(desk)
 
 
@@ -305,7 +342,7 @@ async def test_a_deleted_account_publishes_nothing(desk, video_bytes):
 
 async def test_an_interrupted_stream_leaves_nothing(desk, video_bytes):
     async def endless() -> AsyncIterator[PublishActionRequest]:
-        yield PublishActionRequest(token=desk.phone._token, title="t", size=MIB)
+        yield PublishActionRequest(token=desk.phone.token, title="t", size=MIB)
         yield PublishActionRequest(data=video_bytes[: MIB // 2])
         await asyncio.Event().wait()
 

@@ -12,8 +12,8 @@ from websockets.exceptions import InvalidStatus
 
 from tests.system.app import App, Json, ids_of, read_envelope
 from tests.system.eventually import eventually
+from tests.system.publishing import wait_published
 from tests.system.system import System
-from tests.system.test_main_job import wait_published
 
 Phone = Callable[[], App]
 # The actor sees an action within a second and everybody else within two; a busy machine gets more.

@@ -1,0 +1,172 @@
+"""The whole system on ports of its own, and an app to play with it."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from dal.db.engine import Database
+from pkg.storage import Storage
+from scripts.stack import Stack, find_free_port_base
+from scripts.stack.environment import SERVICES
+from tests.conftest import AllSettings
+from tests.media_samples import append_free_box, make_video, make_video_of_size
+from tests.system.app import App
+from tests.system.eventually import eventually
+from tests.system.publishing import Remains
+from tests.system.system import System
+
+# What leaves everything as it was first; what kills servers next; what reads the logs of it all last.
+ORDER = (
+    "test_main_job",
+    "test_two_phones",
+    "test_accounts",
+    "test_publish_faults",
+    "test_feed_walk",
+    "test_two_phones",
+    "test_operation",
+    "test_discovery",
+    "test_crashes",
+    "test_outages",
+    "test_logs",
+)
+# Faults are noticed and mended soon; what a phone does in a second is not slowed down.
+MOST_LINES = 60
+OVERRIDES = {
+    "DOUSHENG_VIDEO__LEASE_S": "3",
+    "DOUSHENG_ETCD__LEASE_TTL_S": "4",
+    "DOUSHENG_STORAGE__TIMEOUT_S": "4",
+    "DOUSHENG_GATEWAY__RATE_LIMIT__ENABLED": "false",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the files of this folder in the order above."""
+    here = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        if item.path.parent != here:
+            return -1
+        return ORDER.index(item.path.stem) if item.path.stem in ORDER else 0
+
+    items.sort(key=rank)
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """Every server and every process of the product."""
+    stack = Stack(
+        tmp_path_factory.mktemp("system"),
+        find_free_port_base(),
+        die_with_parent=True,
+        overrides=OVERRIDES,
+    )
+    try:
+        stack.up()
+        yield System(stack)
+    finally:
+        stack.down()
+
+
+@pytest.fixture(autouse=True)
+def troubles(system: System, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Show with a failed test what the product's processes complained of meanwhile."""
+    names = (*SERVICES, "gateway")
+    before = {name: len(system.read_log(name)) for name in names}
+    yield
+    lines = [
+        line
+        for name in names
+        for line in system.read_log(name)[before[name] :].splitlines()
+        if any(level in line for level in (" WARNING ", " ERROR ", "status=50"))
+    ]
+    request.node.add_report_section("teardown", "troubles", "\n".join(lines[-MOST_LINES:]))
+
+
+@pytest.fixture(scope="session")
+def settings(system: System) -> AllSettings:
+    """The settings of a process that runs beside those of `system`."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in system.stack.environment().items():
+            patch.setenv(name, value)
+        return AllSettings.load()
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    """Connections that end with the test; every call must be answered within the contract's 10 s, an upload within a minute."""
+    timeout = httpx.Timeout(12, write=60, read=60)
+    async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def phone(system: System, http: httpx.AsyncClient) -> Callable[[], App]:
+    """Makes apps that talk to nginx."""
+    return lambda: App(http, system.base_url, system.spoken)
+
+
+@pytest.fixture
+async def author(phone: Callable[[], App]) -> App:
+    """Somebody who has just registered."""
+    return await phone().register()
+
+
+@pytest.fixture
+def viewer(phone: Callable[[], App]) -> App:
+    """Somebody who has no account."""
+    return phone()
+
+
+@pytest.fixture(scope="session")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of files to publish."""
+    return tmp_path_factory.mktemp("samples")
+
+
+@pytest.fixture(scope="session")
+def small_video(samples: Path) -> Path:
+    """A second of film that the app can play as it is, its index at the end as phones write it."""
+    return make_video(samples / "small.mp4", options="")
+
+
+@pytest.fixture(scope="session")
+def slow_video(samples: Path) -> Path:
+    """A film that must be encoded again, which takes seconds."""
+    return make_video(
+        samples / "slow.avi", seconds=8, size="640x480", video="mpeg4 -b:v 2M", audio="mp3"
+    )
+
+
+@pytest.fixture(scope="session")
+def video_1mb(samples: Path) -> Path:
+    """A million bytes: what a phone films in a moment."""
+    video = make_video(
+        samples / "1mb.mp4",
+        seconds=2,
+        size="720x1280",
+        video="libx264 -preset ultrafast -pix_fmt yuv420p -b:v 2M -maxrate 2M -bufsize 1M",
+        options="",
+    )
+    append_free_box(video, total_bytes=1_000_000)
+    return video
+
+
+@pytest.fixture(scope="session")
+def video_45mb(samples: Path) -> Path:
+    """Nearly as much as may be uploaded."""
+    return make_video_of_size(samples / "45mb.mp4", size_mb=45)
+
+
+@pytest.fixture
+async def remains(system: System, database: Database, storage: Storage) -> Remains:
+    """What there was before the test."""
+
+    async def at_rest() -> bool:
+        return not system.list_spooled()
+
+    await eventually(at_rest, within_s=30)
+    found = Remains(system, database, storage)
+    await found.remember()
+    return found

@@ -1,0 +1,158 @@
+"""The running system as a tester handles it: where it listens, what it holds, and how to hurt it."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pkg.storage import BUCKETS, Storage
+from scripts.stack import Stack
+from scripts.stack.processes import is_alive, list_pids, wait_until
+from tests.system.app import Spoken
+
+MOST_OBJECTS = 100_000
+
+
+@dataclass(frozen=True)
+class System:
+    """A stack that is up."""
+
+    stack: Stack
+    spoken: Spoken = field(default_factory=Spoken)
+
+    @property
+    def base_url(self) -> str:
+        """What a person types into the app."""
+        return f"http://127.0.0.1:{self.port('nginx')}/"
+
+    @property
+    def gateway_url(self) -> str:
+        """The gateway without nginx in front."""
+        return f"http://127.0.0.1:{self.port('gateway')}/"
+
+    def port(self, name: str) -> int:
+        """Return a port of the stack by its name."""
+        return self.stack.site.ports.of(name)
+
+    def read_log(self, name: str) -> str:
+        """Return everything that a process has printed."""
+        return self.stack.site.log_file(name).read_text(errors="replace")
+
+    # What is left behind
+
+    def list_spooled(self) -> list[str]:
+        """Return every file of an upload on its way, those without a name included."""
+        spool = self.stack.site.run_dir / "spool"
+        named = [str(path) for path in spool.rglob("*") if path.is_file()]
+        open_files = [
+            target
+            for name in ("gateway", "video")
+            for target in _list_open_files(self.stack.pid(name))
+            if target.startswith(str(spool))
+        ]
+        return named + open_files
+
+    async def list_objects(self, storage: Storage) -> set[str]:
+        """Return every object of every bucket."""
+        return {
+            f"{bucket}/{key}"
+            for bucket in BUCKETS
+            for key in await storage.list_keys(bucket, limit=MOST_OBJECTS)
+        }
+
+    def list_ffmpeg(self) -> list[int]:
+        """Return the tools that the video service runs at this moment."""
+        return [pid for pid in _list_children(self.stack.pid("video")) if _name_of(pid) == "ffmpeg"]
+
+    # Faults
+
+    def kill(self, name: str) -> int:
+        """SIGKILL the real process and return its id; the supervisor starts it again."""
+        pid = self.stack.pid(name)
+        kill_process(pid)
+        return pid
+
+    @contextmanager
+    def away(self, name: str) -> Iterator[None]:
+        """SIGKILL a process, and keep the supervisor from starting it again until the block ends."""
+        pid = self.stack.pid(name)
+        supervisor = int((self.stack.site.run_dir / "supervisord.pid").read_text())
+        with suspended(supervisor):
+            kill_process(pid)
+            yield
+
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """SIGSTOP a process while the block runs."""
+        with suspended(self.stack.pid(name)):
+            yield
+
+
+def kill_process(pid: int) -> None:
+    """SIGKILL a process and wait until it is gone or a zombie."""
+    os.kill(pid, signal.SIGKILL)
+    assert wait_until(lambda: not is_alive(pid), timeout_s=5)
+
+
+@contextmanager
+def suspended(pid: int) -> Iterator[None]:
+    """SIGSTOP a process while the block runs; that it is killed meanwhile is fine."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def peak_memory(pid: int) -> Iterator["PeakMemory"]:
+    """Measure by how much a process outgrows its present memory at most while the block runs."""
+    proc = Path(f"/proc/{pid}")
+    # 5: forget the peak so far.
+    (proc / "clear_refs").write_text("5")
+    measured = PeakMemory(_read_status(proc, "VmRSS"))
+    yield measured
+    measured.growth_mb = (_read_status(proc, "VmHWM") - measured.before_kb) / 1024
+
+
+@dataclass
+class PeakMemory:
+    """Filled when the block of `peak_memory` ends."""
+
+    before_kb: int
+    growth_mb: float = 0.0
+
+
+def _read_status(proc: Path, key: str) -> int:
+    match = re.search(rf"^{key}:\s+(\d+) kB", (proc / "status").read_text(), re.MULTILINE)
+    assert match is not None
+    return int(match[1])
+
+
+def _list_open_files(pid: int) -> list[str]:
+    found = []
+    for handle in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(str(handle.readlink()))
+    return found
+
+
+def _list_children(parent: int) -> list[int]:
+    found = []
+    for pid in list_pids():
+        with suppress(OSError):
+            stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+            if int(stat.rpartition(")")[2].split()[1]) == parent:
+                found.append(pid)
+    return found
+
+
+def _name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
