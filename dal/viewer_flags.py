@@ -1,16 +1,19 @@
 """What a viewer has to do with others: whom they follow, what they like.
 
 The newest of Redis' registers and the row wins. However many targets there are, it takes one round trip to Redis and one
-statement for each kind.
+statement for each kind, which viewers who ask at the same moment share.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from dal.db.action_rows import find_rows
+from dal.db.action_rows import find_rows_of_pairs
 from dal.db.engine import Database
 from dal.redis.overlay import Overlay
-from dal.registers import Kind, newest_by_target
+from dal.registers import Action, Kind, newest_by_target
+from pkg.batching import Batcher
+
+RowKey = tuple[Kind, int, int]  # kind, viewer, target
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class ViewerFlags:
     def __init__(self, database: Database, overlay: Overlay | None = None) -> None:
         self._database = database
         self._overlay = overlay
+        self._rows = Batcher(self._load_rows)
 
     async def read(
         self,
@@ -70,13 +74,23 @@ class ViewerFlags:
     ) -> dict[Kind, frozenset[int]]:
         if not targets:
             return {}
+        # Redis before the rows: what is flushed in between is found in one of them.
         registers = await self._overlay.find_registers(viewer_id, targets) if self._overlay else {}
+        keys = [(kind, viewer_id, target) for kind, ids in targets.items() for target in ids]
+        rows = await self._rows.get(keys)
         found = {}
-        async with self._database.read() as connection:
-            for kind, ids in targets.items():
-                rows = await find_rows(connection, kind, user_id=viewer_id, targets=ids)
-                newest = newest_by_target([*rows, *registers.get(kind, {}).values()])
-                found[kind] = frozenset(
-                    target for target, action in newest.items() if action.active
-                )
+        for kind, ids in targets.items():
+            held = [rows[key] for target in ids if (key := (kind, viewer_id, target)) in rows]
+            newest = newest_by_target([*held, *registers.get(kind, {}).values()])
+            found[kind] = frozenset(target for target, action in newest.items() if action.active)
         return found
+
+    async def _load_rows(self, keys: set[RowKey]) -> dict[RowKey, Action]:
+        rows: dict[RowKey, Action] = {}
+        async with self._database.read() as connection:
+            for kind in Kind:
+                pairs = [(user_id, target) for of, user_id, target in keys if of is kind]
+                if pairs:
+                    for row in await find_rows_of_pairs(connection, kind, pairs):
+                        rows[kind, *row.pair] = row
+        return rows

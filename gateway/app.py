@@ -10,6 +10,7 @@ from gateway.dependencies import Gateway
 from gateway.errors import add_error_handlers
 from gateway.media_urls import MediaUrls
 from gateway.middleware import GatewayMiddleware
+from gateway.newest_feed import NewestFeed
 from gateway.openapi import describe
 from gateway.rate_limit import RequestLimits
 from gateway.routes import comment, favorite, health, message, relation, user, video
@@ -30,6 +31,7 @@ def create_app(settings: GatewaySettings, clients: Clients, tokens: TokenVerifie
         limits=limits,
         media_urls=MediaUrls(base_url=settings.media_base_url, port=settings.media_port),
         upload_slots=UploadSlots(settings.max_parallel_uploads),
+        newest_feed=NewestFeed(clients, timeout_s=settings.rpc_timeout_s),
     )
     # One flat list: an included router would be searched, and its paths put together, at every request.
     for module in (user, video, favorite, comment, relation, message, health):

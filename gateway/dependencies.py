@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from gateway.clients import Clients
 from gateway.media_urls import MediaUrls
+from gateway.newest_feed import NewestFeed
 from gateway.rate_limit import RequestLimits
 from gateway.replies import render_reply
 from gateway.settings import GatewaySettings
@@ -34,6 +35,7 @@ class Gateway:
     limits: RequestLimits
     media_urls: MediaUrls
     upload_slots: UploadSlots
+    newest_feed: NewestFeed
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,15 @@ Converter = Callable[[Any, str], dict[str, Any]]
 
 def render_reply(reply: Message, *, media_base: str) -> Response:
     """Return a service's successful reply as the envelope with everything that the service added."""
+    return Response(render_body(reply, media_base=media_base), media_type=JSON)
+
+
+def render_body(reply: Message, *, media_base: str) -> bytes:
+    """Return the body of `render_reply`."""
     content = convert(reply, media_base=media_base)
     content["status_code"] = 0
     content["status_msg"] = SUCCESS_MESSAGE
-    return json_response(content)
+    return orjson.dumps(content)
 
 
 def json_response(content: dict[str, Any], status: int = 200) -> Response:

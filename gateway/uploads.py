@@ -4,7 +4,7 @@ The file has no name, so that nothing of it is left whatever happens. Memory hol
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -25,8 +25,12 @@ from protos.video_pb2 import PublishActionReply, PublishActionRequest
 if TYPE_CHECKING:
     from protos.video_pb2_grpc import VideoServiceAsyncStub
 
+    UploadCall = grpc.aio.StreamUnaryCall[PublishActionRequest, PublishActionReply]
+
 SPOOL_BYTES = 512 * 1024
 CHUNK_BYTES = 256 * 1024
+# See PublishAction in protos/video.proto.
+UPLOAD_ACCEPTED = ("x-upload", "accepted")
 # What a form may need beside its file: boundaries, headers, small fields.
 FORM_OVERHEAD_BYTES = 1024 * 1024
 
@@ -113,12 +117,13 @@ async def hand_over(
 ) -> PublishActionReply:
     """Stream a received upload to the video service and return its answer."""
     with observe_call("PublishAction") as outcome:
+        call: UploadCall = stub.PublishAction(
+            _messages(file, form, token, lambda: _is_accepted(call)),
+            timeout=timeout_s,
+            metadata=((REQUEST_ID_KEY, log.request_id.get()),),
+        )
         try:
-            return await stub.PublishAction(
-                _messages(file, form, token),
-                timeout=timeout_s,
-                metadata=((REQUEST_ID_KEY, log.request_id.get()),),
-            )
+            return await call
         except grpc.aio.AioRpcError as exc:
             outcome.code = exc.code()
             raise decode_error(exc) from exc
@@ -143,9 +148,21 @@ async def _read_body(request: Request, settings: GatewaySettings) -> AsyncIterat
 
 
 async def _messages(
-    file: IO[bytes], form: UploadForm, token: str
+    file: IO[bytes], form: UploadForm, token: str, is_accepted: Callable[[], Awaitable[bool]]
 ) -> AsyncIterator[PublishActionRequest]:
     file.seek(0)
-    yield PublishActionRequest(token=token, title=form.title, size=form.video_bytes)
+    beginning = await asyncio.to_thread(file.read, CHUNK_BYTES)
+    yield PublishActionRequest(token=token, title=form.title, size=form.video_bytes, data=beginning)
+    # gRPC forgets the reason of a refusal that finds us writing: the rest waits for the verdict.
+    if len(beginning) == form.video_bytes or not await is_accepted():
+        return
     while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
         yield PublishActionRequest(data=chunk)
+
+
+async def _is_accepted(call: "UploadCall") -> bool:
+    """Wait until the beginning of the upload was accepted, or the call has ended."""
+    if UPLOAD_ACCEPTED in tuple(await call.initial_metadata()):
+        return True
+    await call.code()
+    return False

@@ -7,7 +7,8 @@ also the place where the next page begins.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, select
+import orjson
+from sqlalchemy import Select, TextClause, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
@@ -36,6 +37,24 @@ COLUMNS = {
 }
 
 
+def _rows_of_pairs(table: str, target: str) -> TextClause:
+    # One JSON parameter for all pairs, joined in its order: each pair is one look-up in a unique index.
+    return text(f"""
+        SELECT held.user_id, held.{target}, held.acted_at_us, held.active
+        FROM JSON_TABLE(:pairs, '$[*]' COLUMNS (
+            user_id BIGINT UNSIGNED PATH '$[0]', target_id BIGINT UNSIGNED PATH '$[1]'
+        )) AS wanted
+        STRAIGHT_JOIN {table} AS held
+          ON held.user_id = wanted.user_id AND held.{target} = wanted.target_id
+    """)  # noqa: S608 - names of this module, no values
+
+
+ROWS_OF_PAIRS = {
+    Kind.FAVORITE: _rows_of_pairs("user_favorite_videos", "video_id"),
+    Kind.RELATION: _rows_of_pairs("relations", "to_user_id"),
+}
+
+
 async def find_rows(
     connection: AsyncConnection, kind: Kind, *, user_id: int, targets: Collection[int]
 ) -> list[Action]:
@@ -45,6 +64,18 @@ async def find_rows(
         columns.user_id == user_id, columns.target_id.in_(list(targets))
     )
     return await _fetch(connection, statement)
+
+
+async def find_rows_of_pairs(
+    connection: AsyncConnection, kind: Kind, pairs: Collection[tuple[int, int]]
+) -> list[Action]:
+    """Return what the rows say of pairs (user, target) of any number of users, undoing included."""
+    wanted = orjson.dumps([list(pair) for pair in pairs]).decode()
+    found = await connection.execute(ROWS_OF_PAIRS[kind], {"pairs": wanted})
+    return [
+        Action(user_id, target_id, version, ActionType.DO if active else ActionType.UNDO)
+        for user_id, target_id, version, active in found
+    ]
 
 
 async def find_newest(

@@ -53,6 +53,8 @@ UPLOAD_FORM: dict[str, Any] = {
 async def feed(viewer: OptionalViewer, latest_time: LatestTime = "") -> Response:
     """Show at most 30 videos, newest first; continue with `latest_time` = `next_time`."""
     request = FeedRequest(latest_time=parse_latest_time(latest_time), token=viewer.token)
+    if not request.latest_time and not viewer.user_id:
+        return await viewer.gateway.newest_feed.reply(viewer.media_base)
     return await viewer.ask(viewer.clients.video.stub.Feed, request)
 
 

@@ -29,8 +29,8 @@ class Leases:
 
     async def claim(self) -> ClaimedVideo | None:
         """Take a video to process, an upload whose receiver died, or a failed one to sweep; None if there is none."""
-        for status in (VideoStatus.PROCESSING, VideoStatus.UPLOADING, VideoStatus.FAILED):
-            async with self._database.write() as connection:
+        async with self._database.write() as connection:
+            for status in (VideoStatus.PROCESSING, VideoStatus.UPLOADING, VideoStatus.FAILED):
                 video = await claim_video(
                     connection,
                     status=status,
@@ -38,8 +38,8 @@ class Leases:
                     lease_token=secrets.token_hex(16),
                     lease_expires_at_ms=self.end_ms(),
                 )
-            if video is not None:
-                return video
+                if video is not None:
+                    return video
         return None
 
     async def release(self, video: ClaimedVideo, *, delay_s: float, counts: bool) -> None:

@@ -93,13 +93,17 @@ class FakeServices:
         return answer
 
     async def _take_upload(
-        self, messages: AsyncIterator[video_pb2.PublishActionRequest], _context: object
+        self,
+        messages: AsyncIterator[video_pb2.PublishActionRequest],
+        context: grpc.aio.ServicerContext[Any, Any],
     ) -> Message:
         sizes: list[int] = []
         digest = sha256()
         first = None
         async for message in messages:
-            first = first or message
+            if first is None:
+                first = message
+                await context.send_initial_metadata((("x-upload", "accepted"),))
             if message.data:
                 sizes.append(len(message.data))
                 digest.update(message.data)
