@@ -18,12 +18,12 @@ from pkg.rpc.server import Composition, ServiceDefinition, ServiceProcessSetting
 from pkg.settings import MySQLSettings, RabbitMQSettings, RedisSettings, TokenSettings
 from pkg.token import TokenVerifier
 from protos import favorite_pb2, favorite_pb2_grpc
+from services.actions.consumer import make_consumer
 from services.actions.intake import ActionIntake
+from services.actions.jobs import make_scheduler
 from services.actions.settings import ActionServiceSettings
 from services.actions.targets import KnownTargets
-from services.favorite.consumer import make_consumer
 from services.favorite.handler import FavoriteHandler
-from services.favorite.jobs import make_scheduler
 from services.presenters import Presenter
 
 

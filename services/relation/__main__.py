@@ -23,14 +23,14 @@ from pkg.settings import (
 )
 from pkg.token import TokenVerifier
 from protos import relation_pb2, relation_pb2_grpc
+from services.actions.consumer import make_consumer
 from services.actions.intake import ActionIntake
+from services.actions.jobs import make_scheduler
 from services.actions.settings import ActionServiceSettings
 from services.actions.targets import KnownTargets
 from services.message_texts import MessageTexts
 from services.presenters import Presenter
-from services.relation.consumer import make_consumer
 from services.relation.handler import RelationHandler
-from services.relation.jobs import make_scheduler
 
 
 class RelationProcessSettings(ServiceProcessSettings):

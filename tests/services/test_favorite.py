@@ -25,10 +25,10 @@ from pkg.mq.publisher import Publisher
 from pkg.token import TokenIssuer, TokenVerifier
 from protos import favorite_pb2_grpc
 from protos.favorite_pb2 import FavoriteActionRequest, FavoriteListReply, FavoriteListRequest
+from services.actions.consumer import make_consumer
 from services.actions.flusher import Flusher
 from services.actions.intake import ActionIntake
 from services.actions.targets import KnownTargets
-from services.favorite.consumer import make_consumer
 from services.favorite.handler import FavoriteHandler
 from services.presenters import Presenter
 from tests.action_world import World, open_world

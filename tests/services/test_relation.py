@@ -29,12 +29,12 @@ from protos.relation_pb2 import (
     RelationFriendListReply,
     RelationFriendListRequest,
 )
+from services.actions.consumer import make_consumer
 from services.actions.flusher import Flusher
 from services.actions.intake import ActionIntake
 from services.actions.targets import KnownTargets
 from services.message_texts import MessageTexts
 from services.presenters import Presenter
-from services.relation.consumer import make_consumer
 from services.relation.handler import RelationHandler
 from tests.action_world import World, open_world
 from tests.serving import refused_with, serving

@@ -1,4 +1,4 @@
-"""The timed jobs of this service: pending follows go from Redis to MySQL."""
+"""The timed jobs of a service of actions: what is pending goes from Redis to MySQL."""
 
 from dal.db.engine import Database
 from dal.redis.actions import ActionStore

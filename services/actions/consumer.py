@@ -1,7 +1,6 @@
-"""Consumes the queue `favorite` into Redis."""
+"""Consumes the queue of one kind into Redis."""
 
 from dal.redis.actions import ActionStore
-from dal.registers import Kind
 from pkg.mq.consumer import Consumer
 from pkg.mq.publisher import Publisher
 from pkg.settings import RabbitMQSettings
@@ -14,8 +13,8 @@ def make_consumer(
     """Return the consumer; of all instances the broker makes one the active one."""
     return Consumer(
         settings,
-        Kind.FAVORITE.value,
+        store.kind.value,
         ActionRecorder(store),
         dead_letters=dead_letters,
-        name="favorite",
+        name=store.kind.value,
     )
