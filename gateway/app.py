@@ -15,7 +15,7 @@ from gateway.openapi import describe
 from gateway.rate_limit import RequestLimits
 from gateway.routes import comment, favorite, health, message, relation, user, video
 from gateway.settings import GatewaySettings
-from gateway.uploads import UploadSlots
+from gateway.slots import Slots
 from pkg.errors import RouteNotFound
 from pkg.token import TokenVerifier
 
@@ -30,7 +30,10 @@ def create_app(settings: GatewaySettings, clients: Clients, tokens: TokenVerifie
         tokens=tokens,
         limits=limits,
         media_urls=MediaUrls(base_url=settings.media_base_url, port=settings.media_port),
-        upload_slots=UploadSlots(settings.max_parallel_uploads),
+        upload_slots=Slots(
+            total=settings.max_parallel_uploads, per_holder=settings.max_uploads_per_address
+        ),
+        socket_slots=Slots(total=settings.max_sockets, per_holder=settings.max_sockets_per_user),
         newest_feed=NewestFeed(clients, timeout_s=settings.rpc_timeout_s),
     )
     # One flat list: an included router would be searched, and its paths put together, at every request.

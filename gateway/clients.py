@@ -39,6 +39,12 @@ StubT = TypeVar("StubT")
 UNREPEATABLE = frozenset({"Register", "CommentAction", "MessageAction", "PublishAction"})
 
 
+LONGEST_CALL_S = 5
+LONGEST_UPLOAD_S = 60
+# After this a client of a stream has to show its token again; it goes on with its last create_time.
+STREAM_LIFETIME_S = 3600
+
+
 @dataclass(frozen=True)
 class Clients:
     """One client per service, named as the service's folder is."""
@@ -65,16 +71,21 @@ def make_clients() -> Clients:
     """Return clients that know no instance yet."""
     return Clients(
         user=_make_client(user_pb2.DESCRIPTOR, UserServiceStub),
-        video=_make_client(video_pb2.DESCRIPTOR, VideoServiceStub),
+        video=_make_client(video_pb2.DESCRIPTOR, VideoServiceStub, longest_call_s=LONGEST_UPLOAD_S),
         favorite=_make_client(favorite_pb2.DESCRIPTOR, FavoriteServiceStub),
         comment=_make_client(comment_pb2.DESCRIPTOR, CommentServiceStub),
         relation=_make_client(relation_pb2.DESCRIPTOR, RelationServiceStub),
-        message=_make_client(message_pb2.DESCRIPTOR, MessageServiceStub),
+        message=_make_client(
+            message_pb2.DESCRIPTOR, MessageServiceStub, longest_call_s=STREAM_LIFETIME_S
+        ),
     )
 
 
 def _make_client(
-    file: FileDescriptor, make_stub: Callable[[grpc.aio.Channel], StubT]
+    file: FileDescriptor,
+    make_stub: Callable[[grpc.aio.Channel], StubT],
+    *,
+    longest_call_s: float = LONGEST_CALL_S,
 ) -> ServiceClient[StubT]:
     (service,) = file.services_by_name.values()
     return ServiceClient(
@@ -82,4 +93,5 @@ def _make_client(
         make_stub,
         methods=[method.name for method in service.methods],
         unrepeatable=UNREPEATABLE,
+        longest_call_s=longest_call_s,
     )

@@ -17,7 +17,7 @@ from gateway.newest_feed import NewestFeed
 from gateway.rate_limit import RequestLimits
 from gateway.replies import render_reply
 from gateway.settings import GatewaySettings
-from gateway.uploads import UploadSlots
+from gateway.slots import Slots
 from pkg.errors import Unauthenticated
 from pkg.rpc.client import call
 from pkg.token import TokenVerifier
@@ -34,7 +34,8 @@ class Gateway:
     tokens: TokenVerifier
     limits: RequestLimits
     media_urls: MediaUrls
-    upload_slots: UploadSlots
+    upload_slots: Slots  # by address
+    socket_slots: Slots  # by user
     newest_feed: NewestFeed
 
 

@@ -36,6 +36,9 @@ class GatewaySettings(Section):
     media_base_url: Annotated[str, Field(pattern="^https?://[^/]")] | None = None
     max_upload_mb: Count
     max_parallel_uploads: Count
+    max_uploads_per_address: Count
+    max_sockets: Count
+    max_sockets_per_user: Count
     upload_idle_timeout_s: Seconds
     upload_receive_timeout_s: Seconds
     upload_timeout_s: Seconds

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from gateway.multipart import UploadForm
 from gateway.settings import GatewaySettings
 from pkg import log
-from pkg.errors import DeadlineExceeded, DependencyUnavailable, PayloadTooLarge, RateLimited
+from pkg.errors import DeadlineExceeded, DependencyUnavailable, PayloadTooLarge
 from pkg.rpc.client import observe_call
 from pkg.rpc.interceptor import REQUEST_ID_KEY
 from pkg.rpc.status import decode_error
@@ -33,24 +33,6 @@ CHUNK_BYTES = 256 * 1024
 UPLOAD_ACCEPTED = ("x-upload", "accepted")
 # What a form may need beside its file: boundaries, headers, small fields.
 FORM_OVERHEAD_BYTES = 1024 * 1024
-
-
-class UploadSlots:
-    """Lets a bounded number of uploads run at once."""
-
-    def __init__(self, limit: int) -> None:
-        self._free = limit
-
-    @contextmanager
-    def take(self) -> Iterator[None]:
-        """Hold a slot, or raise RateLimited where none is free."""
-        if self._free == 0:
-            raise RateLimited(retry_after_s=5)
-        self._free -= 1
-        try:
-            yield
-        finally:
-            self._free += 1
 
 
 @contextmanager

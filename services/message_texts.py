@@ -17,7 +17,7 @@ from dal.db.message_keys import (
 from dal.db.messages import MessageRow, map_latest_messages
 from pkg.crypt.messages import DataKey, UnreadableMessage, WrappingKeys
 from pkg.errors import InternalError
-from pkg.settings import CryptSettings
+from pkg.settings import CryptSettings, SettingsError
 
 ORIGINAL_KEY_ID = 0
 # A key that `scripts/rotate-keys` made is used by every process after this.
@@ -109,7 +109,11 @@ class MessageTexts:
         async with self._database.read_source() as connection:
             rows = await list_data_keys(connection, sorted(missing))
         for row in rows:
-            await self._unwrap(row)
+            try:
+                await self._unwrap(row)
+            except SettingsError as exc:
+                # The messages under this key are shown as unreadable, all others as they are.
+                logger.bind(data_key=row.id, pair=row.pair_id, error=str(exc)).error("key missing")
 
     async def _unwrap(self, row: DataKeyRow) -> DataKey:
         if row.id not in self._keys:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, WebSocket
 from starlette.responses import Response
 
 from gateway import schemas
+from gateway.clients import STREAM_LIFETIME_S
 from gateway.dependencies import RequiredViewer
 from gateway.errors import describe_close
 from gateway.parameters import PreviousMessageTime, ProperText, SendAction, ToUserId
@@ -26,8 +27,6 @@ from protos.message_pb2 import (
 router = APIRouter(prefix="/douyin/message", tags=["message"])
 
 SERVICE_RESTART = 1012
-# After this a client has to show its token again; it goes on with its last create_time.
-STREAM_LIFETIME_S = 3600
 MessageStream = grpc.aio.UnaryStreamCall[MessageStreamRequest, Message]
 
 
@@ -67,12 +66,17 @@ async def push(
     request = MessageStreamRequest(
         token=viewer.token, to_user_id=to_user_id, pre_msg_time=pre_msg_time
     )
-    stream = viewer.clients.message.stub.MessageStream(
-        request,
-        timeout=STREAM_LIFETIME_S,
-        metadata=((REQUEST_ID_KEY, log.request_id.get()),),
-    )
-    await websocket.accept()
+    with viewer.gateway.socket_slots.take(str(viewer.user_id)):
+        stream = viewer.clients.message.stub.MessageStream(
+            request,
+            timeout=STREAM_LIFETIME_S,
+            metadata=((REQUEST_ID_KEY, log.request_id.get()),),
+        )
+        await websocket.accept()
+        await _push_until_gone(websocket, stream)
+
+
+async def _push_until_gone(websocket: WebSocket, stream: MessageStream) -> None:
     tasks = {
         asyncio.create_task(_send_all(websocket, stream)),
         asyncio.create_task(_wait_until_gone(websocket)),
@@ -95,7 +99,16 @@ async def _send_all(websocket: WebSocket, stream: MessageStream) -> None:
             await websocket.send_text(orjson.dumps(convert(message, media_base="")).decode())
     except grpc.aio.AioRpcError as exc:
         code, reason = describe_close(decode_error(exc))
+    except asyncio.CancelledError:
+        # A stream whose channel was closed ends like this too; then it is not this task that was cancelled.
+        if _is_cancelled_itself():
+            raise
     await websocket.close(code, reason)
+
+
+def _is_cancelled_itself() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _wait_until_gone(websocket: WebSocket) -> None:

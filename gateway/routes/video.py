@@ -15,6 +15,7 @@ from gateway.dependencies import (
     find_bearer_token,
     identify,
 )
+from gateway.middleware import address_of
 from gateway.parameters import (
     Cursor,
     LatestTime,
@@ -72,12 +73,18 @@ async def publish_action(request: Request, token: TokenParameter = "") -> Respon
     if token:
         authenticate(token)
     # Known now, the absence of the service spares the client the upload.
-    stub = gateway.clients.video.stub
-    with gateway.upload_slots.take(), open_spool(gateway.settings.spool_dir) as file:
+    _ = gateway.clients.video.stub
+    address = address_of(request.scope)
+    with gateway.upload_slots.take(address), open_spool(gateway.settings.spool_dir) as file:
         form = await receive_form(request, file, gateway.settings, on_token=authenticate)
         authenticate(find_bearer_token(request))
+        # Asked for again: the instances may have changed while the upload arrived.
         reply = await hand_over(
-            stub, file, form, token=found[0].token, timeout_s=gateway.settings.upload_timeout_s
+            gateway.clients.video.stub,
+            file,
+            form,
+            token=found[0].token,
+            timeout_s=gateway.settings.upload_timeout_s,
         )
     return render_reply(reply, media_base="")
 

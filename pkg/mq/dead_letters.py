@@ -7,6 +7,7 @@ from typing import Any
 
 from pika import spec
 
+from pkg.errors import DependencyUnavailable
 from pkg.mq.connection import (
     BrokerChannel,
     BrokerConnection,
@@ -69,8 +70,12 @@ async def open_dead_letters(settings: RabbitMQSettings, kind: str) -> AsyncItera
     """
     connection = await BrokerConnection.open(settings, name=f"{kind} dead letters")
     try:
-        channel = await connection.open_channel()
-        await declare_queues(connection, channel, [kind])
+        try:
+            async with asyncio.timeout(settings.connect_timeout_s):
+                channel = await connection.open_channel()
+                await declare_queues(connection, channel, [kind])
+        except TimeoutError as exc:
+            raise DependencyUnavailable(detail="rabbitmq: no channel in time") from exc
         yield DeadLetters(channel, kind)
     finally:
         await connection.close()

@@ -25,7 +25,6 @@ StubT = TypeVar("StubT")
 RequestT = TypeVar("RequestT")
 ReplyT = TypeVar("ReplyT")
 
-OLD_CHANNEL_GRACE_S = 5
 CHANNEL_OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 500),
@@ -48,6 +47,7 @@ class ServiceClient(Generic[StubT]):
     Args:
         service: full protobuf name, "dousheng.UserService"; its last part is the name in the registry.
         unrepeatable: methods that must not be sent twice.
+        longest_call_s: how long a call may go on after the set of instances has changed.
     """
 
     def __init__(
@@ -57,9 +57,11 @@ class ServiceClient(Generic[StubT]):
         *,
         methods: Sequence[str],
         unrepeatable: frozenset[str] = frozenset(),
+        longest_call_s: float = 5,
     ) -> None:
         self.service = service
         self._make_stub = make_stub
+        self._longest_call_s = longest_call_s
         self._config = _service_config(service, [m for m in methods if m not in unrepeatable])
         self._channel: grpc.aio.Channel | None = None
         self._addresses: frozenset[str] = frozenset()
@@ -117,7 +119,7 @@ class ServiceClient(Generic[StubT]):
 
     def _retire_channel(self) -> None:
         if self._channel is not None:
-            task = asyncio.create_task(self._channel.close(OLD_CHANNEL_GRACE_S))
+            task = asyncio.create_task(self._channel.close(self._longest_call_s))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
             self._channel = None

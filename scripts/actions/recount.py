@@ -1,12 +1,14 @@
-"""Checks every counter against its rows, also under load. Exit status: 0 all right, 1 differences are left."""
+"""Checks every counter against its rows, also under load. Exit status: 0 all right, 1 differences are left, 2 a server is away."""
 
 import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from dal.db.counters import Difference, find_differences, fix_differences
-from dal.db.engine import open_database
+from dal.db.engine import open_database, retry_conflicts
+from pkg.errors import DeadlineExceeded, DependencyUnavailable
 from scripts.actions.settings import OperatorSettings, load_settings, patient
 from scripts.console import quiet_logs
 
@@ -18,7 +20,7 @@ async def recount(settings: OperatorSettings, *, fix: bool) -> int:
         show(differences)
         if not differences or not fix:
             return 1 if differences else 0
-        changed = await fix_differences(database, differences)
+        changed = await retry_conflicts(partial(fix_differences, database, differences))
         print(f"mended: {changed}")
         left = await find_differences(database)
         show(left)
@@ -40,7 +42,11 @@ def main() -> int:
     )
     options = parser.parse_args()
     quiet_logs()
-    return asyncio.run(recount(load_settings(), fix=options.fix))
+    try:
+        return asyncio.run(recount(load_settings(), fix=options.fix))
+    except (DependencyUnavailable, DeadlineExceeded) as exc:
+        print(f"cannot count: {exc.detail or exc}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

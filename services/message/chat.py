@@ -167,6 +167,8 @@ class Chat:
             logger.bind(cause=repr(exc)).info("chat recovery put off")
 
     async def _recover(self, reader_id: int, other_id: int) -> None:
+        # A mark is a key for days: nobody may make one for an id that they made up.
+        await self.require_user(other_id)
         pair = Pair.of(reader_id, other_id)
         mark = await self._marks.mark(pair)
         try:

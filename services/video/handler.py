@@ -17,7 +17,7 @@ from dal.db.videos import (
 )
 from pkg.batching import Batcher
 from pkg.clock import now_ms
-from pkg.errors import InvalidParameter
+from pkg.errors import InvalidParameter, VideoNotFound
 from pkg.paging import FROM_THE_START, decode_cursor, next_cursor, read_limit
 from pkg.token import TokenVerifier
 from protos import video_pb2_grpc
@@ -52,12 +52,12 @@ class VideoHandler(video_pb2_grpc.VideoServiceServicer):
         self._uploads = uploads
         self._presenter = presenter
         self._verifier = verifier
-        self._feed_pages = Batcher(self._load_feed_pages)
+        self._newest_pages = Batcher(self._load_pages)
 
     async def Feed(self, request: FeedRequest, context: Context) -> FeedReply:
         viewer_id = self._verifier.find_user(request.token)
         before_ms = request.latest_time if request.latest_time > 0 else FROM_THE_START
-        rows = (await self._feed_pages.get([before_ms]))[before_ms]
+        rows = await self._list_feed(before_ms)
         return FeedReply(
             video_list=await self._presenter.list_video_cards(rows, viewer_id),
             next_time=rows[-1].published_at_ms if rows else now_ms(),
@@ -105,13 +105,19 @@ class VideoHandler(video_pb2_grpc.VideoServiceServicer):
                 before_id=decode_cursor(request.cursor),
                 limit=limit,
             )
+        if request.video_id and not rows:
+            raise VideoNotFound
         return PublishStatusReply(
             publish_list=[_to_publication(row) for row in rows],
             next_cursor=next_cursor([row.id for row in rows], limit=limit),
         )
 
-    async def _load_feed_pages(self, starts_ms: set[int]) -> dict[int, list[VideoRow]]:
-        """Return one page for each start; nearly everyone begins with the same one."""
+    async def _list_feed(self, before_ms: int) -> list[VideoRow]:
+        if before_ms == FROM_THE_START:  # Nearly everyone begins here; behind it pages differ.
+            return (await self._newest_pages.get([before_ms]))[before_ms]
+        return (await self._load_pages({before_ms}))[before_ms]
+
+    async def _load_pages(self, starts_ms: set[int]) -> dict[int, list[VideoRow]]:
         # The order of the feed is read on the source: a walk must not miss what a replica learns later.
         async with self._database.read_source() as connection:
             return {

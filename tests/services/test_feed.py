@@ -12,7 +12,7 @@ from dal.db.models import FavoriteVideo, Relation, Video
 from dal.db.videos import condemn_video, fail_video
 from dal.viewer_flags import ViewerFlags
 from pkg.clock import now_ms
-from pkg.errors import InvalidParameter, Unauthenticated, UserNotFound
+from pkg.errors import InvalidParameter, Unauthenticated, UserNotFound, VideoNotFound
 from pkg.rpc.client import call
 from protos.video_pb2 import (
     FeedReply,
@@ -247,10 +247,10 @@ async def test_one_upload_can_be_asked_for_by_its_author_alone(phone, videos, is
     own, other = issuer.issue(videos.author_id), issuer.issue(await make_user())
 
     mine = await phone.status(own, video_id=video_id)
-    of_others = await phone.status(other, video_id=video_id)
 
     assert [publication.video_id for publication in mine.publish_list] == [video_id]
-    assert not of_others.publish_list
+    with pytest.raises(VideoNotFound):
+        await phone.status(other, video_id=video_id)
 
 
 async def test_the_status_of_uploads_comes_in_pages(phone, videos, issuer):

@@ -277,7 +277,7 @@ def test_the_last_action_of_every_pair_counts_whatever_happens_on_the_way(reques
         try:
             machine = make_machine(run, path)
             machine.TestCase.settings = settings(
-                max_examples=50,
+                max_examples=30,
                 stateful_step_count=25,
                 deadline=None,
                 phases=[Phase.generate, Phase.shrink],

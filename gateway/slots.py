@@ -1,0 +1,35 @@
+"""Bounds for what lasts: uploads and WebSockets are few requests, but each holds something for minutes."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pkg.errors import RateLimited
+
+RETRY_AFTER_S = 5
+
+
+class Slots:
+    """Lets so many run at once in all, and so many of one holder, who must not take them all."""
+
+    def __init__(self, *, total: int, per_holder: int) -> None:
+        self._total = total
+        self._per_holder = per_holder
+        self._held: Counter[str] = Counter()
+
+    @contextmanager
+    def take(self, holder: str) -> Iterator[None]:
+        """Hold a slot for as long as the block runs.
+
+        Raises:
+            RateLimited: none is free for this holder.
+        """
+        if self._held.total() >= self._total or self._held[holder] >= self._per_holder:
+            raise RateLimited(retry_after_s=RETRY_AFTER_S)
+        self._held[holder] += 1
+        try:
+            yield
+        finally:
+            self._held[holder] -= 1
+            if not self._held[holder]:
+                del self._held[holder]
