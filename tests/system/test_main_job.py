@@ -10,6 +10,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from pkg.errors import VideoNotFound
 from tests.media_samples import run_ffmpeg
 from tests.system.app import App, ids_of, read_envelope, read_refusal, succeeded
 from tests.system.publishing import wait_published
@@ -203,7 +204,8 @@ async def test_an_upload_is_told_to_its_author_alone(
 
     assert (await author.publication(video_id))["title"] == "只有我知道"
     assert await other.publications() == []
-    assert (await other.get("douyin/publish/status/", video_id=video_id))["publish_list"] == []
+    refused = await other.ask("GET", "douyin/publish/status/", video_id=video_id)
+    assert refused["status_code"] == VideoNotFound.status_code
 
 
 async def test_a_video_shows_nowhere_before_its_media_load(
