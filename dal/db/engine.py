@@ -45,7 +45,6 @@ class Database:
     """The engines of one process. Make it with `open_database`."""
 
     def __init__(self, settings: MySQLSettings) -> None:
-        self._settings = settings
         self._timeout_s = settings.statement_timeout_s
         self._writer = _make_engine(settings, settings.host, settings.port, READ_COMMITTED)
         self._reader = _make_engine(settings, settings.host, settings.port, AUTOCOMMIT)
