@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 from google.protobuf.descriptor import FileDescriptor
 
+from pkg.registry import EtcdSettings
 from pkg.rpc.client import ServiceClient
-from pkg.settings import EtcdSettings
 from protos import (
     comment_pb2,
     favorite_pb2,

@@ -5,15 +5,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pkg.settings import (
-    Count,
-    EtcdSettings,
-    Port,
-    ProcessSettings,
-    Seconds,
-    Section,
-    TokenSettings,
-)
+from pkg.registry import EtcdSettings
+from pkg.settings import Count, Port, ProcessSettings, Seconds, Section
+from pkg.token import TokenSettings
 
 
 class RateLimitSettings(Section):

@@ -22,7 +22,7 @@ from pkg.containers import (
     is_cut_short,
     looks_like_video,
 )
-from pkg.settings import MediaSettings
+from pkg.settings import Count, Seconds, Section
 
 __all__ = [
     "HEAD_SIZE",
@@ -73,6 +73,16 @@ UNKNOWN_FORMAT = "不支持这种视频格式,请转换后再上传"
 DAMAGED = "视频文件不完整或已损坏,请重新上传"
 PROCESSING_FAILED = "视频处理失败,请稍后重新上传"
 TOO_LONG = "视频太长,请剪短后再上传"
+
+
+class MediaSettings(Section):
+    """The section `media`: the limits of ffmpeg and ffprobe."""
+
+    probe_timeout_s: Seconds
+    process_timeout_s: Seconds
+    max_memory_mb: Count
+    max_parallel: Count
+    max_duration_s: Seconds
 
 
 def _words(options: str) -> list[str]:

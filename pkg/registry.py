@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import aetcd
 from loguru import logger
 
-from pkg.settings import EtcdSettings
+from pkg.settings import Count, Port, Seconds, Section
 
 RETRY_DELAY_S = 0.5
 RESYNC_INTERVAL_S = 20
@@ -22,6 +22,16 @@ CHANNEL_OPTIONS = {
     "grpc.keepalive_timeout_ms": 3_000,
     "grpc.max_reconnect_backoff_ms": 1_000,
 }
+
+
+class EtcdSettings(Section):
+    """The section `etcd`: the registry, its deadline and the life of a registration."""
+
+    host: str
+    port: Port
+    timeout_s: Seconds
+    lease_ttl_s: Count
+    prefix: str
 
 
 def open_etcd(settings: EtcdSettings) -> aetcd.Client:

@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
-from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -44,118 +43,12 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class MySQLSettings(Section):
-    host: str
-    port: Port
-    user: str
-    password: Secret
-    database: str
-    replicas: tuple[str, ...] = ()  # "host:port", read with the same user
-    pool_size: Count
-    connect_timeout_s: Seconds
-    statement_timeout_s: Seconds
-    max_replica_lag_s: Seconds
-
-
-class RedisSettings(Section):
-    host: str
-    port: Port
-    password: Secret
-    timeout_s: Seconds
-
-
-class RabbitMQSettings(Section):
-    host: str
-    port: Port
-    user: str
-    password: Secret
-    virtual_host: str
-    connect_timeout_s: Seconds
-    confirm_timeout_s: Seconds
-    prefetch: Count
-    batch_size: Count
-
-
-class EtcdSettings(Section):
-    host: str
-    port: Port
-    timeout_s: Seconds
-    lease_ttl_s: Count
-    prefix: str
-
-
-class StorageSettings(Section):
-    host: str
-    port: Port
-    secure: bool
-    access_key: Secret
-    secret_key: Secret
-    region: str
-    timeout_s: Seconds
-
-
-class TokenSettings(Section):
-    issuer: str
-    lifetime_s: Count
-    public_keys_dir: Path  # one <kid>.pem for every key that is accepted
-    key_id: str  # which of them signs
-    private_key_file: Path | None = None  # the user service alone has it
-
-
-class CryptSettings(Section):
-    key_id: str  # which RSA key pair wraps new data keys
-    private_keys_dir: Path  # one <key_id>.pem for every pair whose messages must stay readable
-    original_key_id: str | None = None  # the pair of the original's messages; None: try every pair
-
-
 class LogSettings(Section):
     level: str
     format: Annotated[str, Field(pattern="^(text|json)$")]
     directory: Path | None = None  # None: standard error alone
     rotation_mb: Count
     retention_files: Count
-
-
-class MediaSettings(Section):
-    probe_timeout_s: Seconds
-    process_timeout_s: Seconds
-    max_memory_mb: Count
-    max_parallel: Count
-    max_duration_s: Seconds
-
-
-class ServiceSettings(Section):
-    """What every gRPC service has: where it listens and what it tells the registry."""
-
-    host: str
-    port: Port
-    advertise_host: str  # routable from the gateway
-    metrics_port: Port
-    stop_grace_s: Seconds
-
-
-class UserSettings(ServiceSettings):
-    max_failures_per_name: Count
-    max_failures_per_address: Count
-    login_window_s: Count
-
-
-class VideoSettings(ServiceSettings):
-    max_upload_mb: Count
-    spool_dir: Path
-    job_interval_s: Seconds
-    lease_s: Seconds
-    max_attempts: Count
-
-
-class CommentSettings(ServiceSettings):
-    display_time_zone: ZoneInfo  # in which create_date is written
-
-
-class MessageSettings(ServiceSettings):
-    stale_mark_s: Seconds  # a send that is marked for longer did not end as it should
-    stream_interval_s: Seconds  # how often a stream looks for new messages
-    slow_client_timeout_s: Seconds  # a stream whose client takes nothing for this long ends
 
 
 class ProcessSettings(BaseSettings):

@@ -14,7 +14,7 @@ import secrets
 import shutil
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -30,20 +30,8 @@ from minio import Minio
 from minio.error import MinioException, S3Error
 
 from pkg.errors import DependencyUnavailable
-from pkg.settings import StorageSettings
+from pkg.settings import Port, Seconds, Secret, Section
 
-VIDEO_UPLOADS_BUCKET = "tiktok-video-uploads"  # as they came; nobody outside reads them
-VIDEOS_BUCKET = "tiktok-videos"
-VIDEO_COVERS_BUCKET = "tiktok-video-covers"
-USER_AVATARS_BUCKET = "tiktok-user-avatars"
-USER_BACKGROUNDS_BUCKET = "tiktok-user-backgrounds"
-PUBLIC_BUCKETS = (
-    VIDEOS_BUCKET,
-    VIDEO_COVERS_BUCKET,
-    USER_AVATARS_BUCKET,
-    USER_BACKGROUNDS_BUCKET,
-)
-BUCKETS = (VIDEO_UPLOADS_BUCKET, *PUBLIC_BUCKETS)
 # An object never changes under its key, so that phones and CDNs may keep what they have.
 PUBLIC_CACHE_CONTROL = "public, max-age=31536000, immutable"
 # A transfer gets time for its size on top of the timeout of the settings.
@@ -54,13 +42,33 @@ THREADS = 8
 T = TypeVar("T")
 
 
+class StorageSettings(Section):
+    """The section `storage`: an S3-compatible server."""
+
+    host: str
+    port: Port
+    secure: bool
+    access_key: Secret
+    secret_key: Secret
+    region: str
+    timeout_s: Seconds
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket, and whether anyone may read single objects of it by their keys."""
+
+    name: str
+    is_public: bool
+
+
 class ObjectMissing(Exception):
     """No object has this key."""
 
 
-def object_path(bucket: str, key: str) -> str:
+def object_path(bucket: Bucket, key: str) -> str:
     """Return the form in which rows and replies carry an object: `bucket/key`."""
-    return f"{bucket}/{key}"
+    return f"{bucket.name}/{key}"
 
 
 def random_key(suffix: str = "") -> str:
@@ -69,7 +77,7 @@ def random_key(suffix: str = "") -> str:
 
 
 class Storage:
-    """The buckets of this product.
+    """Objects in buckets.
 
     Every call raises DependencyUnavailable when storage does not answer in time or refuses; of a write, the outcome may
     then be unknown. Write again under a new key, since a server that was frozen may carry out an old request late.
@@ -100,23 +108,23 @@ class Storage:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._pool.clear()
 
-    async def ensure_buckets(self) -> None:
+    async def ensure_buckets(self, buckets: Iterable[Bucket]) -> None:
         """Make the buckets that are missing, and let anyone read single objects of the public ones."""
-        for bucket in BUCKETS:
+        for bucket in buckets:
             await self._call_client(partial(self._ensure_bucket, bucket))
 
-    async def put_file(self, bucket: str, key: str, path: Path, content_type: str) -> None:
+    async def put_file(self, bucket: Bucket, key: str, path: Path, content_type: str) -> None:
         """Store a file as one object, wholly or not at all."""
         with path.open("rb") as body:
             size = os.fstat(body.fileno()).st_size
             await self._put(bucket, key, body, size=size, content_type=content_type)
 
-    async def put_bytes(self, bucket: str, key: str, content: bytes, content_type: str) -> None:
+    async def put_bytes(self, bucket: Bucket, key: str, content: bytes, content_type: str) -> None:
         """Store a small object, wholly or not at all."""
         body = io.BytesIO(content)
         await self._put(bucket, key, body, size=len(content), content_type=content_type)
 
-    async def get_file(self, bucket: str, key: str, path: Path) -> None:
+    async def get_file(self, bucket: Bucket, key: str, path: Path) -> None:
         """Write an object to a file; on an error a part of it may be there.
 
         Raises:
@@ -129,42 +137,42 @@ class Storage:
             request = replace(self._request("GET", bucket, key), sink=sink)
             await self._transfer(request, size=size)
 
-    async def find_size(self, bucket: str, key: str) -> int | None:
+    async def find_size(self, bucket: Bucket, key: str) -> int | None:
         """Return an object's size in bytes, or None where there is no such object."""
         try:
             return await self._transfer(self._request("HEAD", bucket, key))
         except ObjectMissing:
             return None
 
-    async def exists(self, bucket: str, key: str) -> bool:
+    async def exists(self, bucket: Bucket, key: str) -> bool:
         """Tell whether there is such an object."""
         return await self.find_size(bucket, key) is not None
 
-    async def delete(self, bucket: str, key: str) -> None:
+    async def delete(self, bucket: Bucket, key: str) -> None:
         """Remove an object; one that is missing is fine."""
         with suppress(ObjectMissing):
             await self._transfer(self._request("DELETE", bucket, key))
 
-    async def list_keys(self, bucket: str, *, prefix: str = "", limit: int) -> list[str]:
+    async def list_keys(self, bucket: Bucket, *, prefix: str = "", limit: int) -> list[str]:
         """Return at most `limit` keys, in the order of their bytes."""
 
         def read() -> list[str]:
-            found = self._minio.list_objects(bucket, prefix=prefix, recursive=True)
+            found = self._minio.list_objects(bucket.name, prefix=prefix, recursive=True)
             return [item.object_name for item in islice(found, limit) if item.object_name]
 
         return await self._call_client(read)
 
     async def _put(
-        self, bucket: str, key: str, body: BinaryIO, *, size: int, content_type: str
+        self, bucket: Bucket, key: str, body: BinaryIO, *, size: int, content_type: str
     ) -> None:
         headers = {"Content-Type": content_type, "Content-Length": str(size)}
-        if bucket in PUBLIC_BUCKETS:
+        if bucket.is_public:
             headers["Cache-Control"] = PUBLIC_CACHE_CONTROL
         request = self._request("PUT", bucket, key)
         await self._transfer(replace(request, body=body, headers=headers), size=size)
 
-    def _request(self, method: str, bucket: str, key: str) -> "_Request":
-        url = self._minio.get_presigned_url(method, bucket, key, expires=timedelta(hours=1))
+    def _request(self, method: str, bucket: Bucket, key: str) -> "_Request":
+        url = self._minio.get_presigned_url(method, bucket.name, key, expires=timedelta(hours=1))
         return _Request(method, url, timeout_s=self._timeout_s)
 
     async def _transfer(self, request: "_Request", *, size: int = 0) -> int:
@@ -188,16 +196,16 @@ class Storage:
             detail = f"storage: {type(exc).__name__} {exc}"
             raise DependencyUnavailable(detail=detail) from exc
 
-    def _ensure_bucket(self, bucket: str) -> None:
-        if not self._minio.bucket_exists(bucket):
+    def _ensure_bucket(self, bucket: Bucket) -> None:
+        if not self._minio.bucket_exists(bucket.name):
             try:
-                self._minio.make_bucket(bucket)
+                self._minio.make_bucket(bucket.name)
             except S3Error:
                 # Another instance may have been quicker; each server has its own words for that.
-                if not self._minio.bucket_exists(bucket):
+                if not self._minio.bucket_exists(bucket.name):
                     raise
-        if bucket in PUBLIC_BUCKETS:
-            self._minio.set_bucket_policy(bucket, _public_read_policy(bucket))
+        if bucket.is_public:
+            self._minio.set_bucket_policy(bucket.name, _public_read_policy(bucket))
 
 
 @dataclass
@@ -275,12 +283,12 @@ async def _settle(request: _Request, running: asyncio.Future[int]) -> None:
         running.exception()  # was expected: without a look, asyncio would report it
 
 
-def _public_read_policy(bucket: str) -> str:
+def _public_read_policy(bucket: Bucket) -> str:
     """Return the S3 policy under which anyone reads an object whose key they know, and lists nothing."""
     statement = {
         "Effect": "Allow",
         "Principal": {"AWS": ["*"]},
         "Action": ["s3:GetObject"],
-        "Resource": [f"arn:aws:s3:::{bucket}/*"],
+        "Resource": [f"arn:aws:s3:::{bucket.name}/*"],
     }
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})

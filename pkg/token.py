@@ -13,11 +13,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from pkg.errors import Unauthenticated
-from pkg.settings import SettingsError, TokenSettings
+from pkg.settings import Count, Section, SettingsError
 
 ALGORITHM = "EdDSA"
 MAX_TOKEN_CHARS = 1024
 CACHED_TOKENS = 20_000
+
+
+class TokenSettings(Section):
+    """The section `token`: who issues tokens, how long they live, and the folder of keys."""
+
+    issuer: str
+    lifetime_s: Count
+    public_keys_dir: Path  # one <kid>.pem for every key that is accepted
+    key_id: str  # which of them signs
+    private_key_file: Path | None = None  # the user service alone has it
 
 
 class TokenIssuer:

@@ -15,9 +15,9 @@ from dal.db.message_keys import (
     list_data_keys,
 )
 from dal.db.messages import MessageRow, map_latest_messages
-from pkg.crypt.messages import DataKey, UnreadableMessage, WrappingKeys
+from pkg.crypt.messages import CryptSettings, DataKey, UnreadableMessage, WrappingKeys
 from pkg.errors import InternalError
-from pkg.settings import CryptSettings, SettingsError
+from pkg.settings import SettingsError
 
 ORIGINAL_KEY_ID = 0
 # A key that `scripts/rotate-keys` made is used by every process after this.

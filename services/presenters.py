@@ -6,18 +6,18 @@ from dal.db.engine import Database
 from dal.db.models import DEFAULT_AVATAR, DEFAULT_BACKGROUND
 from dal.db.users import UserRow, list_users
 from dal.db.videos import VideoRow, list_videos
-from dal.viewer_flags import ViewerFlags
+from dal.registers.flags import ViewerFlags
 from pkg.batching import Batcher
 from pkg.errors import UserNotFound
-from pkg.storage import (
+from pkg.storage import object_path
+from protos.user_pb2 import User
+from protos.video_pb2 import Video
+from services.buckets import (
     USER_AVATARS_BUCKET,
     USER_BACKGROUNDS_BUCKET,
     VIDEO_COVERS_BUCKET,
     VIDEOS_BUCKET,
-    object_path,
 )
-from protos.user_pb2 import User
-from protos.video_pb2 import Video
 
 # What is left of somebody whose account was deleted while their videos or comments stay.
 DELETED_USER_NAME = "已注销用户"

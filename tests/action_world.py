@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 from sqlalchemy import insert, select, text
 
-from dal.db.action_rows import COLUMNS
-from dal.db.engine import Database, open_database
+from dal.db.engine import Database, MySQLSettings, open_database
 from dal.db.models import User, Video, VideoStatus
-from dal.redis.actions import ActionStore
-from dal.redis.client import open_redis
+from dal.db.register_rows import COLUMNS
+from dal.redis.client import RedisSettings, open_redis
 from dal.redis.clock import ActionClock
-from dal.registers import Action, ActionType, Kind
-from pkg.settings import MySQLSettings, RedisSettings
+from dal.redis.pending import ActionStore
+from dal.registers.model import Action, ActionType, Kind
 
 
 @dataclass

@@ -5,24 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from dal.db.engine import Database, open_database
-from dal.redis.client import open_redis
-from pkg.settings import (
-    CryptSettings,
-    EtcdSettings,
-    MediaSettings,
-    MySQLSettings,
-    ProcessSettings,
-    RabbitMQSettings,
-    RedisSettings,
-    StorageSettings,
-    TokenSettings,
-    UserSettings,
-    VideoSettings,
-)
-from pkg.storage import Storage
+from dal.db.engine import Database, MySQLSettings, open_database
+from dal.redis.client import RedisSettings, open_redis
+from pkg.crypt.messages import CryptSettings
+from pkg.media import MediaSettings
+from pkg.mq.connection import RabbitMQSettings
+from pkg.registry import EtcdSettings
+from pkg.settings import ProcessSettings
+from pkg.storage import Storage, StorageSettings
+from pkg.token import TokenSettings
 from scripts.stack.ports import find_free_port_base
 from scripts.stack.stack import Stack
+from services.buckets import BUCKETS
+from services.user.settings import UserSettings
+from services.video.settings import VideoSettings
 from tests.accounts import UserFactory
 
 # What needs no server first, what kills servers last.
@@ -102,7 +98,7 @@ async def cache_redis(settings: AllSettings) -> AsyncIterator[object]:
 async def storage(settings: AllSettings) -> AsyncIterator[Storage]:
     """Object storage with its buckets."""
     async with Storage(settings.storage) as opened:
-        await opened.ensure_buckets()
+        await opened.ensure_buckets(BUCKETS)
         yield opened
 
 

@@ -17,7 +17,6 @@ import grpc
 from pkg import log
 from pkg.rpc.interceptor import ErrorInterceptor
 from pkg.rpc.server import Composition, ServiceDefinition, ServiceProcessSettings, run_service
-from pkg.settings import UserSettings
 from protos import user_pb2, user_pb2_grpc
 from protos.user_pb2 import (
     LoginReply,
@@ -28,6 +27,7 @@ from protos.user_pb2 import (
     UserInfoReply,
     UserInfoRequest,
 )
+from services.user.settings import UserSettings
 
 
 class Instance(user_pb2_grpc.UserServiceServicer):

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dal.db.actions import lock_guard
+from dal.db.absorption import lock_guard
 from dal.db.engine import Database
-from dal.registers import Kind
+from dal.registers.model import Kind
 
 
 @dataclass(frozen=True, slots=True)

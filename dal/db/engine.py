@@ -23,7 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
-from pkg.settings import MySQLSettings
+from pkg.settings import Count, Port, Seconds, Secret, Section
 from pkg.startup import wait_until_available
 
 DEADLOCK, LOCK_WAIT_TIMEOUT = 1213, 1205
@@ -35,6 +35,21 @@ AUTOCOMMIT: IsolationLevel = "AUTOCOMMIT"
 READ_COMMITTED: IsolationLevel = "READ COMMITTED"
 
 T = TypeVar("T")
+
+
+class MySQLSettings(Section):
+    """The section `mysql`: source, replicas, pool and deadlines."""
+
+    host: str
+    port: Port
+    user: str
+    password: Secret
+    database: str
+    replicas: tuple[str, ...] = ()  # "host:port", read with the same user
+    pool_size: Count
+    connect_timeout_s: Seconds
+    statement_timeout_s: Seconds
+    max_replica_lag_s: Seconds
 
 
 class TransactionConflict(Exception):

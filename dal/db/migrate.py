@@ -11,9 +11,9 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-from dal.db.engine import make_url
+from dal.db.engine import MySQLSettings, make_url
 from pkg.log import setup_logging
-from pkg.settings import MySQLSettings, ProcessSettings, SettingsError
+from pkg.settings import ProcessSettings, SettingsError
 
 LOCK_NAME = "dousheng_migration"
 LOCK_TIMEOUT_S = 60

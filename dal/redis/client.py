@@ -11,10 +11,19 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from pkg.errors import DependencyUnavailable
-from pkg.settings import RedisSettings
+from pkg.settings import Port, Seconds, Secret, Section
 from pkg.startup import wait_until_available
 
 MAX_CONNECTIONS = 64
+
+
+class RedisSettings(Section):
+    """The sections `redis_actions` and `redis_cache`."""
+
+    host: str
+    port: Port
+    password: Secret
+    timeout_s: Seconds
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ Braces mark the hash tag: keys that one script touches share it, so that Redis C
 """
 
 from dal.pairs import Pair
-from dal.registers import Kind
+from dal.registers.model import Kind
 
 
 def login_failures_of_name_key(name: str) -> str:

@@ -7,8 +7,8 @@ from typing import TypeVar
 from loguru import logger
 from redis.asyncio import Redis
 
-from dal.redis.actions import ActionStore, find_registers
-from dal.registers import Action, Kind
+from dal.redis.pending import ActionStore, find_registers
+from dal.registers.model import Action, Kind
 from pkg.errors import DependencyUnavailable
 
 # After a failure nobody asks for this long, so that a frozen Redis does not slow every read down to its time-out.

@@ -17,12 +17,20 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from pkg.settings import CryptSettings, SettingsError
+from pkg.settings import Section, SettingsError
 
 DATA_KEY_BITS = 256
 NONCE_BYTES = 12
 MIN_RSA_BITS = 2048
 OAEP = padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
+
+
+class CryptSettings(Section):
+    """The section `crypt`: the RSA key pairs that wrap the data keys of chat messages."""
+
+    key_id: str  # which RSA key pair wraps new data keys
+    private_keys_dir: Path  # one <key_id>.pem for every pair whose messages must stay readable
+    original_key_id: str | None = None  # the pair of the original's messages; None: try every pair
 
 
 class UnreadableMessage(Exception):

@@ -14,7 +14,7 @@ from pika.channel import Channel
 from pika.exceptions import AMQPConnectionError, AMQPError
 
 from pkg.errors import DependencyUnavailable
-from pkg.settings import RabbitMQSettings
+from pkg.settings import Count, Port, Seconds, Secret, Section
 
 HEARTBEAT_S = 10
 FIRST_DELAY_S = 0.1
@@ -22,6 +22,20 @@ LONGEST_DELAY_S = 3.0
 CLOSE_TIMEOUT_S = 2.0
 
 T = TypeVar("T")
+
+
+class RabbitMQSettings(Section):
+    """The section `rabbitmq`: the broker, deadlines, and how much a consumer takes at once."""
+
+    host: str
+    port: Port
+    user: str
+    password: Secret
+    virtual_host: str
+    connect_timeout_s: Seconds
+    confirm_timeout_s: Seconds
+    prefetch: Count
+    batch_size: Count
 
 
 def dead_queue(kind: str) -> str:

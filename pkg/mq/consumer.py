@@ -15,6 +15,7 @@ from pkg.mq.connection import (
     Backoff,
     BrokerChannel,
     BrokerConnection,
+    RabbitMQSettings,
     dead_queue,
     declare_queues,
     keep_running,
@@ -23,7 +24,6 @@ from pkg.mq.connection import (
 )
 from pkg.mq.metrics import CONNECTED, CONSUMED, DEAD_LETTERED, HOLDING
 from pkg.mq.publisher import REQUEST_ID_HEADER, Publisher
-from pkg.settings import RabbitMQSettings
 
 REASON_HEADER = "x-reason"
 MAX_REASON_LENGTH = 200

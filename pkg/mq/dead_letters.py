@@ -11,6 +11,7 @@ from pkg.errors import DependencyUnavailable
 from pkg.mq.connection import (
     BrokerChannel,
     BrokerConnection,
+    RabbitMQSettings,
     dead_queue,
     declare_queues,
     resolve,
@@ -18,7 +19,6 @@ from pkg.mq.connection import (
     wait_any,
 )
 from pkg.mq.consumer import Delivery, read_headers
-from pkg.settings import RabbitMQSettings
 
 
 class DeadLetters:

@@ -13,13 +13,13 @@ from pkg.mq.connection import (
     Backoff,
     BrokerChannel,
     BrokerConnection,
+    RabbitMQSettings,
     declare_queues,
     keep_running,
     translate_amqp_errors,
     wait_any,
 )
 from pkg.mq.metrics import CONNECTED, PUBLISHED
-from pkg.settings import RabbitMQSettings
 
 REQUEST_ID_HEADER = "x-request-id"
 # A broker that confirms nothing for this many time-outs is taken for frozen, a shorter silence for a busy one.

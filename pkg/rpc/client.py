@@ -16,10 +16,9 @@ from loguru import logger
 
 from pkg import log, metrics
 from pkg.errors import DependencyUnavailable
-from pkg.registry import follow_instances
+from pkg.registry import EtcdSettings, follow_instances
 from pkg.rpc.interceptor import REQUEST_ID_KEY
 from pkg.rpc.status import decode_error
-from pkg.settings import EtcdSettings
 
 StubT = TypeVar("StubT")
 RequestT = TypeVar("RequestT")

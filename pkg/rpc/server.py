@@ -22,9 +22,9 @@ from loguru import logger
 
 from pkg.log import setup_logging
 from pkg.metrics import metrics_server
-from pkg.registry import Registration
+from pkg.registry import EtcdSettings, Registration
 from pkg.rpc.interceptor import ErrorInterceptor
-from pkg.settings import EtcdSettings, ProcessSettings, ServiceSettings, SettingsError
+from pkg.settings import Port, ProcessSettings, Seconds, Section, SettingsError
 
 # Clients learn of a deregistration within this time; calls that they send meanwhile are still served.
 DISCOVERY_DELAY_S = 0.7
@@ -37,6 +37,16 @@ SERVER_OPTIONS = [
 
 # Runs until its argument is set, then finishes what it has begun and returns.
 Background = Callable[[asyncio.Event], Awaitable[None]]
+
+
+class ServiceSettings(Section):
+    """What every gRPC service has: where it listens and what it tells the registry."""
+
+    host: str
+    port: Port
+    advertise_host: str  # routable from the gateway
+    metrics_port: Port
+    stop_grace_s: Seconds
 
 
 class ServiceProcessSettings(ProcessSettings):

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from scripts.benchmarks.chat import bench_poll, bench_send
 from scripts.benchmarks.likes import LikesResult, bench_likes
 from scripts.benchmarks.load import Load, Result
-from scripts.console import quiet_logs
+from scripts.operator.console import quiet_logs
 
 SUBJECTS: dict[str, Callable[[Load], Awaitable[Result | LikesResult]]] = {
     "chat-poll": bench_poll,

@@ -8,16 +8,17 @@ from functools import partial
 
 import grpc
 
-from dal.db.actions import absorb_actions
-from dal.db.engine import Database, open_database
+from dal.db.absorption import absorb_actions
+from dal.db.engine import Database, MySQLSettings, open_database
 from dal.db.users import insert_user
-from dal.registers import Action, ActionType, Kind
+from dal.registers.model import Action, ActionType, Kind
 from pkg.clock import now_ms
-from pkg.settings import MessageSettings, MySQLSettings, ProcessSettings, TokenSettings
-from pkg.token import TokenIssuer
+from pkg.settings import ProcessSettings
+from pkg.token import TokenIssuer, TokenSettings
 from protos import message_pb2_grpc
 from protos.message_pb2 import MessageActionRequest, MessageChatRequest
 from scripts.benchmarks.load import Load, Result, measure
+from services.message.settings import MessageSettings
 
 TIMEOUT_S = 10
 CONTENT = "今晚一起吃饭吗?😀"

@@ -16,22 +16,17 @@ from typing import Any
 import grpc
 from sqlalchemy import delete, insert, select, update
 
-from dal.db.actions import lock_guard
-from dal.db.engine import Database, open_database
+from dal.db.absorption import lock_guard
+from dal.db.engine import Database, MySQLSettings, open_database
 from dal.db.models import FavoriteVideo, User, Video, VideoStatus
-from dal.redis.actions import ActionStore
-from dal.redis.client import open_redis
+from dal.redis.client import RedisSettings, open_redis
 from dal.redis.clock import ActionClock
-from dal.registers import Action, ActionType, Kind
+from dal.redis.pending import ActionStore
+from dal.registers.model import Action, ActionType, Kind
 from pkg.clock import now_ms
-from pkg.settings import (
-    MySQLSettings,
-    ProcessSettings,
-    RedisSettings,
-    ServiceSettings,
-    TokenSettings,
-)
-from pkg.token import TokenIssuer
+from pkg.rpc.server import ServiceSettings
+from pkg.settings import ProcessSettings
+from pkg.token import TokenIssuer, TokenSettings
 from protos import favorite_pb2_grpc
 from protos.favorite_pb2 import FavoriteActionRequest, FavoriteListRequest
 from scripts.benchmarks.load import Load, Result, measure

@@ -6,14 +6,20 @@ from collections.abc import Sequence
 from loguru import logger
 from prometheus_client import Counter, Gauge, Histogram
 
-from dal.db.actions import UnabsorbableActions, absorb_actions
+from dal.db.absorption import UnabsorbableActions, absorb_actions
 from dal.db.engine import Database
-from dal.redis.actions import PENDING_PER_PARTITION, ActionStore, FlushLock
-from dal.registers import Action
+from dal.redis.pending import PENDING_PER_PARTITION, ActionStore, FlushLock
+from dal.registers.model import Action
 from pkg.clock import now_ms
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
+from pkg.mq.connection import RabbitMQSettings
 from pkg.mq.dead_letters import open_dead_letters
-from pkg.settings import RabbitMQSettings
+from pkg.scheduler import Scheduler
+from services.actions.settings import (
+    BACKLOG_INTERVAL_S,
+    DEAD_LETTERS_INTERVAL_S,
+    ActionServiceSettings,
+)
 
 # Ends a run that could go on for ever under load, so that stopping need not wait long.
 MAX_BATCHES_PER_RUN = 20
@@ -140,3 +146,20 @@ class BacklogGauges:
                 DEAD_LETTERS.labels(kind=self._kind).set(await dead_letters.count())
         except DependencyUnavailable:
             return  # Said by the publisher already.
+
+
+def make_scheduler(
+    settings: ActionServiceSettings,
+    *,
+    rabbitmq: RabbitMQSettings,
+    database: Database,
+    store: ActionStore,
+) -> Scheduler:
+    """Return the scheduler that flushes, and tells how far behind MySQL is."""
+    flusher = Flusher(database, store, batch_size=settings.flush_batch_size)
+    gauges = BacklogGauges(store, rabbitmq)
+    scheduler = Scheduler()
+    scheduler.every(settings.flush_interval_s, flusher.run, "flush")
+    scheduler.every(BACKLOG_INTERVAL_S, gauges.measure_pending, "measure pending actions")
+    scheduler.every(DEAD_LETTERS_INTERVAL_S, gauges.count_dead_letters, "count dead letters")
+    return scheduler

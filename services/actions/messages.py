@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dal.registers import Action, ActionType, Kind
+from dal.registers.model import Action, ActionType, Kind
 from pkg.clock import now_ms
 
 MAX_ID = 2**53 - 1

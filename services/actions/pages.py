@@ -1,6 +1,6 @@
 """The cursor of a page of actions."""
 
-from dal.action_lists import Page
+from dal.registers.lists import Page
 from pkg.paging import encode_cursor
 
 

@@ -1,6 +1,7 @@
 """What the favorite and the relation service have in their sections beyond every service's keys."""
 
-from pkg.settings import Count, Seconds, ServiceSettings
+from pkg.rpc.server import ServiceSettings
+from pkg.settings import Count, Seconds
 
 BACKLOG_INTERVAL_S = 2.0
 DEAD_LETTERS_INTERVAL_S = 30.0

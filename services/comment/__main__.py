@@ -6,21 +6,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dal.db.engine import open_database
 from dal.redis.client import open_redis
 from dal.redis.overlay import Overlay
-from dal.viewer_flags import ViewerFlags
-from pkg.rpc.server import Composition, ServiceDefinition, ServiceProcessSettings, run_service
-from pkg.settings import CommentSettings, MySQLSettings, RedisSettings, TokenSettings
+from dal.registers.flags import ViewerFlags
+from pkg.rpc.server import Composition, ServiceDefinition, run_service
 from pkg.token import TokenVerifier
 from protos import comment_pb2, comment_pb2_grpc
 from services.comment.comments import Comments
 from services.comment.handler import CommentHandler
+from services.comment.settings import CommentProcessSettings
 from services.presenters import Presenter
-
-
-class CommentProcessSettings(ServiceProcessSettings):
-    comment: CommentSettings
-    mysql: MySQLSettings
-    redis_actions: RedisSettings
-    token: TokenSettings
 
 
 @asynccontextmanager

@@ -4,8 +4,8 @@ from typing import Any
 
 import grpc
 
-from dal.action_lists import ActionLists
-from dal.registers import Kind
+from dal.registers.lists import ActionLists
+from dal.registers.model import Kind
 from pkg.paging import decode_cursor, read_limit
 from pkg.token import TokenVerifier
 from protos import favorite_pb2_grpc
@@ -15,9 +15,8 @@ from protos.favorite_pb2 import (
     FavoriteListReply,
     FavoriteListRequest,
 )
-from services.actions.intake import ActionIntake, parse_action_type
+from services.actions.intake import ActionIntake, KnownTargets, parse_action_type
 from services.actions.pages import page_cursor
-from services.actions.targets import KnownTargets
 from services.presenters import Presenter
 
 Context = grpc.aio.ServicerContext[Any, Any]

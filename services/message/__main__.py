@@ -3,32 +3,18 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from dal.action_lists import ActionLists
 from dal.db.engine import open_database
 from dal.redis.chat import ChatMarks
 from dal.redis.client import open_redis
 from dal.redis.overlay import Overlay
-from pkg.rpc.server import Composition, ServiceDefinition, ServiceProcessSettings, run_service
-from pkg.settings import (
-    CryptSettings,
-    MessageSettings,
-    MySQLSettings,
-    RedisSettings,
-    TokenSettings,
-)
+from dal.registers.lists import ActionLists
+from pkg.rpc.server import Composition, ServiceDefinition, run_service
 from pkg.token import TokenVerifier
 from protos import message_pb2, message_pb2_grpc
 from services.message.chat import Chat
 from services.message.handler import MessageHandler
+from services.message.settings import MessageProcessSettings
 from services.message_texts import MessageTexts
-
-
-class MessageProcessSettings(ServiceProcessSettings):
-    message: MessageSettings
-    mysql: MySQLSettings
-    redis_actions: RedisSettings
-    token: TokenSettings
-    crypt: CryptSettings
 
 
 @asynccontextmanager

@@ -8,10 +8,9 @@ from typing import Any
 
 import grpc
 
-from dal.action_lists import ActionLists
 from dal.db.messages import Draft, MessageRow
+from dal.registers.lists import ActionLists
 from pkg.errors import InvalidParameter, NotFriends, RateLimited
-from pkg.settings import MessageSettings
 from pkg.text import check_length
 from pkg.token import TokenVerifier
 from protos import message_pb2_grpc
@@ -24,6 +23,7 @@ from protos.message_pb2 import (
     MessageStreamRequest,
 )
 from services.message.chat import PAGE, Chat
+from services.message.settings import MessageSettings
 from services.message_texts import MessageTexts
 
 Context = grpc.aio.ServicerContext[Any, Any]

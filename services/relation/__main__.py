@@ -3,43 +3,26 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from dal.action_lists import ActionLists
 from dal.db.engine import open_database
 from dal.db.users import require_user
-from dal.redis.actions import ActionStore
 from dal.redis.client import open_redis
 from dal.redis.clock import ActionClock
 from dal.redis.overlay import Overlay
-from dal.registers import Kind
-from dal.viewer_flags import ViewerFlags
+from dal.redis.pending import ActionStore
+from dal.registers.flags import ViewerFlags
+from dal.registers.lists import ActionLists
+from dal.registers.model import Kind
 from pkg.mq.publisher import Publisher
-from pkg.rpc.server import Composition, ServiceDefinition, ServiceProcessSettings, run_service
-from pkg.settings import (
-    CryptSettings,
-    MySQLSettings,
-    RabbitMQSettings,
-    RedisSettings,
-    TokenSettings,
-)
+from pkg.rpc.server import Composition, ServiceDefinition, run_service
 from pkg.token import TokenVerifier
 from protos import relation_pb2, relation_pb2_grpc
 from services.actions.consumer import make_consumer
-from services.actions.intake import ActionIntake
-from services.actions.jobs import make_scheduler
-from services.actions.settings import ActionServiceSettings
-from services.actions.targets import KnownTargets
+from services.actions.flusher import make_scheduler
+from services.actions.intake import ActionIntake, KnownTargets
 from services.message_texts import MessageTexts
 from services.presenters import Presenter
 from services.relation.handler import RelationHandler
-
-
-class RelationProcessSettings(ServiceProcessSettings):
-    relation: ActionServiceSettings
-    mysql: MySQLSettings
-    redis_actions: RedisSettings
-    rabbitmq: RabbitMQSettings
-    token: TokenSettings
-    crypt: CryptSettings
+from services.relation.settings import RelationProcessSettings
 
 
 @asynccontextmanager

@@ -4,8 +4,8 @@ from typing import Any
 
 import grpc
 
-from dal.action_lists import ActionLists
-from dal.registers import Kind
+from dal.registers.lists import ActionLists
+from dal.registers.model import Kind
 from pkg.errors import FollowSelf, PermissionDenied
 from pkg.paging import decode_cursor, read_limit
 from pkg.token import TokenVerifier
@@ -22,9 +22,8 @@ from protos.relation_pb2 import (
     RelationFriendListRequest,
 )
 from protos.user_pb2 import User
-from services.actions.intake import ActionIntake, parse_action_type
+from services.actions.intake import ActionIntake, KnownTargets, parse_action_type
 from services.actions.pages import page_cursor
-from services.actions.targets import KnownTargets
 from services.message_texts import LatestMessage, MessageTexts
 from services.presenters import Presenter
 

@@ -8,38 +8,24 @@ from dal.db.engine import open_database
 from dal.redis.client import open_redis
 from dal.redis.login_attempts import LoginAttempts, LoginLimits
 from dal.redis.overlay import Overlay
-from dal.viewer_flags import ViewerFlags
+from dal.registers.flags import ViewerFlags
 from pkg.crypt import Passwords
-from pkg.rpc.server import Composition, ServiceDefinition, ServiceProcessSettings, run_service
-from pkg.settings import (
-    MySQLSettings,
-    RedisSettings,
-    StorageSettings,
-    TokenSettings,
-    UserSettings,
-)
+from pkg.rpc.server import Composition, ServiceDefinition, run_service
 from pkg.startup import wait_until_available
 from pkg.storage import Storage
 from pkg.token import TokenIssuer, TokenVerifier
 from protos import user_pb2, user_pb2_grpc
+from services.buckets import BUCKETS
 from services.presenters import Presenter
 from services.user.accounts import Accounts
 from services.user.default_images import ensure_default_images
 from services.user.handler import UserHandler
-
-
-class UserProcessSettings(ServiceProcessSettings):
-    user: UserSettings
-    mysql: MySQLSettings
-    redis_cache: RedisSettings
-    redis_actions: RedisSettings
-    storage: StorageSettings
-    token: TokenSettings
+from services.user.settings import UserProcessSettings
 
 
 async def prepare_storage(storage: Storage) -> None:
     """Make the buckets, and the pictures of users who have none of their own."""
-    await storage.ensure_buckets()
+    await storage.ensure_buckets(BUCKETS)
     await ensure_default_images(storage)
 
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from dal.db.models import DEFAULT_AVATAR, DEFAULT_BACKGROUND
-from pkg.storage import USER_AVATARS_BUCKET, USER_BACKGROUNDS_BUCKET, Storage
+from pkg.storage import Storage
+from services.buckets import USER_AVATARS_BUCKET, USER_BACKGROUNDS_BUCKET
 
 IMAGES_DIR = Path(__file__).parent / "images"
 # Phones keep a picture for a year: a new one needs a new name.

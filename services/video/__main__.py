@@ -3,40 +3,26 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from dal.db.engine import open_database
 from dal.redis.client import open_redis
 from dal.redis.overlay import Overlay
-from dal.viewer_flags import ViewerFlags
+from dal.registers.flags import ViewerFlags
 from pkg.media import MediaTool
-from pkg.rpc.server import Composition, ServiceDefinition, ServiceProcessSettings, run_service
-from pkg.settings import (
-    MediaSettings,
-    MySQLSettings,
-    RedisSettings,
-    StorageSettings,
-    TokenSettings,
-    VideoSettings,
-)
+from pkg.rpc.server import Composition, ServiceDefinition, run_service
 from pkg.spool import remove_abandoned
 from pkg.startup import wait_until_available
 from pkg.storage import Storage
 from pkg.token import TokenVerifier
 from protos import video_pb2, video_pb2_grpc
+from services.buckets import BUCKETS
 from services.presenters import Presenter
 from services.video.handler import VideoHandler
 from services.video.leases import Leases
+from services.video.settings import VideoProcessSettings
 from services.video.uploads import Uploads
 from services.video.worker import Worker
-
-
-class VideoProcessSettings(ServiceProcessSettings):
-    video: VideoSettings
-    mysql: MySQLSettings
-    redis_actions: RedisSettings
-    storage: StorageSettings
-    token: TokenSettings
-    media: MediaSettings
 
 
 @asynccontextmanager
@@ -50,7 +36,7 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition]:
         database = await stack.enter_async_context(open_database(settings.mysql))
         actions = await stack.enter_async_context(open_redis(settings.redis_actions))
         storage = await stack.enter_async_context(Storage(settings.storage))
-        await wait_until_available("storage", storage.ensure_buckets)
+        await wait_until_available("storage", partial(storage.ensure_buckets, BUCKETS))
         leases = Leases(database, lease_s=settings.video.lease_s)
         uploads = Uploads(
             database=database,

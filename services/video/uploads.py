@@ -23,10 +23,11 @@ from pkg.errors import (
     PayloadTooLarge,
     UnsupportedVideo,
 )
-from pkg.settings import VideoSettings
-from pkg.storage import VIDEO_UPLOADS_BUCKET, Storage, random_key
+from pkg.storage import Storage, random_key
 from pkg.text import clean_name
+from services.buckets import VIDEO_UPLOADS_BUCKET
 from services.video.leases import Leases
+from services.video.settings import VideoSettings
 
 MAX_TITLE_CHARS = 50
 UPLOAD_CONTENT_TYPE = "application/octet-stream"

@@ -15,16 +15,11 @@ from dal.db.videos import ClaimedVideo, LeaseLost, condemn_video, fail_video, pu
 from pkg.clock import now_ms
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
 from pkg.media import MediaTool, MediaToolFailed, UnreadableVideo
-from pkg.settings import VideoSettings
 from pkg.spool import work_folder
-from pkg.storage import (
-    VIDEO_COVERS_BUCKET,
-    VIDEO_UPLOADS_BUCKET,
-    VIDEOS_BUCKET,
-    ObjectMissing,
-    Storage,
-)
+from pkg.storage import ObjectMissing, Storage
+from services.buckets import VIDEO_COVERS_BUCKET, VIDEO_UPLOADS_BUCKET, VIDEOS_BUCKET
 from services.video.leases import Leases
+from services.video.settings import VideoSettings
 
 INTERRUPTED = "上传中断,请重新上传"
 GIVEN_UP = "视频处理失败,请稍后重新上传"

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dal.action_lists import ActionLists, merge_pending
-from dal.db.actions import absorb_actions
+from dal.db.absorption import absorb_actions
 from dal.redis.client import open_redis
 from dal.redis.overlay import Overlay
-from dal.registers import Action, ActionType, Kind
-from dal.viewer_flags import ViewerFlags
+from dal.registers.flags import ViewerFlags
+from dal.registers.lists import ActionLists, merge_pending
+from dal.registers.model import Action, ActionType, Kind
 from pkg.paging import FROM_THE_START
 from tests.action_world import World, open_world
 

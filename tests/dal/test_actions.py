@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from dal.db.actions import absorb_actions
-from dal.redis.actions import READ_TTL_MS, find_registers
+from dal.db.absorption import absorb_actions
 from dal.redis.clock import ActionClock
 from dal.redis.keys import clock_key, register_keys
-from dal.registers import ActionType, Kind
+from dal.redis.pending import READ_TTL_MS, find_registers
+from dal.registers.model import ActionType, Kind
 from tests.action_world import World, open_world
 
 DO, UNDO = ActionType.DO, ActionType.UNDO

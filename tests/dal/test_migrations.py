@@ -16,11 +16,10 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.pool import NullPool
 
-from dal.db.engine import Database, make_url
+from dal.db.engine import Database, MySQLSettings, make_url
 from dal.db.migrate import make_alembic_config, migrate
 from dal.db.models import Base
 from pkg.errors import DependencyUnavailable
-from pkg.settings import MySQLSettings
 
 MakeDatabase = Callable[[], MySQLSettings]
 

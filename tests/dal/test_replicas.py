@@ -10,7 +10,7 @@ from sqlalchemy import text
 from dal.db import engine
 from dal.db.engine import Database, open_database
 from dal.db.users import list_users
-from dal.viewer_flags import ViewerFlags
+from dal.registers.flags import ViewerFlags
 from services.presenters import Presenter
 from tests.dal.mysql_replica import MySQLReplica
 from tests.freezing import frozen

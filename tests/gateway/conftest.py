@@ -21,8 +21,8 @@ from gateway.app import create_app
 from gateway.clients import make_clients
 from gateway.server import Server, make_server
 from gateway.settings import GatewaySettings
-from pkg.settings import DEFAULT_CONFIG_DIR, TokenSettings, read_section
-from pkg.token import TokenIssuer, TokenVerifier
+from pkg.settings import DEFAULT_CONFIG_DIR, read_section
+from pkg.token import TokenIssuer, TokenSettings, TokenVerifier
 from tests.gateway.fakes import FakeServices
 
 VIEWER_ID = 41

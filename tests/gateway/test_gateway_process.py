@@ -16,8 +16,8 @@ from websockets.sync.client import connect
 from gateway.__main__ import run_gateway
 from gateway.clients import Clients
 from gateway.settings import GatewayProcessSettings
-from pkg.settings import EtcdSettings, TokenSettings
-from pkg.token import TokenVerifier
+from pkg.registry import EtcdSettings
+from pkg.token import TokenSettings, TokenVerifier
 from tests.gateway.conftest import VIEWER_ID
 
 ROOT = Path(__file__).parents[2]

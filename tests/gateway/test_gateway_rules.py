@@ -10,8 +10,7 @@ import pytest
 
 from gateway.errors import render_error_table
 from pkg import errors
-from pkg.settings import TokenSettings
-from pkg.token import TokenIssuer
+from pkg.token import TokenIssuer, TokenSettings
 from protos.comment_pb2 import Comment, CommentActionReply
 from protos.relation_pb2 import FriendUser, RelationFriendListReply
 from protos.user_pb2 import LoginReply, User, UserInfoReply

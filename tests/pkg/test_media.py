@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from pkg.containers import HEAD_SIZE
-from pkg.media import MediaTool, MediaToolFailed, UnreadableVideo, looks_like_video
-from pkg.settings import DEFAULT_CONFIG_DIR, MediaSettings, read_section
+from pkg.media import MediaSettings, MediaTool, MediaToolFailed, UnreadableVideo, looks_like_video
+from pkg.settings import DEFAULT_CONFIG_DIR, read_section
 from tests import media_samples as samples
 
 SETTINGS = MediaSettings(**read_section(DEFAULT_CONFIG_DIR, "media"))

@@ -12,8 +12,14 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from pkg.crypt.messages import DataKey, MessageIdentity, UnreadableMessage, WrappingKeys
-from pkg.settings import CryptSettings, SettingsError
+from pkg.crypt.messages import (
+    CryptSettings,
+    DataKey,
+    MessageIdentity,
+    UnreadableMessage,
+    WrappingKeys,
+)
+from pkg.settings import SettingsError
 
 IDENTITY = MessageIdentity(from_user_id=1, to_user_id=2, created_at_ms=1_700_000_000_000)
 TEXT = "晚上一起吃饭吗 😀🐶"

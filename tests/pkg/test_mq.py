@@ -12,11 +12,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
-from pkg.mq.connection import BrokerConnection, dead_queue
+from pkg.mq.connection import BrokerConnection, RabbitMQSettings, dead_queue
 from pkg.mq.consumer import REASON_HEADER, Consumer, DeadLetter, Delivery
 from pkg.mq.dead_letters import open_dead_letters
 from pkg.mq.publisher import REQUEST_ID_HEADER, Publisher
-from pkg.settings import RabbitMQSettings
 from scripts.stack import Stack
 from scripts.stack.servers.rabbitmq import RabbitMQ
 from tests.conftest import AllSettings

@@ -13,9 +13,8 @@ import pytest
 
 from pkg import registry
 from pkg.errors import DependencyUnavailable
-from pkg.registry import Registration, follow_instances, open_etcd
+from pkg.registry import EtcdSettings, Registration, follow_instances, open_etcd
 from pkg.rpc.client import ServiceClient, call
-from pkg.settings import EtcdSettings
 from protos import user_pb2_grpc
 from protos.user_pb2 import UserInfoRequest
 from tests.conftest import AllSettings

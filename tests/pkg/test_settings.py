@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pkg.settings import EtcdSettings, MySQLSettings, ProcessSettings, SettingsError
+from dal.db.engine import MySQLSettings
+from pkg.registry import EtcdSettings
+from pkg.settings import ProcessSettings, SettingsError
 
 CONFIG = Path(__file__).parents[2] / "config"
 

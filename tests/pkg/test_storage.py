@@ -18,17 +18,12 @@ from minio.error import MinioException
 from urllib3.exceptions import HTTPError
 
 from pkg.errors import DependencyUnavailable
-from pkg.settings import StorageSettings
 from pkg.storage import (
-    BUCKETS,
-    PUBLIC_BUCKETS,
     PUBLIC_CACHE_CONTROL,
-    USER_AVATARS_BUCKET,
-    USER_BACKGROUNDS_BUCKET,
-    VIDEO_UPLOADS_BUCKET,
-    VIDEOS_BUCKET,
+    Bucket,
     ObjectMissing,
     Storage,
+    StorageSettings,
     object_path,
     random_key,
 )
@@ -36,6 +31,14 @@ from scripts.stack import find_free_port_base
 from scripts.stack.ports import Ports
 from scripts.stack.servers.s3 import REGION, S3
 from scripts.stack.site import Site
+from services.buckets import (
+    BUCKETS,
+    PUBLIC_BUCKETS,
+    USER_AVATARS_BUCKET,
+    USER_BACKGROUNDS_BUCKET,
+    VIDEO_UPLOADS_BUCKET,
+    VIDEOS_BUCKET,
+)
 from services.user.default_images import ensure_default_images
 
 TIMEOUT_S = 3.0
@@ -129,7 +132,7 @@ def server(running_server: S3Server) -> Iterator[S3Server]:
 @pytest.fixture
 async def storage(server: S3Server) -> AsyncIterator[Storage]:
     async with Storage(server.settings) as storage:
-        await storage.ensure_buckets()
+        await storage.ensure_buckets(BUCKETS)
         yield storage
 
 
@@ -145,12 +148,14 @@ def test_keys_are_random_and_safe_in_any_url() -> None:
 
     assert len(keys) == 1000
     assert all(len(key) >= 36 and key.removesuffix(".mp4").isalnum() for key in keys)
-    assert object_path("bucket", "key") == "bucket/key"
+    assert object_path(VIDEOS_BUCKET, "key") == f"{VIDEOS_BUCKET.name}/key"
 
 
 async def test_buckets_may_be_made_by_several_instances_at_once(server: S3Server) -> None:
     async with Storage(server.settings) as one, Storage(server.settings) as two:
-        await asyncio.gather(one.ensure_buckets(), two.ensure_buckets(), one.ensure_buckets())
+        await asyncio.gather(
+            one.ensure_buckets(BUCKETS), two.ensure_buckets(BUCKETS), one.ensure_buckets(BUCKETS)
+        )
 
         for bucket in BUCKETS:
             assert await one.list_keys(bucket, prefix="nothing", limit=1) == []
@@ -168,7 +173,7 @@ async def test_a_file_comes_back_as_it_was(storage: Storage, film: Path, tmp_pat
 
 @pytest.mark.parametrize("bucket", PUBLIC_BUCKETS)
 async def test_anyone_reads_a_public_object_in_parts_and_may_keep_it(
-    storage: Storage, server: S3Server, bucket: str
+    storage: Storage, server: S3Server, bucket: Bucket
 ) -> None:
     key = random_key(".mp4")
     await storage.put_bytes(bucket, key, b"0123456789", "video/mp4")
@@ -183,12 +188,12 @@ async def test_anyone_reads_a_public_object_in_parts_and_may_keep_it(
 
 @pytest.mark.parametrize("bucket", PUBLIC_BUCKETS)
 async def test_strangers_neither_list_nor_write_nor_remove(
-    storage: Storage, server: S3Server, bucket: str
+    storage: Storage, server: S3Server, bucket: Bucket
 ) -> None:
     key = random_key(".mp4")
     await storage.put_bytes(bucket, key, b"content", "video/mp4")
 
-    assert server.ask(bucket).status == 403
+    assert server.ask(bucket.name).status == 403
     assert server.ask(object_path(bucket, key), "PUT").status == 403
     assert server.ask(object_path(bucket, key), "DELETE").status == 403
     assert await storage.exists(bucket, key)
@@ -267,11 +272,11 @@ def list_calls(film: Path) -> dict[str, Callable[[Storage], Coroutine[Any, Any, 
         # Not "key": a server that thaws carries out what it had received.
         "delete": lambda s: s.delete(VIDEO_UPLOADS_BUCKET, "another"),
         "list_keys": lambda s: s.list_keys(VIDEO_UPLOADS_BUCKET, limit=1),
-        "ensure_buckets": lambda s: s.ensure_buckets(),
+        "ensure_buckets": lambda s: s.ensure_buckets(BUCKETS),
     }
 
 
-async def wait_until_exists(storage: Storage, bucket: str, key: str) -> None:
+async def wait_until_exists(storage: Storage, bucket: Bucket, key: str) -> None:
     async with asyncio.timeout(20):
         while True:
             with suppress(DependencyUnavailable):

@@ -21,8 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pkg.errors import Unauthenticated
-from pkg.settings import SettingsError, TokenSettings
-from pkg.token import MAX_TOKEN_CHARS, TokenIssuer, TokenVerifier
+from pkg.settings import SettingsError
+from pkg.token import MAX_TOKEN_CHARS, TokenIssuer, TokenSettings, TokenVerifier
 
 USER_ID = 41
 

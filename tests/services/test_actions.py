@@ -9,16 +9,16 @@ from loguru import logger
 from prometheus_client import REGISTRY
 from sqlalchemy import text
 
-from dal.redis.actions import FLUSH_LOCK_TTL_S
 from dal.redis.keys import flush_lock_key
-from dal.registers import Action, ActionType, Kind
+from dal.redis.pending import FLUSH_LOCK_TTL_S
+from dal.registers.model import Action, ActionType, Kind
 from pkg.clock import now_ms
 from pkg.mq.consumer import Delivery
-from scripts.actions.recount import recount
-from scripts.actions.replay import replay
+from scripts.operator.recount import recount
+from scripts.operator.replay import replay
+from services.actions.consumer import ActionRecorder
 from services.actions.flusher import BacklogGauges, Flusher
 from services.actions.messages import MalformedAction, decode_action, encode_action
-from services.actions.recorder import ActionRecorder
 from tests.action_world import World, open_world
 
 DO, UNDO = ActionType.DO, ActionType.UNDO

@@ -15,7 +15,7 @@ from dal.db.engine import Database
 from dal.db.models import Comment as CommentModel
 from dal.db.models import User as UserModel
 from dal.redis.overlay import Overlay
-from dal.viewer_flags import ViewerFlags
+from dal.registers.flags import ViewerFlags
 from pkg.errors import (
     CommentNotFound,
     InvalidParameter,

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from dal.action_lists import ActionLists
 from dal.db.users import require_user
 from dal.db.videos import require_video
 from dal.redis.clock import ActionClock
 from dal.redis.overlay import Overlay
-from dal.registers import Kind
-from dal.viewer_flags import ViewerFlags
+from dal.registers.flags import ViewerFlags
+from dal.registers.lists import ActionLists
+from dal.registers.model import Kind
 from pkg.errors import (
     DependencyUnavailable,
     InvalidParameter,
@@ -27,8 +27,7 @@ from protos import favorite_pb2_grpc
 from protos.favorite_pb2 import FavoriteActionRequest, FavoriteListReply, FavoriteListRequest
 from services.actions.consumer import make_consumer
 from services.actions.flusher import Flusher
-from services.actions.intake import ActionIntake
-from services.actions.targets import KnownTargets
+from services.actions.intake import ActionIntake, KnownTargets
 from services.favorite.handler import FavoriteHandler
 from services.presenters import Presenter
 from tests.action_world import World, open_world

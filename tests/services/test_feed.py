@@ -10,7 +10,7 @@ from sqlalchemy import insert, update
 
 from dal.db.models import FavoriteVideo, Relation, Video
 from dal.db.videos import condemn_video, fail_video
-from dal.viewer_flags import ViewerFlags
+from dal.registers.flags import ViewerFlags
 from pkg.clock import now_ms
 from pkg.errors import InvalidParameter, Unauthenticated, UserNotFound, VideoNotFound
 from pkg.rpc.client import call

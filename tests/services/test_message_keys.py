@@ -11,9 +11,8 @@ from dal.db.engine import Database
 from dal.db.messages import Draft, MessageRow, insert_message, list_history
 from dal.db.models import Conversation, Message, MessageDataKey
 from dal.pairs import Pair
-from pkg.crypt.messages import WrappingKeys
-from pkg.settings import CryptSettings
-from scripts.rotate_keys import rotate_keys
+from pkg.crypt.messages import CryptSettings, WrappingKeys
+from scripts.operator.rotate_keys import rotate_keys
 from services import message_texts
 from services.message_texts import UNREADABLE, MessageTexts
 from tests.accounts import UserFactory

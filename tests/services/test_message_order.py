@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 from sqlalchemy import insert, select
 
-from dal.db.engine import Database
+from dal.db.engine import Database, MySQLSettings
 from dal.db.messages import Draft
 from dal.db.models import Message, User
 from dal.pairs import Pair
 from dal.redis.client import open_redis
 from dal.redis.keys import chat_key
-from pkg.settings import MySQLSettings
 from services.message.chat import Chat
 from tests.chat_stage import Actor, StagedDatabase, StagedMarks, unless_refused
 from tests.conftest import AllSettings

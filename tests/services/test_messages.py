@@ -14,18 +14,18 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from sqlalchemy import insert, select, text, update
 
-from dal.action_lists import ActionLists
 from dal.db.engine import Database
 from dal.db.messages import Draft, insert_message
 from dal.db.models import Conversation, MessageDataKey, Relation
 from dal.db.models import Message as MessageModel
 from dal.pairs import Pair
-from dal.redis.actions import ActionStore
 from dal.redis.chat import ChatMarks
 from dal.redis.clock import ActionClock
 from dal.redis.keys import chat_key
 from dal.redis.overlay import Overlay
-from dal.registers import Action, ActionType, Kind
+from dal.redis.pending import ActionStore
+from dal.registers.lists import ActionLists
+from dal.registers.model import Action, ActionType, Kind
 from pkg.errors import (
     DependencyUnavailable,
     InvalidParameter,
@@ -33,12 +33,12 @@ from pkg.errors import (
     Unauthenticated,
     UserNotFound,
 )
-from pkg.settings import MessageSettings
 from pkg.token import TokenIssuer, TokenVerifier
 from protos import message_pb2_grpc
 from protos.message_pb2 import Message, MessageActionRequest, MessageChatRequest
 from services.message.chat import Chat
 from services.message.handler import MessageHandler
+from services.message.settings import MessageSettings
 from services.message_texts import UNREADABLE, MessageTexts
 from tests.accounts import UserFactory
 from tests.conftest import AllSettings

@@ -5,7 +5,7 @@ from sqlalchemy import func, insert, update
 
 from dal.db.models import FavoriteVideo, Relation, User
 from dal.db.videos import VideoRow, list_videos
-from dal.viewer_flags import ViewerFlags
+from dal.registers.flags import ViewerFlags
 from pkg.errors import UserNotFound
 from services.presenters import DELETED_USER_NAME, Presenter
 from tests.serving import counted_statements

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from dal.action_lists import ActionLists
 from dal.db.users import require_user
 from dal.redis.clock import ActionClock
 from dal.redis.overlay import Overlay
-from dal.registers import Kind
-from dal.viewer_flags import ViewerFlags
+from dal.registers.flags import ViewerFlags
+from dal.registers.lists import ActionLists
+from dal.registers.model import Kind
 from pkg.errors import (
     FollowSelf,
     InvalidParameter,
@@ -31,8 +31,7 @@ from protos.relation_pb2 import (
 )
 from services.actions.consumer import make_consumer
 from services.actions.flusher import Flusher
-from services.actions.intake import ActionIntake
-from services.actions.targets import KnownTargets
+from services.actions.intake import ActionIntake, KnownTargets
 from services.message_texts import MessageTexts
 from services.presenters import Presenter
 from services.relation.handler import RelationHandler

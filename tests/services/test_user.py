@@ -24,7 +24,8 @@ from pkg.errors import (
 from pkg.rpc.client import call
 from protos.user_pb2 import LoginRequest, RegisterRequest, User, UserInfoRequest
 from protos.user_pb2_grpc import UserServiceStub
-from services.user.__main__ import UserProcessSettings, compose
+from services.user.__main__ import compose
+from services.user.settings import UserProcessSettings
 from tests.serving import serving
 
 if TYPE_CHECKING:

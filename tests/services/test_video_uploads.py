@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from dal.db.models import User, Video, VideoStatus
-from dal.viewer_flags import ViewerFlags
+from dal.registers.flags import ViewerFlags
 from pkg.containers import HEAD_SIZE
 from pkg.errors import (
     DeadlineExceeded,
@@ -25,14 +25,15 @@ from pkg.errors import (
     UserNotFound,
 )
 from pkg.rpc.status import decode_error
-from pkg.settings import VideoSettings
-from pkg.storage import VIDEO_UPLOADS_BUCKET, Storage
+from pkg.storage import Storage
 from pkg.token import TokenIssuer, TokenVerifier
 from protos.video_pb2 import PublishActionRequest
 from protos.video_pb2_grpc import VideoServiceStub, add_VideoServiceServicer_to_server
+from services.buckets import VIDEO_UPLOADS_BUCKET
 from services.presenters import Presenter
 from services.video.handler import VideoHandler
 from services.video.leases import Leases
+from services.video.settings import VideoSettings
 from services.video.uploads import Uploads
 from tests.conftest import AllSettings
 from tests.freezing import frozen

@@ -14,9 +14,10 @@ from sqlalchemy import update
 from dal.db.models import Video, VideoStatus
 from dal.db.videos import ClaimedVideo, condemn_video, mark_uploaded
 from pkg.media import MediaTool
-from pkg.settings import VideoSettings
-from pkg.storage import VIDEO_COVERS_BUCKET, VIDEO_UPLOADS_BUCKET, VIDEOS_BUCKET, Storage
+from pkg.storage import Bucket, Storage, object_path
+from services.buckets import VIDEO_COVERS_BUCKET, VIDEO_UPLOADS_BUCKET, VIDEOS_BUCKET
 from services.video.leases import Leases
+from services.video.settings import VideoSettings
 from services.video.worker import GIVEN_UP, INTERRUPTED, Worker
 from tests.media_samples import cut, make_sound, make_video
 from tests.videos import Videos
@@ -97,11 +98,11 @@ class Workshop:
         upload, film, cover = [await self.storage.exists(bucket, key) for bucket, key in pairs]
         return upload, film, cover
 
-    async def fetch(self, bucket: str, key: str) -> tuple[str, bytes]:
+    async def fetch(self, bucket: Bucket, key: str) -> tuple[str, bytes]:
         """Load a published object as a phone does; returns its content type and content."""
 
         def load() -> tuple[str, bytes]:
-            with urlopen(f"{self.base_url}/{bucket}/{key}", timeout=10) as reply:  # noqa: S310
+            with urlopen(f"{self.base_url}/{object_path(bucket, key)}", timeout=10) as reply:  # noqa: S310
                 return reply.headers["Content-Type"], reply.read()
 
         return await asyncio.to_thread(load)

@@ -10,19 +10,19 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from dal.action_lists import ActionLists
-from dal.db.actions import absorb_actions
+from dal.db.absorption import absorb_actions
 from dal.redis.clock import ActionClock
 from dal.redis.overlay import Overlay
-from dal.registers import Action, ActionType, Kind
-from dal.viewer_flags import ViewerFlags
+from dal.registers.flags import ViewerFlags
+from dal.registers.lists import ActionLists
+from dal.registers.model import Action, ActionType, Kind
 from pkg.mq.consumer import Consumer, DeadLetter, Delivery
 from pkg.mq.publisher import Publisher
 from pkg.paging import FROM_THE_START
+from services.actions.consumer import ActionRecorder
 from services.actions.flusher import Flusher
 from services.actions.intake import ActionIntake
 from services.actions.messages import encode_action
-from services.actions.recorder import ActionRecorder
 from tests.action_world import World, open_world
 from tests.waiting import eventually
 

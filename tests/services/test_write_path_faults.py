@@ -18,10 +18,10 @@ import grpc
 import pytest
 from sqlalchemy import text
 
-from dal.db.actions import lock_guard
+from dal.db.absorption import lock_guard
 from dal.db.counters import Difference, find_differences
 from dal.redis.keys import register_keys
-from dal.registers import ActionType, Kind
+from dal.registers.model import ActionType, Kind
 from pkg.mq.connection import BrokerConnection
 from pkg.token import TokenIssuer
 from protos import favorite_pb2_grpc, relation_pb2_grpc

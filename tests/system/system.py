@@ -8,9 +8,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pkg.storage import BUCKETS, Storage
+from pkg.storage import Storage, object_path
 from scripts.stack import Stack
 from scripts.stack.processes import is_alive, list_pids, wait_until
+from services.buckets import BUCKETS
 from tests.system.app import Spoken
 
 MOST_OBJECTS = 100_000
@@ -58,7 +59,7 @@ class System:
     async def list_objects(self, storage: Storage) -> set[str]:
         """Return every object of every bucket."""
         return {
-            f"{bucket}/{key}"
+            object_path(bucket, key)
             for bucket in BUCKETS
             for key in await storage.list_keys(bucket, limit=MOST_OBJECTS)
         }

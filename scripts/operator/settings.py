@@ -3,13 +3,10 @@
 import os
 import sys
 
-from pkg.settings import (
-    MySQLSettings,
-    ProcessSettings,
-    RabbitMQSettings,
-    RedisSettings,
-    SettingsError,
-)
+from dal.db.engine import MySQLSettings
+from dal.redis.client import RedisSettings
+from pkg.mq.connection import RabbitMQSettings
+from pkg.settings import ProcessSettings, SettingsError
 from scripts.stack import Stack
 
 # A person can wait; a big table may need it.

@@ -23,7 +23,7 @@ from dal.redis.keys import (
     user_pending_key,
 )
 from dal.redis.scripting import run_script
-from dal.registers import Action, ActionType, Kind, newest_by_target
+from dal.registers.model import Action, ActionType, Kind, newest_by_target
 from pkg.errors import DependencyUnavailable
 
 # `r` outlives any read that began before the commit, and the replica lag that is tolerated.

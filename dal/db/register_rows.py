@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from dal.db.models import FavoriteVideo, Relation
-from dal.registers import Action, ActionType, Kind, newest_by_target
+from dal.registers.model import Action, ActionType, Kind, newest_by_target
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ statement for each kind, which viewers who ask at the same moment share.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from dal.db.action_rows import find_rows_of_pairs
 from dal.db.engine import Database
+from dal.db.register_rows import find_rows_of_pairs
 from dal.redis.overlay import Overlay
-from dal.registers import Action, Kind, newest_by_target
+from dal.registers.model import Action, Kind, newest_by_target
 from pkg.batching import Batcher
 
 RowKey = tuple[Kind, int, int]  # kind, viewer, target

@@ -8,11 +8,11 @@ old pair may be removed afterwards, unless messages of the original were encrypt
 import asyncio
 import sys
 
-from dal.db.engine import Database, open_database
+from dal.db.engine import Database, MySQLSettings, open_database
 from dal.db.message_keys import insert_data_key, lock_data_keys, replace_wrapping
-from pkg.crypt.messages import WrappingKeys
-from pkg.settings import CryptSettings, MySQLSettings, ProcessSettings, SettingsError
-from scripts.console import quiet_logs
+from pkg.crypt.messages import CryptSettings, WrappingKeys
+from pkg.settings import ProcessSettings, SettingsError
+from scripts.operator.console import quiet_logs
 
 # Every data key is wrapped anew in one transaction.
 ROTATION_TIMEOUT_S = 60

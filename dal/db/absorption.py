@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dal.db.engine import Database, retry_conflicts
 from dal.db.models import FlushGuard
-from dal.registers import Action, Kind
+from dal.registers.model import Action, Kind
 from pkg.errors import DependencyUnavailable
 
 # Nobody waits for a flush, so it may take longer than a call; a frozen server still ends it.

@@ -10,16 +10,16 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from dal.redis.actions import ActionStore
 from dal.redis.client import open_redis
-from dal.registers import Kind
+from dal.redis.pending import ActionStore
+from dal.registers.model import Kind
 from pkg.errors import DependencyUnavailable
+from pkg.mq.connection import RabbitMQSettings
 from pkg.mq.consumer import REASON_HEADER, Delivery
 from pkg.mq.dead_letters import open_dead_letters
 from pkg.mq.publisher import Publisher
-from pkg.settings import RabbitMQSettings
-from scripts.actions.settings import OperatorSettings, load_settings
-from scripts.console import quiet_logs
+from scripts.operator.console import quiet_logs
+from scripts.operator.settings import OperatorSettings, load_settings
 
 MOST_SHOWN = 100_000
 CONNECT_WITHIN_S = 10.0

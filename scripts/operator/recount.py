@@ -9,8 +9,8 @@ from functools import partial
 from dal.db.counters import Difference, find_differences, fix_differences
 from dal.db.engine import open_database, retry_conflicts
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
-from scripts.actions.settings import OperatorSettings, load_settings, patient
-from scripts.console import quiet_logs
+from scripts.operator.console import quiet_logs
+from scripts.operator.settings import OperatorSettings, load_settings, patient
 
 
 async def recount(settings: OperatorSettings, *, fix: bool) -> int:

@@ -7,7 +7,8 @@ source second, so that an action which is not pending any more is in its row.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dal.db.action_rows import (
+from dal.db.engine import Database
+from dal.db.register_rows import (
     find_newest,
     find_rows,
     list_active,
@@ -15,9 +16,8 @@ from dal.db.action_rows import (
     list_followers_among,
     list_friends,
 )
-from dal.db.engine import Database
 from dal.redis.overlay import Overlay
-from dal.registers import Action, Kind, newest_by_target
+from dal.registers.model import Action, Kind, newest_by_target
 
 
 @dataclass(frozen=True, slots=True)

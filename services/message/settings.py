@@ -1,0 +1,26 @@
+"""The settings of MessageService's process."""
+
+from dal.db.engine import MySQLSettings
+from dal.redis.client import RedisSettings
+from pkg.crypt.messages import CryptSettings
+from pkg.rpc.server import ServiceProcessSettings, ServiceSettings
+from pkg.settings import Seconds
+from pkg.token import TokenSettings
+
+
+class MessageSettings(ServiceSettings):
+    """The section `message`."""
+
+    stale_mark_s: Seconds  # a send that is marked for longer did not end as it should
+    stream_interval_s: Seconds  # how often a stream looks for new messages
+    slow_client_timeout_s: Seconds  # a stream whose client takes nothing for this long ends
+
+
+class MessageProcessSettings(ServiceProcessSettings):
+    """What the process reads."""
+
+    message: MessageSettings
+    mysql: MySQLSettings
+    redis_actions: RedisSettings
+    token: TokenSettings
+    crypt: CryptSettings
