@@ -13,6 +13,7 @@ import aetcd
 from loguru import logger
 
 from pkg.settings import Count, Port, Seconds, Section
+from pkg.stopping import wait_for_stop
 
 RETRY_DELAY_S = 0.5
 RESYNC_INTERVAL_S = 20
@@ -132,13 +133,3 @@ def _find_address(value: bytes) -> str | None:
         logger.bind(value=value[:200]).warning("unreadable registration")
         return None
     return address
-
-
-async def wait_for_stop(stop: asyncio.Event, timeout_s: float) -> bool:
-    """Wait until `stop` is set, at most `timeout_s`; return whether it is."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            await stop.wait()
-    except TimeoutError:
-        return False
-    return True

@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
 from pkg.settings import Count, Port, Seconds, Secret, Section
 from pkg.startup import wait_until_available
+from pkg.stopping import wait_for_stop
 
 DEADLOCK, LOCK_WAIT_TIMEOUT = 1213, 1205
 CONFLICT_ATTEMPTS = 5
@@ -123,11 +124,7 @@ class Database:
         """Keep telling healthy replicas from others until `stop`; a background task of a service."""
         while not stop.is_set():
             await asyncio.gather(*(replica.check() for replica in self._replicas))
-            try:
-                async with asyncio.timeout(REPLICA_CHECK_INTERVAL_S):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+            await wait_for_stop(stop, REPLICA_CHECK_INTERVAL_S)
 
     async def close(self) -> None:
         """Close every pool."""
