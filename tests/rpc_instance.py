@@ -90,7 +90,7 @@ class TestServiceSettings(ServiceProcessSettings):
 
 
 @asynccontextmanager
-async def compose(settings: TestServiceSettings) -> AsyncIterator[Composition]:
+async def compose(settings: TestServiceSettings) -> AsyncIterator[Composition[Instance]]:
     handler = Instance(tell=True)
     orders: asyncio.Queue[signal.Signals] = asyncio.Queue()
     for number in (signal.SIGUSR1, signal.SIGUSR2):
@@ -105,12 +105,7 @@ async def compose(settings: TestServiceSettings) -> AsyncIterator[Composition]:
             raise ConnectionResetError("the consumer lost its queue")
         print("background finished", flush=True)
 
-    yield Composition(
-        add_to_server=lambda server: user_pb2_grpc.add_UserServiceServicer_to_server(
-            handler, server
-        ),
-        background=[background],
-    )
+    yield Composition(handler, background=[background])
     print("resources closed", flush=True)
 
 
@@ -118,8 +113,8 @@ if __name__ == "__main__":
     if sys.argv[1] == "service":
         run_service(
             ServiceDefinition(
-                name="user",
-                descriptor=user_pb2.DESCRIPTOR.services_by_name["UserService"],
+                file=user_pb2.DESCRIPTOR,
+                add_to_server=user_pb2_grpc.add_UserServiceServicer_to_server,
                 settings_class=TestServiceSettings,
                 compose=compose,
             )

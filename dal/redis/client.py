@@ -14,6 +14,8 @@ from pkg.errors import DependencyUnavailable
 from pkg.settings import Port, Seconds, Secret, Section
 from pkg.startup import wait_until_available
 
+__all__ = ["Redis", "RedisSettings", "open_redis", "translated_errors"]
+
 MAX_CONNECTIONS = 64
 
 

@@ -6,7 +6,6 @@ A background task that dies ends the process with a log line; its supervisor sta
 """
 
 import asyncio
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -15,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import grpc
 import uvloop
-from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from loguru import logger
@@ -25,6 +24,7 @@ from pkg.metrics import metrics_server
 from pkg.registry import EtcdSettings, Registration
 from pkg.rpc.interceptor import ErrorInterceptor
 from pkg.settings import Port, ProcessSettings, Seconds, Section, SettingsError
+from pkg.stopping import stop_on_signals
 
 # Clients learn of a deregistration within this time; calls that they send meanwhile are still served.
 DISCOVERY_DELAY_S = 0.7
@@ -56,30 +56,42 @@ class ServiceProcessSettings(ProcessSettings):
 
 
 SettingsT = TypeVar("SettingsT", bound=ServiceProcessSettings)
+HandlerT = TypeVar("HandlerT")
 
 
 @dataclass(frozen=True)
-class Composition:
+class Composition(Generic[HandlerT]):
     """What a service's `compose` hands over: its handler and what runs beside it."""
 
-    add_to_server: Callable[[grpc.aio.Server], None]
+    handler: HandlerT
     background: Sequence[Background] = field(default=())
 
 
 @dataclass(frozen=True)
-class ServiceDefinition(Generic[SettingsT]):
-    """What tells one service from another.
+class ServiceDefinition(Generic[SettingsT, HandlerT]):
+    """What tells one service from another; its names come from its one service in its `.proto` file.
 
     `compose` opens the resources, waiting for servers that are not there yet, and yields the composition.
     """
 
-    name: str  # its section in the settings and in the logs: "user"
-    descriptor: ServiceDescriptor
+    file: FileDescriptor
+    add_to_server: Callable[[HandlerT, grpc.aio.Server], None]
     settings_class: type[SettingsT]
-    compose: Callable[[SettingsT], AbstractAsyncContextManager[Composition]]
+    compose: Callable[[SettingsT], AbstractAsyncContextManager[Composition[HandlerT]]]
+
+    @property
+    def descriptor(self) -> ServiceDescriptor:
+        """The service as protobuf describes it; its name is the one in the registry."""
+        (descriptor,) = self.file.services_by_name.values()
+        return descriptor
+
+    @property
+    def name(self) -> str:
+        """Its section in the settings and its name in the logs: "user" for UserService."""
+        return self.descriptor.name.removesuffix("Service").lower()
 
 
-def run_service(definition: ServiceDefinition[Any]) -> None:
+def run_service(definition: ServiceDefinition[Any, Any]) -> None:
     """Run a service until SIGTERM; exit 2 on settings that cannot be used, 1 when something died."""
     try:
         settings = definition.settings_class.load()
@@ -98,7 +110,7 @@ def run_service(definition: ServiceDefinition[Any]) -> None:
 
 
 async def _run(
-    definition: ServiceDefinition[Any], settings: ServiceProcessSettings, own: ServiceSettings
+    definition: ServiceDefinition[Any, Any], settings: ServiceProcessSettings, own: ServiceSettings
 ) -> None:
     stop = stop_on_signals()
     resources = definition.compose(settings)
@@ -111,17 +123,9 @@ async def _run(
         await resources.__aexit__(None, None, None)
 
 
-def stop_on_signals() -> asyncio.Event:
-    """Return an event that SIGTERM or SIGINT sets."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
-
-
 async def _open_unless_stopped(
-    resources: AbstractAsyncContextManager[Composition], stop: asyncio.Event
-) -> Composition | None:
+    resources: AbstractAsyncContextManager[Composition[Any]], stop: asyncio.Event
+) -> Composition[Any] | None:
     opening = asyncio.create_task(resources.__aenter__())
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -134,15 +138,15 @@ async def _open_unless_stopped(
 
 
 async def _serve(
-    definition: ServiceDefinition[Any],
-    composition: Composition,
+    definition: ServiceDefinition[Any, Any],
+    composition: Composition[Any],
     stop: asyncio.Event,
     *,
     etcd: EtcdSettings,
     own: ServiceSettings,
 ) -> None:
     server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=SERVER_OPTIONS)
-    composition.add_to_server(server)
+    definition.add_to_server(composition.handler, server)
     health_servicer = _add_standard_services(server, definition.descriptor.full_name)
     server.add_insecure_port(f"{own.host}:{own.port}")
     await server.start()
@@ -186,7 +190,7 @@ def _add_standard_services(server: grpc.aio.Server, service: str) -> health.aio.
 
 async def _set_health(
     servicer: health.aio.HealthServicer,
-    definition: ServiceDefinition[Any],
+    definition: ServiceDefinition[Any, Any],
     status: health_pb2.HealthCheckResponse.ServingStatus.ValueType,
 ) -> None:
     for name in (health.OVERALL_HEALTH, definition.descriptor.full_name):

@@ -2,10 +2,8 @@
 
 from zoneinfo import ZoneInfo
 
-from dal.db.engine import MySQLSettings
-from dal.redis.client import RedisSettings
-from pkg.rpc.server import ServiceProcessSettings, ServiceSettings
-from pkg.token import TokenSettings
+from pkg.rpc.server import ServiceSettings
+from services.foundation import FoundationSettings
 
 
 class CommentSettings(ServiceSettings):
@@ -14,10 +12,7 @@ class CommentSettings(ServiceSettings):
     display_time_zone: ZoneInfo  # in which create_date is written
 
 
-class CommentProcessSettings(ServiceProcessSettings):
+class CommentProcessSettings(FoundationSettings):
     """What the process reads."""
 
     comment: CommentSettings
-    mysql: MySQLSettings
-    redis_actions: RedisSettings
-    token: TokenSettings

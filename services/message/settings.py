@@ -1,11 +1,9 @@
 """The settings of MessageService's process."""
 
-from dal.db.engine import MySQLSettings
-from dal.redis.client import RedisSettings
 from pkg.crypt.messages import CryptSettings
-from pkg.rpc.server import ServiceProcessSettings, ServiceSettings
+from pkg.rpc.server import ServiceSettings
 from pkg.settings import Seconds
-from pkg.token import TokenSettings
+from services.foundation import FoundationSettings
 
 
 class MessageSettings(ServiceSettings):
@@ -16,11 +14,8 @@ class MessageSettings(ServiceSettings):
     slow_client_timeout_s: Seconds  # a stream whose client takes nothing for this long ends
 
 
-class MessageProcessSettings(ServiceProcessSettings):
+class MessageProcessSettings(FoundationSettings):
     """What the process reads."""
 
     message: MessageSettings
-    mysql: MySQLSettings
-    redis_actions: RedisSettings
-    token: TokenSettings
     crypt: CryptSettings

@@ -1,65 +1,54 @@
 """Runs RelationService: the gRPC calls, the queue's consumer and the flush."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
-from dal.db.engine import open_database
 from dal.db.users import require_user
-from dal.redis.client import open_redis
 from dal.redis.clock import ActionClock
-from dal.redis.overlay import Overlay
 from dal.redis.pending import ActionStore
-from dal.registers.flags import ViewerFlags
 from dal.registers.lists import ActionLists
 from dal.registers.model import Kind
 from pkg.mq.publisher import Publisher
 from pkg.rpc.server import Composition, ServiceDefinition, run_service
-from pkg.token import TokenVerifier
 from protos import relation_pb2, relation_pb2_grpc
 from services.actions.consumer import make_consumer
 from services.actions.flusher import make_scheduler
 from services.actions.intake import ActionIntake, KnownTargets
+from services.foundation import open_foundation
 from services.message_texts import MessageTexts
-from services.presenters import Presenter
 from services.relation.handler import RelationHandler
 from services.relation.settings import RelationProcessSettings
 
 
 @asynccontextmanager
-async def compose(settings: RelationProcessSettings) -> AsyncIterator[Composition]:
+async def compose(settings: RelationProcessSettings) -> AsyncIterator[Composition[RelationHandler]]:
     """Open what the service needs and put handler, consumer and jobs together."""
-    verifier = TokenVerifier(settings.token)
-    async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(settings.mysql))
-        redis = await stack.enter_async_context(open_redis(settings.redis_actions))
+    async with open_foundation(settings) as base:
         publisher = Publisher(settings.rabbitmq, [Kind.RELATION.value], name="relation")
-        store = ActionStore(redis, Kind.RELATION)
+        store = ActionStore(base.redis, Kind.RELATION)
         consumer = make_consumer(settings.rabbitmq, store, publisher)
         scheduler = make_scheduler(
-            settings.relation, rabbitmq=settings.rabbitmq, database=database, store=store
+            settings.relation, rabbitmq=settings.rabbitmq, database=base.database, store=store
         )
-        overlay = Overlay(redis)
         handler = RelationHandler(
-            intake=ActionIntake(Kind.RELATION, ActionClock(redis), publisher),
-            users=KnownTargets(database, require_user),
-            lists=ActionLists(database, overlay),
-            presenter=Presenter(database, ViewerFlags(database, overlay)),
-            texts=MessageTexts(database, settings.crypt),
-            verifier=verifier,
+            intake=ActionIntake(Kind.RELATION, ActionClock(base.redis), publisher),
+            users=KnownTargets(base.database, require_user),
+            lists=ActionLists(base.database, base.overlay),
+            presenter=base.make_presenter(),
+            texts=MessageTexts(base.database, settings.crypt),
+            verifier=base.verifier,
         )
         yield Composition(
-            add_to_server=lambda server: relation_pb2_grpc.add_RelationServiceServicer_to_server(
-                handler, server
-            ),
-            background=[database.check_replicas, publisher.run, consumer.run, scheduler.run],
+            handler,
+            background=[base.database.check_replicas, publisher.run, consumer.run, scheduler.run],
         )
 
 
 if __name__ == "__main__":
     run_service(
         ServiceDefinition(
-            name="relation",
-            descriptor=relation_pb2.DESCRIPTOR.services_by_name["RelationService"],
+            file=relation_pb2.DESCRIPTOR,
+            add_to_server=relation_pb2_grpc.add_RelationServiceServicer_to_server,
             settings_class=RelationProcessSettings,
             compose=compose,
         )

@@ -4,19 +4,16 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 
-from dal.db.engine import open_database
 from dal.redis.client import open_redis
 from dal.redis.login_attempts import LoginAttempts, LoginLimits
-from dal.redis.overlay import Overlay
-from dal.registers.flags import ViewerFlags
 from pkg.crypt import Passwords
 from pkg.rpc.server import Composition, ServiceDefinition, run_service
 from pkg.startup import wait_until_available
 from pkg.storage import Storage
-from pkg.token import TokenIssuer, TokenVerifier
+from pkg.token import TokenIssuer
 from protos import user_pb2, user_pb2_grpc
 from services.buckets import BUCKETS
-from services.presenters import Presenter
+from services.foundation import open_foundation
 from services.user.accounts import Accounts
 from services.user.default_images import ensure_default_images
 from services.user.handler import UserHandler
@@ -30,13 +27,12 @@ async def prepare_storage(storage: Storage) -> None:
 
 
 @asynccontextmanager
-async def compose(settings: UserProcessSettings) -> AsyncIterator[Composition]:
+async def compose(settings: UserProcessSettings) -> AsyncIterator[Composition[UserHandler]]:
     """Open what the service needs and put its handler together."""
-    issuer, verifier = TokenIssuer(settings.token), TokenVerifier(settings.token)
+    issuer = TokenIssuer(settings.token)
     async with AsyncExitStack() as stack:
         passwords = stack.enter_context(closing(Passwords()))
-        database = await stack.enter_async_context(open_database(settings.mysql))
-        actions = await stack.enter_async_context(open_redis(settings.redis_actions))
+        base = await stack.enter_async_context(open_foundation(settings))
         cache = await stack.enter_async_context(open_redis(settings.redis_cache))
         storage = await stack.enter_async_context(Storage(settings.storage))
         await wait_until_available("storage", partial(prepare_storage, storage))
@@ -46,24 +42,19 @@ async def compose(settings: UserProcessSettings) -> AsyncIterator[Composition]:
             window_s=settings.user.login_window_s,
         )
         handler = UserHandler(
-            accounts=Accounts(database, passwords, LoginAttempts(cache, limits)),
-            presenter=Presenter(database, ViewerFlags(database, Overlay(actions))),
+            accounts=Accounts(base.database, passwords, LoginAttempts(cache, limits)),
+            presenter=base.make_presenter(),
             issuer=issuer,
-            verifier=verifier,
+            verifier=base.verifier,
         )
-        yield Composition(
-            add_to_server=lambda server: user_pb2_grpc.add_UserServiceServicer_to_server(
-                handler, server
-            ),
-            background=[database.check_replicas],
-        )
+        yield Composition(handler, background=[base.database.check_replicas])
 
 
 if __name__ == "__main__":
     run_service(
         ServiceDefinition(
-            name="user",
-            descriptor=user_pb2.DESCRIPTOR.services_by_name["UserService"],
+            file=user_pb2.DESCRIPTOR,
+            add_to_server=user_pb2_grpc.add_UserServiceServicer_to_server,
             settings_class=UserProcessSettings,
             compose=compose,
         )

@@ -1,11 +1,10 @@
 """The settings of UserService's process."""
 
-from dal.db.engine import MySQLSettings
 from dal.redis.client import RedisSettings
-from pkg.rpc.server import ServiceProcessSettings, ServiceSettings
+from pkg.rpc.server import ServiceSettings
 from pkg.settings import Count
 from pkg.storage import StorageSettings
-from pkg.token import TokenSettings
+from services.foundation import FoundationSettings
 
 
 class UserSettings(ServiceSettings):
@@ -16,12 +15,9 @@ class UserSettings(ServiceSettings):
     login_window_s: Count
 
 
-class UserProcessSettings(ServiceProcessSettings):
+class UserProcessSettings(FoundationSettings):
     """What the process reads."""
 
     user: UserSettings
-    mysql: MySQLSettings
     redis_cache: RedisSettings
-    redis_actions: RedisSettings
     storage: StorageSettings
-    token: TokenSettings

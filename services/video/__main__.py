@@ -5,19 +5,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-from dal.db.engine import open_database
-from dal.redis.client import open_redis
-from dal.redis.overlay import Overlay
-from dal.registers.flags import ViewerFlags
 from pkg.media import MediaTool
 from pkg.rpc.server import Composition, ServiceDefinition, run_service
 from pkg.spool import remove_abandoned
 from pkg.startup import wait_until_available
 from pkg.storage import Storage
-from pkg.token import TokenVerifier
 from protos import video_pb2, video_pb2_grpc
 from services.buckets import BUCKETS
-from services.presenters import Presenter
+from services.foundation import open_foundation
 from services.video.handler import VideoHandler
 from services.video.leases import Leases
 from services.video.settings import VideoProcessSettings
@@ -26,20 +21,18 @@ from services.video.worker import Worker
 
 
 @asynccontextmanager
-async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition]:
+async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[VideoHandler]]:
     """Open what the service needs and put its handler and workers together."""
-    verifier = TokenVerifier(settings.token)
     media = MediaTool(settings.media)
     woken = asyncio.Event()
     remove_abandoned(settings.video.spool_dir)
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(settings.mysql))
-        actions = await stack.enter_async_context(open_redis(settings.redis_actions))
+        base = await stack.enter_async_context(open_foundation(settings))
         storage = await stack.enter_async_context(Storage(settings.storage))
         await wait_until_available("storage", partial(storage.ensure_buckets, BUCKETS))
-        leases = Leases(database, lease_s=settings.video.lease_s)
+        leases = Leases(base.database, lease_s=settings.video.lease_s)
         uploads = Uploads(
-            database=database,
+            database=base.database,
             storage=storage,
             leases=leases,
             settings=settings.video,
@@ -47,7 +40,7 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition]:
         )
         workers = [
             Worker(
-                database=database,
+                database=base.database,
                 storage=storage,
                 media=media,
                 leases=leases,
@@ -57,24 +50,21 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition]:
             for _ in range(settings.media.max_parallel)
         ]
         handler = VideoHandler(
-            database=database,
+            database=base.database,
             uploads=uploads,
-            presenter=Presenter(database, ViewerFlags(database, Overlay(actions))),
-            verifier=verifier,
+            presenter=base.make_presenter(),
+            verifier=base.verifier,
         )
         yield Composition(
-            add_to_server=lambda server: video_pb2_grpc.add_VideoServiceServicer_to_server(
-                handler, server
-            ),
-            background=[database.check_replicas, *(worker.run for worker in workers)],
+            handler, background=[base.database.check_replicas, *(worker.run for worker in workers)]
         )
 
 
 if __name__ == "__main__":
     run_service(
         ServiceDefinition(
-            name="video",
-            descriptor=video_pb2.DESCRIPTOR.services_by_name["VideoService"],
+            file=video_pb2.DESCRIPTOR,
+            add_to_server=video_pb2_grpc.add_VideoServiceServicer_to_server,
             settings_class=VideoProcessSettings,
             compose=compose,
         )

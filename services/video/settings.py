@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-from dal.db.engine import MySQLSettings
-from dal.redis.client import RedisSettings
 from pkg.media import MediaSettings
-from pkg.rpc.server import ServiceProcessSettings, ServiceSettings
+from pkg.rpc.server import ServiceSettings
 from pkg.settings import Count, Seconds
 from pkg.storage import StorageSettings
-from pkg.token import TokenSettings
+from services.foundation import FoundationSettings
 
 
 class VideoSettings(ServiceSettings):
@@ -21,12 +19,9 @@ class VideoSettings(ServiceSettings):
     max_attempts: Count
 
 
-class VideoProcessSettings(ServiceProcessSettings):
+class VideoProcessSettings(FoundationSettings):
     """What the process reads."""
 
     video: VideoSettings
-    mysql: MySQLSettings
-    redis_actions: RedisSettings
     storage: StorageSettings
-    token: TokenSettings
     media: MediaSettings

@@ -5,6 +5,7 @@ import hashlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
@@ -23,7 +24,7 @@ from pkg.errors import (
 )
 from pkg.rpc.client import call
 from protos.user_pb2 import LoginRequest, RegisterRequest, User, UserInfoRequest
-from protos.user_pb2_grpc import UserServiceStub
+from protos.user_pb2_grpc import UserServiceStub, add_UserServiceServicer_to_server
 from services.user.__main__ import compose
 from services.user.settings import UserProcessSettings
 from tests.serving import serving
@@ -69,8 +70,10 @@ def open_phone(settings) -> OpenPhone:
         process = UserProcessSettings(
             **sections | {"user": settings.user.model_copy(update=limits)}
         )
-        async with compose(process) as composition, serving(composition.add_to_server) as channel:
-            yield Phone(UserServiceStub(channel), address or uuid.uuid4().hex)
+        async with compose(process) as composition:
+            add_to_server = partial(add_UserServiceServicer_to_server, composition.handler)
+            async with serving(add_to_server) as channel:
+                yield Phone(UserServiceStub(channel), address or uuid.uuid4().hex)
 
     return open_it
 

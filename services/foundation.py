@@ -1,0 +1,46 @@
+"""What every service stands on: MySQL, the Redis for actions, and the keys that verify a token."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from dal.db.engine import Database, MySQLSettings, open_database
+from dal.redis.client import Redis, RedisSettings, open_redis
+from dal.redis.overlay import Overlay
+from dal.registers.flags import ViewerFlags
+from pkg.rpc.server import ServiceProcessSettings
+from pkg.token import TokenSettings, TokenVerifier
+from services.presenters import Presenter
+
+
+class FoundationSettings(ServiceProcessSettings):
+    """The sections that every service's process reads."""
+
+    mysql: MySQLSettings
+    redis_actions: RedisSettings
+    token: TokenSettings
+
+
+@dataclass(frozen=True)
+class Foundation:
+    """The open connections and the keys; what only some services need, they open themselves."""
+
+    verifier: TokenVerifier
+    database: Database
+    redis: Redis
+    overlay: Overlay
+
+    def make_presenter(self) -> Presenter:
+        """Return what builds the cards of users and videos."""
+        return Presenter(self.database, ViewerFlags(self.database, self.overlay))
+
+
+@asynccontextmanager
+async def open_foundation(settings: FoundationSettings) -> AsyncIterator[Foundation]:
+    """Read the keys, then wait for both servers; close the connections at the end."""
+    verifier = TokenVerifier(settings.token)
+    async with (
+        open_database(settings.mysql) as database,
+        open_redis(settings.redis_actions) as redis,
+    ):
+        yield Foundation(verifier, database, redis, Overlay(redis))
