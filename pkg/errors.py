@@ -15,7 +15,7 @@ DomainError
 ├── RateLimited
 │   └── LoginThrottled
 ├── DependencyUnavailable     a server that we need is away; worth trying again
-│   └── NotBuilt
+│   └── Unimplemented
 ├── DeadlineExceeded
 └── InternalError             a bug
 
@@ -137,7 +137,7 @@ class InternalError(DomainError):
     default_message = "服务器开小差了,请稍后再试"
 
 
-class NotBuilt(DependencyUnavailable):
+class Unimplemented(DependencyUnavailable):
     """The service runs, but does not offer this call."""
 
     status_code = 10012

@@ -109,7 +109,7 @@ def _to_domain_error(exc: Exception) -> errors.DomainError:
     if isinstance(exc, errors.DomainError):
         return exc
     if isinstance(exc, NotImplementedError):
-        return errors.NotBuilt()
+        return errors.Unimplemented()
     logger.opt(exception=exc).error("unexpected error in a handler")
     return errors.InternalError()
 

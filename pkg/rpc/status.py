@@ -61,7 +61,7 @@ def _from_transport(failure: grpc.aio.AioRpcError) -> errors.DomainError:
         case grpc.StatusCode.DEADLINE_EXCEEDED | grpc.StatusCode.CANCELLED:
             return errors.DeadlineExceeded(detail=detail)
         case grpc.StatusCode.UNIMPLEMENTED:
-            return errors.NotBuilt(detail=detail)
+            return errors.Unimplemented(detail=detail)
         case grpc.StatusCode.RESOURCE_EXHAUSTED:
             return errors.RateLimited(detail=detail)
         case _:

@@ -364,7 +364,7 @@ async def test_an_endpoint_that_is_not_built_is_503(
 ) -> None:
     services.answers["Feed"] = NotImplementedError()
 
-    assert_envelope(await client.get("/douyin/feed/"), errors.NotBuilt)
+    assert_envelope(await client.get("/douyin/feed/"), errors.Unimplemented)
 
 
 async def test_a_service_that_hangs_is_503_after_the_deadline(

@@ -18,8 +18,8 @@ from pkg.errors import (
     DeadlineExceeded,
     DependencyUnavailable,
     DomainError,
-    NotBuilt,
     RateLimited,
+    Unimplemented,
     UserNotFound,
 )
 from pkg.rpc.client import ServiceClient, call
@@ -166,7 +166,7 @@ async def answers(client: Client) -> bool:
 
 @pytest.mark.parametrize(
     "error",
-    [DependencyUnavailable(), DeadlineExceeded(), RateLimited(), NotBuilt(), UserNotFound()],
+    [DependencyUnavailable(), DeadlineExceeded(), RateLimited(), Unimplemented(), UserNotFound()],
     ids=lambda error: type(error).__name__,
 )
 async def test_what_a_service_raised_is_not_asked_for_again(client, error):
