@@ -8,10 +8,10 @@ import grpc
 from google.protobuf.any_pb2 import Any
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
 
 from pkg import errors
 
-DETAILS_KEY = "grpc-status-details-bin"
 ERROR_DOMAIN = "dousheng"
 # Another instance has the same dependencies: only a failure of the transport is worth a retry.
 DO_NOT_RETRY = ("grpc-retry-pushback-ms", "-1")
@@ -26,7 +26,7 @@ def encode_error(error: errors.DomainError) -> tuple[tuple[str, str | bytes], ..
     detail.Pack(ErrorInfo(reason=type(error).__name__, domain=ERROR_DOMAIN, metadata=metadata))
     code: int = error.grpc_code.value[0]
     status = Status(code=code, message=error.message, details=[detail])
-    return ((DETAILS_KEY, status.SerializeToString()), DO_NOT_RETRY)
+    return (*rpc_status.to_status(status).trailing_metadata, DO_NOT_RETRY)
 
 
 def decode_error(failure: grpc.aio.AioRpcError) -> errors.DomainError:
@@ -43,10 +43,8 @@ def decode_error(failure: grpc.aio.AioRpcError) -> errors.DomainError:
 
 
 def _find_error_info(failure: grpc.aio.AioRpcError) -> ErrorInfo | None:
-    raw = next((v for k, v in failure.trailing_metadata() or () if k == DETAILS_KEY), None)
-    if not isinstance(raw, bytes):
-        return None
-    for detail in Status.FromString(raw).details:
+    status = rpc_status.from_call(failure)
+    for detail in status.details if status else ():
         info = ErrorInfo()
         if detail.Unpack(info) and info.domain == ERROR_DOMAIN:
             return info
