@@ -15,10 +15,10 @@ from uvicorn.protocols.utils import ClientDisconnected
 
 from gateway.errors import answer_error, describe_close
 from gateway.forms import is_form, merge_form
+from gateway.metrics import HTTP_SERVED
 from gateway.rate_limit import RequestLimits
 from pkg import log
 from pkg.errors import DeadlineExceeded, DomainError, InternalError
-from pkg.metrics import HTTP_SERVED
 
 PREFIX = "/douyin"
 UPLOAD_PATH = "/douyin/publish/action/"

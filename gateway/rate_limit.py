@@ -6,9 +6,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
+from gateway.metrics import RATE_LIMITED
 from gateway.settings import RateLimitSettings
 from pkg.errors import RateLimited
-from pkg.metrics import RATE_LIMITED
 
 
 class TokenBuckets:

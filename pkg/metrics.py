@@ -1,4 +1,8 @@
-"""Prometheus metrics that every process has, and the small HTTP server that shows a service's."""
+"""Prometheus metrics of the parts that every process has, and the small HTTP server that shows a service's.
+
+Metrics are declared in modules named `metrics.py` alone, one for each part of a process that counts something: this one,
+`pkg/mq/metrics.py`, `services/actions/metrics.py`, `gateway/metrics.py`.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,17 +10,12 @@ from contextlib import contextmanager
 from prometheus_client import Counter, Histogram, start_http_server
 
 RPC_SERVED = Histogram(
-    "dousheng_rpc_served_seconds", "RPCs answered by this process", ["method", "code"]
+    "dousheng_rpc_served_seconds", "Duration of RPCs that this process answered", ["method", "code"]
 )
 RPC_CALLED = Histogram(
-    "dousheng_rpc_called_seconds", "RPCs made by this process", ["method", "code"]
+    "dousheng_rpc_called_seconds", "Duration of RPCs that this process made", ["method", "code"]
 )
-HTTP_SERVED = Histogram(
-    "dousheng_http_served_seconds",
-    "HTTP requests answered, by route template and status",
-    ["method", "route", "status"],
-)
-RATE_LIMITED = Counter("dousheng_rate_limited_total", "Requests refused by a limit", ["limit"])
+JOB_FAILURES = Counter("dousheng_job_failures_total", "Runs of a timed job that raised", ["job"])
 
 
 @contextmanager

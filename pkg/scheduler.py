@@ -8,9 +8,8 @@ from typing import cast
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from loguru import logger
-from prometheus_client import Counter
 
-JOB_FAILURES = Counter("dousheng_job_failures", "Runs of a timed job that raised", ["job"])
+from pkg.metrics import JOB_FAILURES
 
 Job = Callable[[], Awaitable[None]]
 

@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 
 from loguru import logger
-from prometheus_client import Counter, Gauge, Histogram
 
 from dal.db.absorption import UnabsorbableActions, absorb_actions
 from dal.db.engine import Database
@@ -15,6 +14,14 @@ from pkg.errors import DeadlineExceeded, DependencyUnavailable
 from pkg.mq.connection import RabbitMQSettings
 from pkg.mq.dead_letters import open_dead_letters
 from pkg.scheduler import Scheduler
+from services.actions.metrics import (
+    ASIDE,
+    DEAD_LETTERS,
+    FLUSH_SECONDS,
+    FLUSHED,
+    OLDEST_PENDING,
+    PENDING,
+)
 from services.actions.settings import (
     BACKLOG_INTERVAL_S,
     DEAD_LETTERS_INTERVAL_S,
@@ -25,19 +32,6 @@ from services.actions.settings import (
 MAX_BATCHES_PER_RUN = 20
 SLOW_RUN_S = 1.0
 OLD_PENDING_S = 10.0
-
-FLUSH_SECONDS = Histogram("dousheng_flush_seconds", "Flushes that found something", ["kind"])
-FLUSHED = Counter("dousheng_flushed", "Actions that MySQL absorbed", ["kind"])
-PENDING = Gauge("dousheng_pending_actions", "Actions that MySQL has not absorbed yet", ["kind"])
-OLDEST_PENDING_S = Gauge(
-    "dousheng_oldest_pending_seconds", "Age of the oldest pending action", ["kind"]
-)
-ASIDE = Gauge(
-    "dousheng_actions_aside", "Actions that MySQL refused, waiting for a person", ["kind"]
-)
-DEAD_LETTERS = Gauge(
-    "dousheng_dead_letters", "Messages that are no actions, waiting for a person", ["kind"]
-)
 
 
 class Flusher:
@@ -133,7 +127,7 @@ class BacklogGauges:
         if backlog.oldest_version is not None:
             age_s = max(0.0, now_ms() / 1000 - backlog.oldest_version / 1_000_000)
         PENDING.labels(kind=self._kind).set(backlog.pending)
-        OLDEST_PENDING_S.labels(kind=self._kind).set(age_s)
+        OLDEST_PENDING.labels(kind=self._kind).set(age_s)
         ASIDE.labels(kind=self._kind).set(backlog.aside)
         if age_s > OLD_PENDING_S:
             facts = {"pending": backlog.pending, "oldest_s": round(age_s), "aside": backlog.aside}
