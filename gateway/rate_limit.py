@@ -49,11 +49,13 @@ class RequestLimits:
     def __init__(self, settings: RateLimitSettings) -> None:
         self._enabled = settings.enabled
         self._users = TokenBuckets(
-            rate=settings.user_rate, burst=settings.user_burst, max_tracked=settings.max_tracked
+            rate=settings.user_rate_per_s,
+            burst=settings.user_burst_requests,
+            max_tracked=settings.max_tracked,
         )
         self._addresses = TokenBuckets(
-            rate=settings.address_rate,
-            burst=settings.address_burst,
+            rate=settings.address_rate_per_s,
+            burst=settings.address_burst_requests,
             max_tracked=settings.max_tracked,
         )
 

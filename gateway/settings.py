@@ -14,31 +14,54 @@ class RateLimitSettings(Section):
     """Token buckets: `rate` requests per second, `burst` at once."""
 
     enabled: bool
-    user_rate: Count
-    user_burst: Count
-    address_rate: Count
-    address_burst: Count
-    max_tracked: Count  # users, and as many addresses, that are remembered
+    """Whether requests are limited at all."""
+    user_rate_per_s: Count
+    """Requests per second of one user, in the long run."""
+    user_burst_requests: Count
+    """How many requests of one user may come at once."""
+    address_rate_per_s: Count
+    """Requests per second of one address, in the long run."""
+    address_burst_requests: Count
+    """How many requests of one address may come at once."""
+    max_tracked: Count
+    """How many users, and as many addresses, are remembered."""
 
 
 class GatewaySettings(Section):
     host: str
+    """Where it listens."""
     port: Port
+    """Its port."""
     stop_grace_s: Count
+    """Running requests get this long to finish on SIGTERM."""
     trusted_proxies: tuple[str, ...]
+    """Addresses whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."""
     media_port: Port
+    """Media URLs name this port of the host that the request came to, unless `media_base_url` is set."""
     media_base_url: Annotated[str, Field(pattern="^https?://[^/]")] | None = None
+    """What media URLs start with instead, such as `https://media.example.com/media`."""
     max_upload_mb: Count
+    """The largest video in MiB."""
     max_parallel_uploads: Count
+    """How many uploads are received at once."""
     max_uploads_per_address: Count
+    """How many of them may come from one address, so that one client cannot hold all."""
     max_sockets: Count
+    """How many WebSockets may be open."""
     max_sockets_per_user: Count
+    """How many of them one user may have."""
     upload_idle_timeout_s: Seconds
+    """An upload that brings no byte for this long is given up."""
     upload_receive_timeout_s: Seconds
+    """An upload that takes longer than this in all is given up."""
     upload_timeout_s: Seconds
+    """The deadline of the hand-over to the video service."""
     spool_dir: Path
+    """A folder for uploads while they arrive."""
     rpc_timeout_s: Seconds
+    """The deadline of every other RPC."""
     ready_timeout_s: Seconds
+    """The deadline of the health checks behind `/readyz`."""
     rate_limit: RateLimitSettings
 
     @property

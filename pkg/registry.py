@@ -29,10 +29,15 @@ class EtcdSettings(Section):
     """The section `etcd`: the registry, its deadline and the life of a registration."""
 
     host: str
+    """Where etcd listens."""
     port: Port
+    """Its client port."""
     timeout_s: Seconds
+    """The deadline of every request, and of connecting."""
     lease_ttl_s: Count
+    """An instance that was killed is forgotten after this."""
     prefix: str
+    """The start of every key: `<prefix>/<Service>/<host:port>`, as the original wrote them."""
 
 
 def open_etcd(settings: EtcdSettings) -> aetcd.Client:

@@ -1,7 +1,7 @@
 """Typed settings: `config/<section>.yml`, overridden by `DOUSHENG_<SECTION>__<KEY>`.
 
 A section is one frozen model and one YAML file. A process composes the sections that it needs into a subclass of
-`ProcessSettings` and reads it once, in its `__main__`, with `load_settings`. Unknown keys are refused in both places,
+`ProcessSettings` and reads it once, when it starts, with `ProcessSettings.load`. Unknown keys are refused in both places,
 and so is a secret that still holds the placeholder of the YAML files.
 """
 
@@ -40,15 +40,20 @@ Count = Annotated[int, Field(ge=1)]
 class Section(BaseModel):
     """One YAML file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class LogSettings(Section):
     level: str
+    """The least level that is written, such as `DEBUG`, `INFO` or `WARNING`."""
     format: Annotated[str, Field(pattern="^(text|json)$")]
-    directory: Path | None = None  # None: standard error alone
+    """`text` for people, `json` for containers."""
+    directory: Path | None = None
+    """A folder for rotated files beside standard error; null: standard error alone."""
     rotation_mb: Count
+    """A file that has grown to this many MiB is closed and a new one begun."""
     retention_files: Count
+    """How many closed files of a process are kept."""
 
 
 class ProcessSettings(BaseSettings):

@@ -46,12 +46,19 @@ class StorageSettings(Section):
     """The section `storage`: an S3-compatible server."""
 
     host: str
+    """Where the S3 server listens."""
     port: Port
+    """Its port."""
     secure: bool
+    """Whether to speak https."""
     access_key: Secret
+    """The name of the S3 account."""
     secret_key: Secret
+    """The secret of the S3 account."""
     region: str
+    """Given, so that signing a URL never asks the server for it."""
     timeout_s: Seconds
+    """The deadline of a call; a transfer gets time for its size on top."""
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,15 @@ class TokenSettings(Section):
     """The section `token`: who issues tokens, how long they live, and the folder of keys."""
 
     issuer: str
+    """The claim `iss` of every token; another one is refused."""
     lifetime_s: Count
-    public_keys_dir: Path  # one <kid>.pem for every key that is accepted
-    key_id: str  # which of them signs
-    private_key_file: Path | None = None  # the user service alone has it
+    """How long a token is accepted; 604800 is 7 days."""
+    public_keys_dir: Path
+    """A folder with one `<kid>.pem` for every key that is accepted."""
+    key_id: str
+    """Which of them signs."""
+    private_key_file: Path | None = None
+    """The key that signs; the user service alone has it."""
 
 
 class TokenIssuer:

@@ -42,15 +42,25 @@ class MySQLSettings(Section):
     """The section `mysql`: source, replicas, pool and deadlines."""
 
     host: str
+    """Where the source listens."""
     port: Port
+    """Its port."""
     user: str
+    """Who logs in, on the replicas as well."""
     password: Secret
+    """The password of `user`."""
     database: str
-    replicas: tuple[str, ...] = ()  # "host:port", read with the same user
-    pool_size: Count
+    """The database that holds our tables."""
+    replicas: tuple[str, ...] = ()
+    """Addresses `host:port` of servers that may be read."""
+    pool_connections: Count
+    """How many connections one pool holds, at most; a process has two pools for the source and one for each replica."""
     connect_timeout_s: Seconds
+    """The deadline of connecting, and of waiting for a free connection."""
     statement_timeout_s: Seconds
+    """The deadline of a read or a transaction; below the gateway's RPC deadline, so that the caller gets the error and not silence."""
     max_replica_lag_s: Seconds
+    """A replica that is further behind is not read."""
 
 
 class TransactionConflict(Exception):
@@ -238,7 +248,7 @@ def _make_engine(
 ) -> AsyncEngine:
     return create_async_engine(
         make_url(settings, driver="asyncmy", host=host, port=port),
-        pool_size=settings.pool_size,
+        pool_size=settings.pool_connections,
         max_overflow=0,
         pool_timeout=settings.connect_timeout_s,
         pool_pre_ping=True,

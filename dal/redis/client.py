@@ -23,9 +23,13 @@ class RedisSettings(Section):
     """The sections `redis_actions` and `redis_cache`."""
 
     host: str
+    """Where this Redis listens."""
     port: Port
+    """Its port."""
     password: Secret
+    """Its password (`requirepass`)."""
     timeout_s: Seconds
+    """The deadline of connecting and of every command."""
 
 
 @asynccontextmanager

@@ -28,9 +28,12 @@ OAEP = padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256()
 class CryptSettings(Section):
     """The section `crypt`: the RSA key pairs that wrap the data keys of chat messages."""
 
-    key_id: str  # which RSA key pair wraps new data keys
-    private_keys_dir: Path  # one <key_id>.pem for every pair whose messages must stay readable
-    original_key_id: str | None = None  # the pair of the original's messages; None: try every pair
+    key_id: str
+    """Which RSA key pair wraps new data keys."""
+    private_keys_dir: Path
+    """A folder with one `<key_id>.pem` for every pair whose messages must stay readable."""
+    original_key_id: str | None = None
+    """The pair of the original's messages; null: every pair is tried."""
 
 
 class UnreadableMessage(Exception):

@@ -28,14 +28,23 @@ class RabbitMQSettings(Section):
     """The section `rabbitmq`: the broker, deadlines, and how much a consumer takes at once."""
 
     host: str
+    """Where the broker listens."""
     port: Port
+    """Its AMQP port."""
     user: str
+    """Who logs in."""
     password: Secret
+    """The password of `user`."""
     virtual_host: str
+    """The virtual host of the queues."""
     connect_timeout_s: Seconds
+    """The deadline of connecting, logging in and opening a channel."""
     confirm_timeout_s: Seconds
-    prefetch: Count
-    batch_size: Count
+    """The deadline of one confirm; below the gateway's RPC deadline."""
+    prefetch_messages: Count
+    """How many messages a consumer may hold that it has not acknowledged."""
+    batch_messages: Count
+    """How many messages a consumer handles at once, at most."""
 
 
 def dead_queue(kind: str) -> str:

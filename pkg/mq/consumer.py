@@ -104,7 +104,7 @@ class Consumer:
                 channel = await connection.open_channel()
                 await declare_queues(connection, channel, [self._kind])
                 inbox = _Inbox(channel)
-                await inbox.open(self._kind, prefetch=self._settings.prefetch)
+                await inbox.open(self._kind, prefetch=self._settings.prefetch_messages)
                 return inbox
         except TimeoutError as exc:
             raise DependencyUnavailable(detail="rabbitmq: no subscription in time") from exc
@@ -114,7 +114,7 @@ class Consumer:
         stopping.add_done_callback(inbox.wake)
         try:
             while not stopping.done():
-                batch = await inbox.take(self._settings.batch_size)
+                batch = await inbox.take(self._settings.batch_messages)
                 if batch:
                     await self._settle(batch, (stopping, inbox.channel.lost))
                     inbox.acknowledge(batch)

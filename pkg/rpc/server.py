@@ -43,10 +43,15 @@ class ServiceSettings(Section):
     """What every gRPC service has: where it listens and what it tells the registry."""
 
     host: str
+    """Where it listens."""
     port: Port
-    advertise_host: str  # routable from the gateway
+    """The port of its gRPC server."""
+    advertise_host: str
+    """What it tells the registry; the gateway must be able to reach it."""
     metrics_port: Port
+    """The port of its `/metrics`."""
     stop_grace_s: Seconds
+    """Running calls get this long to finish on SIGTERM."""
 
 
 class ServiceProcessSettings(ProcessSettings):

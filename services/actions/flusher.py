@@ -150,7 +150,7 @@ def make_scheduler(
     store: ActionStore,
 ) -> Scheduler:
     """Return the scheduler that flushes, and tells how far behind MySQL is."""
-    flusher = Flusher(database, store, batch_size=settings.flush_batch_size)
+    flusher = Flusher(database, store, batch_size=settings.flush_batch_actions)
     gauges = BacklogGauges(store, rabbitmq)
     scheduler = Scheduler()
     scheduler.every(settings.flush_interval_s, flusher.run, "flush")

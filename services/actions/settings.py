@@ -9,4 +9,6 @@ DEAD_LETTERS_INTERVAL_S = 30.0
 
 class ActionServiceSettings(ServiceSettings):
     flush_interval_s: Seconds
-    flush_batch_size: Count
+    """How often Redis' pending actions are written to MySQL."""
+    flush_batch_actions: Count
+    """How many actions one transaction writes, at most."""

@@ -9,7 +9,8 @@ from services.foundation import FoundationSettings
 class CommentSettings(ServiceSettings):
     """The section `comment`."""
 
-    display_time_zone: ZoneInfo  # in which create_date is written
+    display_time_zone: ZoneInfo
+    """The zone in which `create_date` (MM-DD) is written."""
 
 
 class CommentProcessSettings(FoundationSettings):

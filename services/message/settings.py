@@ -9,9 +9,12 @@ from services.foundation import FoundationSettings
 class MessageSettings(ServiceSettings):
     """The section `message`."""
 
-    stale_mark_s: Seconds  # a send that is marked for longer did not end as it should
-    stream_interval_s: Seconds  # how often a stream looks for new messages
-    slow_client_timeout_s: Seconds  # a stream whose client takes nothing for this long ends
+    stale_mark_s: Seconds
+    """Longer than any SQL deadline: a send that is marked for longer did not end as it should."""
+    stream_interval_s: Seconds
+    """How often a stream looks for new messages."""
+    slow_client_timeout_s: Seconds
+    """A stream whose client takes no message for this long ends."""
 
 
 class MessageProcessSettings(FoundationSettings):

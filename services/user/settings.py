@@ -11,8 +11,11 @@ class UserSettings(ServiceSettings):
     """The section `user`."""
 
     max_failures_per_name: Count
+    """How many logins of one name may fail within `login_window_s` before the next is refused with 429."""
     max_failures_per_address: Count
+    """The same for one address."""
     login_window_s: Count
+    """How long a failed login is counted."""
 
 
 class UserProcessSettings(FoundationSettings):

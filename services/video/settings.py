@@ -13,10 +13,15 @@ class VideoSettings(ServiceSettings):
     """The section `video`."""
 
     max_upload_mb: Count
+    """The largest upload in MiB; not below the gateway's."""
     spool_dir: Path
+    """A folder for uploads on their way to storage, and for files that are being processed."""
     job_interval_s: Seconds
+    """How often a worker looks for work that nobody told it of."""
     lease_s: Seconds
+    """A worker that died is replaced after this."""
     max_attempts: Count
+    """An upload whose processing failed this often is given up."""
 
 
 class VideoProcessSettings(FoundationSettings):

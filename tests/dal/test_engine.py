@@ -34,7 +34,7 @@ def open_small(settings) -> OpenDatabase:
 
     @asynccontextmanager
     async def open_it(**changes: float) -> AsyncIterator[Database]:
-        limits = {"statement_timeout_s": TIMEOUT_S, "connect_timeout_s": 0.5, "pool_size": 2}
+        limits = {"statement_timeout_s": TIMEOUT_S, "connect_timeout_s": 0.5, "pool_connections": 2}
         async with open_database(settings.mysql.model_copy(update=limits | changes)) as database:
             yield database
 
@@ -135,7 +135,7 @@ async def test_a_server_that_is_away_is_unavailable_at_once(servers, open_small)
 
 
 async def test_a_connection_that_the_server_closed_is_not_noticed(open_small, database):
-    async with open_small(pool_size=1) as small:
+    async with open_small(pool_connections=1) as small:
         async with small.read() as connection:
             number = (await connection.execute(text("SELECT CONNECTION_ID()"))).scalar_one()
         async with database.read_source() as connection:
@@ -145,7 +145,7 @@ async def test_a_connection_that_the_server_closed_is_not_noticed(open_small, da
 
 
 async def test_a_caller_waits_for_a_connection_within_the_deadline_only(open_small):
-    async with open_small(pool_size=1) as small, small.read():
+    async with open_small(pool_connections=1) as small, small.read():
         began = time.monotonic()
 
         with pytest.raises(DeadlineExceeded):
@@ -155,7 +155,7 @@ async def test_a_caller_waits_for_a_connection_within_the_deadline_only(open_sma
 
 
 async def test_a_slow_statement_is_ended_at_the_deadline(open_small):
-    async with open_small(pool_size=1) as small:
+    async with open_small(pool_connections=1) as small:
         with pytest.raises(DeadlineExceeded):
             async with small.read() as connection:
                 await connection.execute(text("SELECT SLEEP(30)"))
@@ -211,7 +211,10 @@ async def test_the_loser_of_a_deadlock_tries_again_and_wins(database, rows):
 
 
 async def test_a_lock_that_does_not_come_is_a_conflict(open_small, rows, database):
-    async with open_small(pool_size=1, statement_timeout_s=5) as small, database.write() as holder:
+    async with (
+        open_small(pool_connections=1, statement_timeout_s=5) as small,
+        database.write() as holder,
+    ):
         await rows(holder, 1)
 
         async def wait_for_lock() -> None:
@@ -240,7 +243,7 @@ async def test_a_transaction_that_always_loses_is_an_unavailable_dependency():
 async def test_an_error_undoes_the_whole_transaction_and_leaves_the_connection_clean(
     open_small, rows
 ):
-    async with open_small(pool_size=1) as small:
+    async with open_small(pool_connections=1) as small:
 
         async def fail_midway() -> None:
             async with small.write() as connection:
@@ -256,7 +259,7 @@ async def test_an_error_undoes_the_whole_transaction_and_leaves_the_connection_c
 
 
 async def test_a_cancelled_transaction_gives_its_locks_back(database, rows, open_small):
-    async with open_small(pool_size=1, statement_timeout_s=10) as small:
+    async with open_small(pool_connections=1, statement_timeout_s=10) as small:
         locked = asyncio.Event()
 
         async def hold() -> None:
@@ -289,7 +292,7 @@ async def test_every_statement_sees_what_was_committed_before_it(database, rows,
 
 
 async def test_a_connection_at_rest_holds_no_transaction(open_small, rows, database):
-    async with open_small(pool_size=1) as small:
+    async with open_small(pool_connections=1) as small:
         for use in (small.read, small.write):
             async with use() as connection:
                 await connection.execute(text("SELECT n FROM rows_of_test"))

@@ -515,10 +515,10 @@ async def test_limits_of_users_and_addresses_are_429_with_retry_after(
 ) -> None:
     limit = {
         "enabled": True,
-        "user_rate": 1,
-        "user_burst": 3,
-        "address_rate": 1,
-        "address_burst": 8,
+        "user_rate_per_s": 1,
+        "user_burst_requests": 3,
+        "address_rate_per_s": 1,
+        "address_burst_requests": 8,
     }
     first, second = issuer.issue(1), issuer.issue(2)
     async with start_gateway(rate_limit=limit) as gateway:

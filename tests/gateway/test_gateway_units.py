@@ -128,10 +128,10 @@ def test_an_ipv6_household_and_a_mapped_address_count_as_one_address() -> None:
     limits = RequestLimits(
         RateLimitSettings(
             enabled=True,
-            user_rate=1,
-            user_burst=1,
-            address_rate=1,
-            address_burst=1,
+            user_rate_per_s=1,
+            user_burst_requests=1,
+            address_rate_per_s=1,
+            address_burst_requests=1,
             max_tracked=9,
         )
     )

@@ -285,7 +285,7 @@ async def test_what_has_arrived_is_one_batch_with_one_acknowledgement(broker, ki
         handler.gate.set()
         await eventually(lambda: len(handler.bodies) == 450)
 
-    assert max(len(batch) for batch in handler.batches) == broker.settings.batch_size
+    assert max(len(batch) for batch in handler.batches) == broker.settings.batch_messages
     assert len(handler.batches) <= 5
     assert await count_messages(broker, kind) == 0
 

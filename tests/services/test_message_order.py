@@ -77,7 +77,7 @@ def make_draft(from_id: int, to_id: int) -> Draft:
 
 def patient(settings: MySQLSettings) -> MySQLSettings:
     # Here a commit may take as long as it likes.
-    return settings.model_copy(update={"statement_timeout_s": 60.0, "pool_size": 16})
+    return settings.model_copy(update={"statement_timeout_s": 60.0, "pool_connections": 16})
 
 
 @asynccontextmanager
