@@ -14,7 +14,7 @@ DomainError
 ├── RouteNotFound, MethodNotAllowed, PayloadTooLarge, UriTooLong      (HTTP alone)
 ├── RateLimited
 │   └── LoginThrottled
-├── DependencyUnavailable     a server that we need is away; worth trying again
+├── DependencyUnavailable     a server that we need is unavailable; worth trying again
 │   └── Unimplemented
 ├── DeadlineExceeded
 └── InternalError             a bug
@@ -111,7 +111,7 @@ class RateLimited(DomainError):
 
 
 class DependencyUnavailable(DomainError):
-    """A server that this call needs is away; of a write, the outcome may be unknown."""
+    """A server that this call needs is unavailable; of a write, the outcome may be unknown."""
 
     status_code = 10009
     http_status = 503

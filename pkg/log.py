@@ -46,7 +46,7 @@ def setup_logging(settings: LogSettings, *, process: str) -> None:
             diagnose=False,  # Values of variables would carry passwords into the traceback.
         )
     logging.basicConfig(handlers=[_LoguruHandler()], level=logging.INFO, force=True)
-    # apscheduler tells every run of a job that runs three times a second.
+    # apscheduler logs every run of a job that runs three times a second.
     for chatty in ("apscheduler", "pika", "urllib3", "httpx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 

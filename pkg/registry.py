@@ -17,7 +17,7 @@ from pkg.stopping import wait_for_stop
 
 RETRY_DELAY_S = 0.5
 RESYNC_INTERVAL_S = 20
-# A frozen etcd closes no connection: without pings a watch would wait on it for ever.
+# A frozen etcd closes no connection: without pings a watch would wait on it indefinitely.
 CHANNEL_OPTIONS = {
     "grpc.keepalive_time_ms": 10_000,
     "grpc.keepalive_timeout_ms": 3_000,
@@ -91,9 +91,9 @@ class Registration:
 async def follow_instances(
     settings: EtcdSettings, service: str, on_change: Callable[[frozenset[str]], None]
 ) -> None:
-    """Tell `on_change` the addresses ("host:port") of a service, now and after every change, for ever.
+    """Tell `on_change` the addresses ("host:port") of a service, now and after every change, until cancelled.
 
-    While etcd is away nothing is told: the caller keeps what it has.
+    While etcd is unavailable nothing is reported: the caller keeps what it has.
     """
     prefix = f"{settings.prefix}/{service}/".encode()
     while True:
@@ -112,7 +112,7 @@ async def _follow(
     instances = {item.key: _find_address(item.value) for item in snapshot}
     on_change(_known(instances.values()))
     watch = await client.watch_prefix(prefix, start_revision=snapshot.header.revision + 1)
-    # aetcd does not tell when the server ends the stream in good order: look again now and then.
+    # aetcd does not report that the server ended the stream in good order: look again now and then.
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(RESYNC_INTERVAL_S):
             async for event in watch:

@@ -53,7 +53,7 @@ def dead_queue(kind: str) -> str:
 
 
 def resolve(future: asyncio.Future[T], value: T) -> None:
-    """Set a future's result, unless whoever waited has gone."""
+    """Set a future's result, unless the one who waited has given up."""
     if not future.done():
         future.set_result(value)
 
@@ -120,7 +120,7 @@ class BrokerConnection:
     """An open connection; `lost` is done, with the reason, as soon as it is not."""
 
     def __init__(self, settings: RabbitMQSettings, name: str) -> None:
-        # It tells one refused connection in seven lines of ERROR; we say it in one.
+        # It logs one refused connection in seven lines of ERROR; we log it in one.
         logging.getLogger("pika").setLevel(logging.CRITICAL)
         loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[str] = loop.create_future()
@@ -179,7 +179,7 @@ class BrokerConnection:
         return channel
 
     async def close(self) -> None:
-        """Say goodbye after everything that was written; a broker that does not answer is left."""
+        """Close in good order after everything that was written; a broker that does not answer is dropped."""
         if self._raw.is_open:
             self._raw.close()
             await asyncio.wait((self.lost,), timeout=CLOSE_TIMEOUT_S)
@@ -188,7 +188,7 @@ class BrokerConnection:
     def abort(self) -> None:
         """Drop the connection at once."""
         if not self._raw.is_closed:
-            # close() waits for the broker's answer, for ever if the broker is frozen, and pika
+            # close() waits for the broker's answer, indefinitely if the broker is frozen, and pika
             # offers no other way out.
             self._raw._terminate_stream(AMQPConnectionError("dropped"))
 

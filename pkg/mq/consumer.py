@@ -129,7 +129,7 @@ class Consumer:
     async def _settle(self, batch: Sequence[Delivery], interrupts: "_Interrupts") -> None:
         """Return when every message of the batch was applied or is a confirmed dead letter."""
         for letter in await self._apply(batch, interrupts):
-            await self._hold(partial(self._bury, letter), interrupts)
+            await self._hold(partial(self._publish_dead_letter, letter), interrupts)
 
     async def _apply(
         self, batch: Sequence[Delivery], interrupts: "_Interrupts"
@@ -168,7 +168,7 @@ class Consumer:
             if any(interrupt.done() for interrupt in interrupts):
                 raise _Interrupted
 
-    async def _bury(self, letter: DeadLetter) -> None:
+    async def _publish_dead_letter(self, letter: DeadLetter) -> None:
         headers = {**letter.delivery.headers, REASON_HEADER: letter.reason[:MAX_REASON_LENGTH]}
         context = request_id.set(headers.get(REQUEST_ID_HEADER, "-"))
         try:

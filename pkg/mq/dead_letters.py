@@ -66,7 +66,7 @@ async def open_dead_letters(settings: RabbitMQSettings, kind: str) -> AsyncItera
     """Connect to the broker for as long as the block runs.
 
     Raises:
-        DependencyUnavailable: the broker is away.
+        DependencyUnavailable: the broker is unavailable.
     """
     connection = await BrokerConnection.open(settings, name=f"{kind} dead letters")
     try:

@@ -41,11 +41,6 @@ class Publisher:
         self._session: _Session | None = None
         self._connected = asyncio.Event()
 
-    @property
-    def is_connected(self) -> bool:
-        """Whether a message could be sent now."""
-        return self._session is not None
-
     async def wait_connected(self, *, timeout_s: float) -> None:
         """Return when a message can be sent; for scripts, since a service answers an error at once.
 
@@ -66,7 +61,7 @@ class Publisher:
         The request id of the context travels in the headers unless one is given.
 
         Raises:
-            DependencyUnavailable: the broker is away, refused the message, or went away before the confirm.
+            DependencyUnavailable: the broker is unavailable, refused the message, or was lost before the confirm.
             DeadlineExceeded: no confirm came within `confirm_timeout_s`.
             After both the message may or may not be in the queue.
         """
@@ -167,7 +162,7 @@ class _Session:
         properties = spec.BasicProperties(
             content_type="application/json",
             delivery_mode=2,
-            message_id=str(tag),  # A return tells no tag: this is how it finds its future.
+            message_id=str(tag),  # A returned message has no tag: this is how it finds its future.
             headers=headers,
         )
         with translate_amqp_errors():

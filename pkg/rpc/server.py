@@ -108,7 +108,7 @@ def run_service(definition: ServiceDefinition[Any, Any]) -> None:
     try:
         with metrics_server(own.host, own.metrics_port):
             uvloop.run(_run(definition, settings, own))
-    except Exception as exc:  # noqa: BLE001 - said once, with its traceback
+    except Exception as exc:  # noqa: BLE001 - logged once, with its traceback
         logger.opt(exception=exc).error("service died")
         sys.exit(1)
     logger.info("service stopped")

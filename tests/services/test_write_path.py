@@ -24,7 +24,7 @@ from services.actions.flusher import Flusher
 from services.actions.intake import ActionIntake
 from services.actions.messages import encode_action
 from tests.action_world import World, open_world
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 T = TypeVar("T")
 PEOPLE, VIDEOS = 3, 1
@@ -91,7 +91,7 @@ async def open_path(all_settings: Any) -> AsyncIterator[Path]:
         for consumer in path.consumers:
             tasks.create_task(consumer.run(stop))
 
-        await eventually(lambda: path.publisher.is_connected)
+        await path.publisher.wait_connected(timeout_s=PATIENCE_S)
         try:
             yield path
         finally:

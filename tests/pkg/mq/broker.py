@@ -16,7 +16,7 @@ from pkg.mq.consumer import Consumer, DeadLetter, Delivery
 from pkg.mq.publisher import Publisher
 from scripts.stack import Stack
 from scripts.stack.servers.rabbitmq import RabbitMQ
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 CTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 
@@ -65,7 +65,7 @@ async def running(*parts: Publisher | Consumer) -> AsyncIterator[asyncio.Event]:
 async def open_publisher(broker, kind: str) -> AsyncIterator[Publisher]:
     publisher = Publisher(broker.settings, [kind], name="test")
     async with running(publisher):
-        await eventually(lambda: publisher.is_connected)
+        await publisher.wait_connected(timeout_s=PATIENCE_S)
         yield publisher
 
 

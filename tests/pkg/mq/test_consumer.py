@@ -14,7 +14,7 @@ from tests.pkg.mq.broker import (
     running,
     wait_for_count,
 )
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 async def test_messages_arrive_in_order_with_their_headers(broker, kind, publisher):
@@ -72,9 +72,9 @@ async def test_what_has_arrived_is_one_batch_with_one_acknowledgement(broker, ki
     assert await count_messages(broker, kind) == 0
 
 
-async def test_a_batch_is_held_in_order_while_a_server_is_away(broker, kind, publisher):
+async def test_a_batch_is_held_in_order_while_a_server_is_down(broker, kind, publisher):
     handler = Recorder()
-    handler.failure = lambda _batch: DependencyUnavailable(detail="redis is away")
+    handler.failure = lambda _batch: DependencyUnavailable(detail="redis is down")
     async with running(make_consumer(broker, kind, handler, publisher)):
         for number in range(10):
             await publisher.publish(kind, b"%d" % number)
@@ -131,7 +131,7 @@ async def test_a_batch_that_was_not_acknowledged_comes_again(broker, kind, publi
         handler.gate.set()
 
         await eventually(lambda: handler.bodies.count(b"1") == 2)
-        await eventually(lambda: publisher.is_connected)
+        await publisher.wait_connected(timeout_s=PATIENCE_S)
     assert await count_messages(broker, kind) == 0
 
 
@@ -155,7 +155,7 @@ async def test_stopping_finishes_and_acknowledges_the_batch_in_hand(broker, kind
 
 async def test_stopping_leaves_a_held_batch_in_the_queue(broker, kind, publisher):
     handler = Recorder()
-    handler.failure = lambda _batch: DependencyUnavailable(detail="redis is away")
+    handler.failure = lambda _batch: DependencyUnavailable(detail="redis is down")
     async with running(make_consumer(broker, kind, handler, publisher)) as stop:
         await publisher.publish(kind, b"1")
         await eventually(lambda: handler.attempts >= 2)
