@@ -75,9 +75,9 @@ Limit = Annotated[
     int,
     BeforeValidator(_read_limit),
     Query(
-        le=100,
+        le=500,  # The largest list's; each service refuses what is too much for its own.
         json_schema_extra={"minimum": 1},
-        description="Most items to return; left out: the default of this list.",
+        description="Most items to return, up to what the list returns by default and at least 100; left out: that default.",
     ),
 ]
 Cursor = Annotated[

@@ -1,29 +1,71 @@
-"""Keyset paging: how many, and from where on. A cursor is the sort key of the last item, made opaque."""
+"""Keyset paging: a page is the first items of a descending list below a sort key; a cursor is that key, made opaque.
+
+Every list follows one rule. It fetches one item more than it returns, and the next cursor is empty exactly when that one is missing, so that a
+client never asks for a page that turns out to be empty.
+"""
 
 import base64
 import binascii
 import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from pkg.errors import InvalidParameter
 
-MAX_LIMIT = 100
+# A list that returns fewer items by default may still be asked for this many.
+MIN_LARGEST_LIMIT = 100
 # Sort keys are times and ids: one signed 64-bit integer.
 CURSOR = struct.Struct(">q")
 FROM_THE_START = 2**63 - 1
 WRONG_CURSOR = "cursor 不正确,请从头开始"
 
+T = TypeVar("T")
+U = TypeVar("U")
 
-def read_limit(limit: int, *, default: int) -> int:
-    """Return how many items to list; 0 stands for the default of that list.
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """Which items a client wants: at most `limit` of those whose sort keys are below `before`."""
+
+    limit: int
+    before: int = FROM_THE_START
+
+    @property
+    def fetch_limit(self) -> int:
+        """How many items to fetch: the one beyond the page tells whether anything follows."""
+        return self.limit + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some items of a list, and the cursor of those after them: "" exactly when nothing follows."""
+
+    items: list[T]
+    next_cursor: str = ""
+
+    def map(self, convert: Callable[[T], U]) -> "Page[U]":
+        """Return the same page of converted items."""
+        return Page([convert(item) for item in self.items], self.next_cursor)
+
+
+def parse_page_request(cursor: str, limit: int, *, default: int) -> PageRequest:
+    """Return what a client asks for; a limit of 0 stands for the default of the list.
 
     Raises:
-        InvalidParameter: it is not 1 to 100.
+        InvalidParameter: the cursor is not one of ours, or the limit is more than the default and more than 100.
     """
-    if limit == 0:
-        return default
-    if not 1 <= limit <= MAX_LIMIT:
-        raise InvalidParameter(f"limit 必须在1到{MAX_LIMIT}之间")
-    return limit
+    largest = max(default, MIN_LARGEST_LIMIT)
+    if not 0 <= limit <= largest:
+        raise InvalidParameter(f"limit 必须在1到{largest}之间")
+    return PageRequest(limit or default, decode_cursor(cursor))
+
+
+def make_page(fetched: Sequence[T], request: PageRequest, key: Callable[[T], int]) -> Page[T]:
+    """Return the page of what was fetched with `fetch_limit`; `key` gives the sort key of an item."""
+    items = list(fetched[: request.limit])
+    follows = len(fetched) > request.limit
+    return Page(items, encode_cursor(key(items[-1])) if follows else "")
 
 
 def encode_cursor(key: int) -> str:
@@ -47,8 +89,3 @@ def decode_cursor(cursor: str) -> int:
     if encode_cursor(key) != cursor:
         raise InvalidParameter(WRONG_CURSOR)
     return int(key)
-
-
-def next_cursor(keys: list[int], *, limit: int) -> str:
-    """Return the cursor of the following page: "" where this one was not full."""
-    return encode_cursor(keys[-1]) if len(keys) == limit else ""

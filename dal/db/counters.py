@@ -62,7 +62,7 @@ COUNTERS = (
 )
 
 
-async def find_differences(database: Database) -> list[Difference]:
+async def list_differences(database: Database) -> list[Difference]:
     """Return every counter that does not equal its rows.
 
     One statement sees one snapshot, so that what is written meanwhile makes no difference.

@@ -15,7 +15,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from dal.db.models import Conversation, Message
 from dal.db.users import require_user
-from dal.pairs import Pair
+from dal.participants import Participants
 from pkg.crypt.messages import MessageIdentity
 
 
@@ -46,9 +46,9 @@ class Draft:
     encrypt: Callable[[MessageIdentity], str]
 
     @property
-    def pair(self) -> Pair:
+    def participants(self) -> Participants:
         """Whose conversation it belongs to."""
-        return Pair.of(self.from_user_id, self.to_user_id)
+        return Participants.of(self.from_user_id, self.to_user_id)
 
 
 class MarkFenced(Exception):
@@ -77,7 +77,7 @@ async def insert_message(
     Raises:
         MarkFenced: the mark is not valid any more.
     """
-    conversation = await _lock_conversation(connection, draft.pair)
+    conversation = await _lock_conversation(connection, draft.participants)
     if mark <= conversation.fenced_mark:
         raise MarkFenced(conversation.fenced_mark)
     created_at_ms: int = max(now_ms, conversation.last_time_ms + 1)
@@ -111,11 +111,11 @@ async def fence_conversation(
         UserNotFound: the two never wrote to each other, and nobody has the id `other_id`.
         TransactionConflict, DependencyUnavailable: a send is being written.
     """
-    pair = Pair.of(reader_id, other_id)
-    conversation = await _find_locked(connection, pair, nowait=True)
+    participants = Participants.of(reader_id, other_id)
+    conversation = await _find_locked(connection, participants, nowait=True)
     if conversation is None:
         await require_user(connection, other_id)
-        conversation = await _lock_conversation(connection, pair)
+        conversation = await _lock_conversation(connection, participants)
     fence = func.greatest(Conversation.fenced_mark, mark)
     await connection.execute(
         update(Conversation).where(Conversation.id == conversation.id).values(fenced_mark=fence)
@@ -126,17 +126,19 @@ async def fence_conversation(
     }
 
 
-async def list_history(connection: AsyncConnection, pair: Pair, *, limit: int) -> list[MessageRow]:
+async def list_history(
+    connection: AsyncConnection, participants: Participants, *, limit: int
+) -> list[MessageRow]:
     """Return the latest messages of a conversation, oldest first."""
-    statement = _of_conversation(pair).order_by(Message.created_at_ms.desc()).limit(limit)
+    statement = _of_conversation(participants).order_by(Message.created_at_ms.desc()).limit(limit)
     return list(reversed(await _list_rows(connection, statement)))
 
 
 async def list_newer(
-    connection: AsyncConnection, pair: Pair, *, after_ms: int, limit: int
+    connection: AsyncConnection, participants: Participants, *, after_ms: int, limit: int
 ) -> list[MessageRow]:
     """Return the oldest messages of a conversation, in both directions, that are newer than `after_ms`, oldest first."""
-    statement = _of_conversation(pair).where(Message.created_at_ms > after_ms)
+    statement = _of_conversation(participants).where(Message.created_at_ms > after_ms)
     return await _list_rows(connection, statement.order_by(Message.created_at_ms).limit(limit))
 
 
@@ -153,9 +155,9 @@ async def list_newer_from(
     return await _list_rows(connection, statement.order_by(Message.created_at_ms).limit(limit))
 
 
-async def find_last_time_ms(connection: AsyncConnection, pair: Pair) -> int:
+async def find_last_time_ms(connection: AsyncConnection, participants: Participants) -> int:
     """Return the time of the last message of a conversation, 0 where there is none."""
-    statement = select(Conversation.last_time_ms).where(_is_pair(pair))
+    statement = select(Conversation.last_time_ms).where(_is_between(participants))
     return (await connection.execute(statement)).scalar_one_or_none() or 0
 
 
@@ -182,21 +184,23 @@ async def map_latest_messages(
     return {row.from_user_id + row.to_user_id - user_id: row for row in rows}
 
 
-async def _lock_conversation(connection: AsyncConnection, pair: Pair) -> Any:
-    conversation = await _find_locked(connection, pair)
+async def _lock_conversation(connection: AsyncConnection, participants: Participants) -> Any:
+    conversation = await _find_locked(connection, participants)
     if conversation is not None:
         return conversation
     # Of two first messages at the same time one waits here for the other's commit.
     statement = mysql_insert(Conversation).values(
-        low_user_id=pair.low_id, high_user_id=pair.high_id, last_time_ms=0
+        low_user_id=participants.low_id, high_user_id=participants.high_id, last_time_ms=0
     )
-    await connection.execute(statement.on_duplicate_key_update(low_user_id=pair.low_id))
-    return await _find_locked(connection, pair)
+    await connection.execute(statement.on_duplicate_key_update(low_user_id=participants.low_id))
+    return await _find_locked(connection, participants)
 
 
-async def _find_locked(connection: AsyncConnection, pair: Pair, *, nowait: bool = False) -> Any:
+async def _find_locked(
+    connection: AsyncConnection, participants: Participants, *, nowait: bool = False
+) -> Any:
     statement = select(Conversation.id, Conversation.last_time_ms, Conversation.fenced_mark)
-    statement = statement.where(_is_pair(pair)).with_for_update(nowait=nowait)
+    statement = statement.where(_is_between(participants)).with_for_update(nowait=nowait)
     return (await connection.execute(statement)).one_or_none()
 
 
@@ -214,16 +218,19 @@ async def _find_latest_ms(connection: AsyncConnection, sender_id: int, receiver_
     return (await connection.execute(statement)).scalar_one_or_none() or 0
 
 
-def _of_conversation(pair: Pair) -> Select[Any]:
+def _of_conversation(participants: Participants) -> Select[Any]:
     return (
         select(*COLUMNS)
         .join(Conversation, Conversation.id == Message.conversation_id)
-        .where(_is_pair(pair), Message.deleted_at.is_(None))
+        .where(_is_between(participants), Message.deleted_at.is_(None))
     )
 
 
-def _is_pair(pair: Pair) -> Any:
-    return and_(Conversation.low_user_id == pair.low_id, Conversation.high_user_id == pair.high_id)
+def _is_between(participants: Participants) -> Any:
+    return and_(
+        Conversation.low_user_id == participants.low_id,
+        Conversation.high_user_id == participants.high_id,
+    )
 
 
 async def _list_rows(connection: AsyncConnection, statement: Select[Any]) -> list[MessageRow]:

@@ -1,11 +1,12 @@
-"""Reads of `user_favorite_videos` and `relations`; only the flush writes them.
+"""Reads of `user_favorite_videos` and `relations`, the registers' rows; the flush alone writes them (absorption.py).
 
-Every list is in the order of the last action, newest first, which is the order of an index. Versions are unique, so a version is
-also the place where the next page begins.
+Every list is in the order of the last action, newest first, which is the order of an index. Versions are unique, so a version also says
+where the next page begins.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from sqlalchemy import Select, TextClause, select, text
@@ -38,7 +39,7 @@ COLUMNS = {
 
 
 def _rows_of_pairs(table: str, target: str) -> TextClause:
-    # One JSON parameter for all pairs, joined in its order: each pair is one look-up in a unique index.
+    # All pairs travel as one JSON parameter and are joined in its order: each pair is one look-up in a unique index.
     return text(f"""
         SELECT held.user_id, held.{target}, held.acted_at_us, held.active
         FROM JSON_TABLE(:pairs, '$[*]' COLUMNS (
@@ -55,37 +56,21 @@ ROWS_OF_PAIRS = {
 }
 
 
-async def find_rows(
-    connection: AsyncConnection, kind: Kind, *, user_id: int, targets: Collection[int]
-) -> list[Action]:
-    """Return what the rows say that a user last did to some targets, undoing included."""
-    columns = COLUMNS[kind]
-    statement = _select(columns).where(
-        columns.user_id == user_id, columns.target_id.in_(list(targets))
-    )
-    return await _fetch(connection, statement)
-
-
-async def find_rows_of_pairs(
+async def list_rows(
     connection: AsyncConnection, kind: Kind, pairs: Collection[tuple[int, int]]
 ) -> list[Action]:
-    """Return what the rows say of pairs (user, target) of any number of users, undoing included."""
-    wanted = orjson.dumps([list(pair) for pair in pairs]).decode()
-    found = await connection.execute(ROWS_OF_PAIRS[kind], {"pairs": wanted})
-    return [
-        Action(user_id, target_id, version, ActionType.DO if active else ActionType.UNDO)
-        for user_id, target_id, version, active in found
-    ]
-
-
-async def find_newest(
-    connection: AsyncConnection, kind: Kind, *, user_id: int, actions: Sequence[Action]
-) -> list[Action]:
-    """Return the newer of action and row for the targets of a user's `actions`."""
-    if not actions:
+    """Return what the rows of some pairs (user, target) say, undone actions included, in no order."""
+    if not pairs:
         return []
-    targets = [action.target_id for action in actions]
-    rows = await find_rows(connection, kind, user_id=user_id, targets=targets)
+    wanted = orjson.dumps([list(pair) for pair in pairs]).decode()
+    return _to_actions(await connection.execute(ROWS_OF_PAIRS[kind], {"pairs": wanted}))
+
+
+async def list_newest(
+    connection: AsyncConnection, kind: Kind, actions: Sequence[Action]
+) -> list[Action]:
+    """Return the newer of action and row for each of `actions`, all of one user."""
+    rows = await list_rows(connection, kind, [action.pair for action in actions])
     return list(newest_by_target([*actions, *rows]).values())
 
 
@@ -154,7 +139,11 @@ def _page(
 async def _fetch(
     connection: AsyncConnection, statement: Select[int, int, int, bool]
 ) -> list[Action]:
+    return _to_actions(await connection.execute(statement))
+
+
+def _to_actions(rows: Iterable[Any]) -> list[Action]:
     return [
         Action(user_id, target_id, version, ActionType.DO if active else ActionType.UNDO)
-        for user_id, target_id, version, active in await connection.execute(statement)
+        for user_id, target_id, version, active in rows
     ]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from dal.pairs import Pair
+from dal.participants import Participants
 from dal.redis.client import translated_errors
 from dal.redis.keys import chat_key
 from dal.redis.scripting import run_script
@@ -29,7 +29,7 @@ TTL_MS = 7 * 24 * 3600 * 1000
 MARKED, UNKNOWN = -1, -2
 
 # A conversation, and whose messages in it.
-_Question = tuple[Pair, tuple[int, ...]]
+_Question = tuple[Participants, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,45 +48,52 @@ class ChatMarks:
         self._stale_us = int(stale_mark_s * 1_000_000)
         self._looks: Batcher[_Question, int] = Batcher(self._look_for_all)
 
-    async def look(self, pair: Pair, senders: Sequence[int]) -> Look:
+    async def look(self, participants: Participants, senders: Sequence[int]) -> Look:
         """Return what is known of the newest messages of some senders."""
-        question = (pair, tuple(senders))
+        question = (participants, tuple(senders))
         newest = (await self._looks.get([question]))[question]
         return Look(None, newest == UNKNOWN) if newest in (MARKED, UNKNOWN) else Look(newest)
 
-    async def mark(self, pair: Pair, *, above: int = 0) -> int:
+    async def mark(self, participants: Participants, *, above: int = 0) -> int:
         """Mark a conversation before writing to it, and return the mark: greater than `above` and than all before.
 
         While the mark stands, every reader asks MySQL.
         """
         [mark] = await run_script(
-            self._redis, "chat_mark", [([chat_key(pair)], [str(above), TTL_MS])]
+            self._redis, "chat_mark", [([chat_key(participants)], [str(above), TTL_MS])]
         )
         return mark
 
-    async def settle(self, pair: Pair, mark: int, *, sender_id: int, created_at_ms: int) -> None:
+    async def settle(
+        self, participants: Participants, mark: int, *, sender_id: int, created_at_ms: int
+    ) -> None:
         """Make a committed message known and clear its mark, both at once."""
         arguments = [mark, sender_id, created_at_ms, TTL_MS]
-        await run_script(self._redis, "chat_settle", [([chat_key(pair)], arguments)])
+        await run_script(self._redis, "chat_settle", [([chat_key(participants)], arguments)])
 
-    async def clear(self, pair: Pair, mark: int) -> None:
+    async def clear(self, participants: Participants, mark: int) -> None:
         """Take back a mark under which nothing was committed, nor ever will be."""
         with translated_errors():
-            await self._redis.hdel(chat_key(pair), f"mark:{mark}")
+            await self._redis.hdel(chat_key(participants), f"mark:{mark}")
 
-    async def recover(self, pair: Pair, mark: int, latest_ms: Mapping[int, int]) -> bool:
+    async def recover(
+        self, participants: Participants, mark: int, latest_ms: Mapping[int, int]
+    ) -> bool:
         """Make the newest times known that MySQL told after it fenced off `mark`; clear that mark and all before it.
 
         Return False where Redis lost its data meanwhile; then nothing changes.
         """
         times = [part for item in latest_ms.items() for part in item]
         [known] = await run_script(
-            self._redis, "chat_recover", [([chat_key(pair)], [mark, TTL_MS, *times])]
+            self._redis, "chat_recover", [([chat_key(participants)], [mark, TTL_MS, *times])]
         )
         return bool(known)
 
     async def _look_for_all(self, questions: set[_Question]) -> dict[_Question, int]:
         asked = list(questions)
-        calls = [([chat_key(pair)], [self._stale_us, *senders]) for pair, senders in asked]
+        calls = [
+            ([chat_key(participants)], [self._stale_us, *senders])
+            for participants, senders in asked
+        ]
         results = await run_script(self._redis, "chat_look", calls)
         return dict(zip(asked, results, strict=True))

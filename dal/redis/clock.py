@@ -8,7 +8,7 @@ from dal.redis.keys import clock_key
 from dal.redis.scripting import run_script
 
 
-class ActionClock:
+class VersionClock:
     """Draws versions; those who ask while a draw is on its way share the next one."""
 
     def __init__(self, redis: Redis) -> None:

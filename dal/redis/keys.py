@@ -1,10 +1,10 @@
-"""Every key format. No other module knows one.
+"""Every key format, and the value of a register. No other module knows one; the table in dal/README.md says who writes and reads each.
 
 Braces mark the hash tag: keys that one script touches share it, so that Redis Cluster keeps them together.
 """
 
-from dal.pairs import Pair
-from dal.registers.model import Kind
+from dal.participants import Participants
+from dal.registers.model import Action, ActionType, Kind
 
 
 def login_failures_of_name_key(name: str) -> str:
@@ -17,8 +17,8 @@ def login_failures_of_address_key(address: str) -> str:
     return f"{{login}}:address:{address}"
 
 
-# Likes and follows. All registers of one user lie in one of these partitions of their kind; a constant, because a
-# pending action would not be found again under another number.
+# Likes and follows. All registers of one user lie in one of these partitions of their kind. The number is a constant: under another
+# one, what is pending would not be found again.
 PARTITIONS = 16
 
 
@@ -35,6 +35,17 @@ def register_keys(kind: Kind, user_id: int, target_id: int) -> tuple[str, str]:
     else:
         base = f"{tag}:user:{user_id}:to_user:{target_id}"
     return f"{base}:r", f"{base}:w"
+
+
+def register_value(action: Action) -> str:
+    """Return what a register holds."""
+    return f"{action.version}::{action.type:d}"
+
+
+def parse_register(user_id: int, target_id: int, value: bytes) -> Action:
+    """Return what a register says; an item that was set aside begins like one."""
+    version, action_type = value.split(b"::")[:2]
+    return Action(user_id, target_id, int(version), ActionType(int(action_type)))
 
 
 def pending_key(kind: Kind, partition: int) -> str:
@@ -66,6 +77,6 @@ def _tag(kind: Kind, partition: int) -> str:
     return f"{{{kind}:{partition}}}"
 
 
-def chat_key(pair: Pair) -> str:
+def chat_key(participants: Participants) -> str:
     """Actions, hash, expires: what a poll may know of a conversation without asking MySQL; fields in chat.py."""
-    return f"{{chat:{pair.low_id}:{pair.high_id}}}"
+    return f"{{chat:{participants.low_id}:{participants.high_id}}}"

@@ -1,26 +1,19 @@
 """Failed logins, counted in the cache so that every instance of the user service sees them.
 
-A window opens with the first failure and lasts `window_s`; while a count stands at its limit, logins are refused. The counts may be
-lost with the cache: then the slow-down begins anew.
+A window opens with the first failure and lasts `window_s`; while a count stands at its limit, logins are refused. If the cache is lost, so
+are the counts, and the slow-down begins anew.
 """
 
-import asyncio
 from dataclasses import dataclass
 
-from loguru import logger
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 
 from dal.redis.client import translated_errors
 from dal.redis.keys import login_failures_of_address_key, login_failures_of_name_key
-from pkg.errors import DependencyUnavailable
+from pkg.breaker import CircuitBreaker
 
-# A frozen server costs its timeout: once per login, not at every step of it.
-PAUSE_S = 1.0
-# After a failure nobody asks for this long: a frozen cache must not hold a login up at every step.
-PAUSE_S = 1.0
-
-# Seconds until the last window that is full is over, 0 where none is: KEYS[i] may hold less than ARGV[i].
+# A window is full when KEYS[i] holds ARGV[i] failures. `wait` is the number of seconds until the last full one is over, 0 where none is full.
 FIND_WAIT = """
 local wait = 0
 for i, key in ipairs(KEYS) do
@@ -62,12 +55,12 @@ class LoginLimits:
 class LoginAttempts:
     """The failed logins of names and addresses.
 
-    Where the cache is away nothing is counted and nobody is refused: an outage of a cache must not be one of the login.
+    While the cache is down nothing is counted and nobody is refused: an outage of a cache must not be an outage of the login.
     """
 
     def __init__(self, cache: Redis, limits: LoginLimits) -> None:
         self._limits = limits
-        self._away_until = 0.0
+        self._breaker = CircuitBreaker("failed logins cannot be counted")
         self._find_wait = cache.register_script(FIND_WAIT + ANSWER)
         self._record_failure = cache.register_script(FIND_WAIT + RECORD_FAILURE + ANSWER)
         self._record_success = cache.register_script(FIND_WAIT + RECORD_SUCCESS + ANSWER)
@@ -88,17 +81,13 @@ class LoginAttempts:
         return await self._run(self._record_success, name, address)
 
     async def _run(self, script: AsyncScript, name: str, address: str) -> int:
-        loop = asyncio.get_running_loop()
-        if loop.time() < self._away_until:
-            return 0
         limits = [self._limits.per_name, self._limits.per_address, self._limits.window_s]
-        try:
+
+        async def run() -> int:
             with translated_errors():
                 return int(await script(keys=_keys(name, address), args=limits))
-        except DependencyUnavailable as exc:
-            self._away_until = loop.time() + PAUSE_S
-            logger.bind(cause=repr(exc.__cause__)).warning("failed logins cannot be counted")
-            return 0
+
+        return await self._breaker.ask(run, otherwise=0)
 
 
 def _keys(name: str, address: str) -> list[str]:

@@ -1,51 +1,64 @@
-"""What Redis knows that the rows may not know yet; nothing, while Redis is away: reads go on without."""
+"""The overlay: what Redis knows of likes and follows is laid over what the rows say, and in each pair the greater version shows.
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeVar
+While Redis is down there is no overlay, and reads go on with the rows alone: what is missing shows as soon as it is flushed.
+"""
 
-from loguru import logger
+from collections.abc import Mapping, Sequence
+from typing import cast
+
 from redis.asyncio import Redis
 
-from dal.redis.pending import ActionStore, find_registers
-from dal.registers.model import Action, Kind
-from pkg.errors import DependencyUnavailable
+from dal.redis.client import translated_errors
+from dal.redis.keys import parse_register, register_keys, user_pending_key
+from dal.registers.model import Action, Kind, newest_by_target
+from pkg.breaker import CircuitBreaker
 
-# After a failure nobody asks for this long, so that a frozen Redis does not slow every read down to its time-out.
-PAUSE_S = 1.0
-# A read is not worth more: what is missing shows as soon as it is flushed.
+# A read is not worth waiting longer for it.
 TIMEOUT_S = 0.5
-
-T = TypeVar("T")
 
 
 class Overlay:
-    """The registers of the Redis for actions, as reads see them."""
+    """Reads the registers of users in the Redis for actions; finds nothing while that is down."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._away_until = 0.0
+        self._breaker = CircuitBreaker("reading without the newest actions", timeout_s=TIMEOUT_S)
 
-    async def find_registers(
+    async def map_registers(
         self, user_id: int, targets: Mapping[Kind, Sequence[int]]
     ) -> dict[Kind, dict[int, Action]]:
         """Return what a user last did to some targets, by kind and target, in one round trip."""
-        return await self._ask(lambda: find_registers(self._redis, user_id, targets), {})
+        wanted = {kind: target_ids for kind, target_ids in targets.items() if target_ids}
+        return await self._breaker.ask(lambda: self._map_registers(user_id, wanted), otherwise={})
 
     async def list_pending(self, kind: Kind, user_id: int) -> list[Action]:
-        """Return what a user did that the rows do not hold yet, in no order."""
-        return await self._ask(lambda: ActionStore(self._redis, kind).list_pending_of(user_id), [])
+        """Return what a user did that MySQL has not absorbed yet, in no order."""
+        return await self._breaker.ask(lambda: self._list_pending(kind, user_id), otherwise=[])
 
-    async def _ask(self, question: Callable[[], Awaitable[T]], nothing: T) -> T:
-        loop = asyncio.get_running_loop()
-        if loop.time() < self._away_until:
-            return nothing
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                return await question()
-        except (DependencyUnavailable, TimeoutError) as exc:
-            self._away_until = loop.time() + PAUSE_S
-            logger.bind(cause=repr(exc.__cause__ or exc)).warning(
-                "reading without the newest actions"
-            )
-            return nothing
+    async def _map_registers(
+        self, user_id: int, targets: Mapping[Kind, Sequence[int]]
+    ) -> dict[Kind, dict[int, Action]]:
+        with translated_errors():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for kind, target_ids in targets.items():
+                    pipeline.mget(
+                        [
+                            key
+                            for target in target_ids
+                            for key in register_keys(kind, user_id, target)
+                        ]
+                    )
+                replies = await pipeline.execute()
+        registers = {}
+        for (kind, target_ids), values in zip(targets.items(), replies, strict=True):
+            owners = [target for target in target_ids for _copy in ("r", "w")]
+            copies = zip(owners, values, strict=True)
+            known = [parse_register(user_id, target, value) for target, value in copies if value]
+            registers[kind] = newest_by_target(known)
+        return registers
+
+    async def _list_pending(self, kind: Kind, user_id: int) -> list[Action]:
+        with translated_errors():
+            reply = await self._redis.hgetall(user_pending_key(kind, user_id))
+        found = cast("dict[bytes, bytes]", reply)
+        return [parse_register(user_id, int(target), value) for target, value in found.items()]

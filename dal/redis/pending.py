@@ -1,13 +1,13 @@
-"""Likes and follows on their way to MySQL: the registers `r` and `w` and the indexes of what is pending.
+"""Pending actions: the likes and follows of one kind that MySQL has not absorbed yet.
 
-The keys are in keys.py, what happens to them atomically in scripts/*.lua.
+They live in the registers `w` (and, for reads, `r`) and in two indexes of them. The key formats are in keys.py, and what must happen to
+several keys at once is in scripts/*.lua.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import cast
 
 from redis.asyncio import Redis
 from redis.exceptions import LockError
@@ -17,19 +17,21 @@ from dal.redis.keys import (
     PARTITIONS,
     aside_key,
     flush_lock_key,
+    parse_register,
     partition_of,
     pending_key,
     register_keys,
+    register_value,
     user_pending_key,
 )
 from dal.redis.scripting import run_script
-from dal.registers.model import Action, ActionType, Kind, newest_by_target
+from dal.registers.model import Action, ActionType, Kind
 from pkg.errors import DependencyUnavailable
 
 # `r` outlives any read that began before the commit, and the replica lag that is tolerated.
 READ_TTL_MS = 30_000
 FLUSH_LOCK_TTL_S = 10.0
-# A flush takes what is oldest; no partition may fill it alone while others have older ones.
+# A batch takes the oldest actions; one busy partition must not fill it while others hold older ones.
 PENDING_PER_PARTITION = 250
 
 
@@ -51,7 +53,7 @@ class AsideAction:
 
 
 class FlushLock:
-    """Says that this process flushes; it saves work, and nothing depends on it for being right."""
+    """Says that this process flushes. It saves work; correctness does not depend on it."""
 
     def __init__(self, redis: Redis, kind: Kind) -> None:
         self._lock = redis.lock(flush_lock_key(kind), FLUSH_LOCK_TTL_S, thread_local=False)
@@ -62,7 +64,7 @@ class FlushLock:
             return bool(await self._lock.acquire(blocking=False))
 
     async def extend(self) -> bool:
-        """Hold it for its whole time again; return False when it was lost."""
+        """Hold it for its whole time again; return False where it was lost."""
         try:
             with translated_errors():
                 return bool(await self._lock.extend(FLUSH_LOCK_TTL_S, replace_ttl=True))
@@ -81,10 +83,10 @@ class FlushLock:
                 raise
 
 
-class ActionStore:
-    """The registers of one kind in the Redis for actions.
+class PendingActions:
+    """The pending actions of one kind, in the Redis for actions.
 
-    Every method raises DependencyUnavailable where that Redis is away.
+    Every method raises DependencyUnavailable where that Redis is down, full, or too slow.
     """
 
     def __init__(self, redis: Redis, kind: Kind) -> None:
@@ -101,16 +103,13 @@ class ActionStore:
             keys, arguments = [pending_key(self.kind, partition)], [str(READ_TTL_MS)]
             for action in members:
                 keys += self._keys(action)
-                arguments += [
-                    *_index_entries(action),
-                    str(action.version),
-                    _to_value(action),
-                ]
+                entries = _index_entries(action)
+                arguments += [*entries, str(action.version), register_value(action)]
             calls.append((keys, arguments))
-        return sum(await run_script(self._redis, "record", calls)) if calls else 0
+        return sum(await run_script(self._redis, "apply_actions", calls)) if calls else 0
 
-    async def list_pending(self, limit: int) -> list[Action]:
-        """Return actions that MySQL has not absorbed yet, about the oldest first, at most `limit`."""
+    async def list_oldest(self, limit: int) -> list[Action]:
+        """Return at most `limit` pending actions, about the oldest first."""
         per_partition = min(limit, PENDING_PER_PARTITION)
         with translated_errors():
             async with self._redis.pipeline(transaction=False) as pipeline:
@@ -137,40 +136,40 @@ class ActionStore:
                 if value is None:
                     orphans.append(pair)
                 else:
-                    found.append(_to_action(*pair, value))
-        # Nobody but a person with redis-cli takes a `w` away from its index.
+                    found.append(parse_register(*pair, value))
+        # Only a person with redis-cli deletes a `w` and leaves its index entries behind.
         await self.settle(Action(*pair, 0, ActionType.UNDO) for pair in orphans)
         return found
 
     async def settle(self, absorbed: Iterable[Action]) -> int:
-        """Forget pending actions that MySQL has absorbed, but not newer ones of the same pairs; return how many went."""
+        """Forget pending actions that MySQL has absorbed, but not newer ones of the same pairs; return how many it forgot."""
         calls = []
         for partition, members in self._by_partition(absorbed).items():
             keys, arguments = [pending_key(self.kind, partition)], [str(READ_TTL_MS)]
             for action in members:
                 keys += self._keys(action)
-                arguments += [*_index_entries(action), _to_value(action)]
+                arguments += [*_index_entries(action), register_value(action)]
             calls.append((keys, arguments))
         return sum(await run_script(self._redis, "settle", calls)) if calls else 0
 
     async def set_aside(self, action: Action, reason: str) -> bool:
-        """Take one action out of the way until a person brings it back; False when a newer one has replaced it."""
-        arguments = [*_index_entries(action), _to_value(action), reason]
+        """Take one action out of the way until a person brings it back; return False where a newer one has replaced it."""
+        arguments = [*_index_entries(action), register_value(action), reason]
         [moved] = await run_script(
             self._redis, "set_aside", [(self._aside_keys(action), arguments)]
         )
         return bool(moved)
 
     async def bring_back(self, action: Action) -> bool:
-        """Make an action that was set aside pending again; False when something newer is pending."""
-        arguments = [*_index_entries(action), str(action.version), _to_value(action)]
+        """Make an action that was set aside pending again; return False where a newer one is pending."""
+        arguments = [*_index_entries(action), str(action.version), register_value(action)]
         [moved] = await run_script(
             self._redis, "bring_back", [(self._aside_keys(action), arguments)]
         )
         return bool(moved)
 
     async def discard(self, action: Action) -> None:
-        """Throw an action away that was set aside."""
+        """Delete an action that was set aside."""
         partition = partition_of(action.user_id)
         with translated_errors():
             await self._redis.hdel(aside_key(self.kind, partition), _index_entries(action)[0])
@@ -201,13 +200,6 @@ class ActionStore:
             oldest_version=min(oldest, default=None),
             aside=sum(replies[2::3]),
         )
-
-    async def list_pending_of(self, user_id: int) -> list[Action]:
-        """Return what one user has pending, in no order."""
-        with translated_errors():
-            reply = await self._redis.hgetall(user_pending_key(self.kind, user_id))
-        found = cast("dict[bytes, bytes]", reply)
-        return [_to_action(user_id, int(target), value) for target, value in found.items()]
 
     @asynccontextmanager
     async def lock_flush(self) -> AsyncIterator[FlushLock | None]:
@@ -245,27 +237,6 @@ class ActionStore:
         return by_partition
 
 
-async def find_registers(
-    redis: Redis, user_id: int, targets: Mapping[Kind, Sequence[int]]
-) -> dict[Kind, dict[int, Action]]:
-    """Return what Redis knows a user last did to some targets, of both kinds, in one round trip."""
-    targets = {kind: target_ids for kind, target_ids in targets.items() if target_ids}
-    with translated_errors():
-        async with redis.pipeline(transaction=False) as pipeline:
-            for kind, target_ids in targets.items():
-                pipeline.mget(
-                    [key for target in target_ids for key in register_keys(kind, user_id, target)]
-                )
-            replies = await pipeline.execute()
-    registers = {}
-    for (kind, target_ids), values in zip(targets.items(), replies, strict=True):
-        owners = [target for target in target_ids for _copy in ("r", "w")]
-        copies = zip(owners, values, strict=True)
-        known = [_to_action(user_id, target, value) for target, value in copies if value]
-        registers[kind] = newest_by_target(known)
-    return registers
-
-
 def _index_entries(action: Action) -> tuple[str, str]:
     return f"{action.user_id}:{action.target_id}", str(action.target_id)
 
@@ -275,15 +246,6 @@ def _to_pair(member: bytes) -> tuple[int, int]:
     return int(user_id), int(target_id)
 
 
-def _to_value(action: Action) -> str:
-    return f"{action.version}::{action.type:d}"
-
-
-def _to_action(user_id: int, target_id: int, value: bytes) -> Action:
-    version, action_type = value.split(b"::")[:2]
-    return Action(user_id, target_id, int(version), ActionType(int(action_type)))
-
-
 def _to_aside(member: bytes, value: bytes) -> AsideAction:
     reason = value.split(b"::", 2)[2].decode(errors="replace")
-    return AsideAction(_to_action(*_to_pair(member), value), reason)
+    return AsideAction(parse_register(*_to_pair(member), value), reason)

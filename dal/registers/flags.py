@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from dal.db.engine import Database
-from dal.db.register_rows import find_rows_of_pairs
+from dal.db.register_rows import list_rows
 from dal.redis.overlay import Overlay
 from dal.registers.model import Action, Kind, newest_by_target
 from pkg.batching import Batcher
@@ -75,7 +75,7 @@ class ViewerFlags:
         if not targets:
             return {}
         # Redis before the rows: what is flushed in between is found in one of them.
-        registers = await self._overlay.find_registers(viewer_id, targets) if self._overlay else {}
+        registers = await self._overlay.map_registers(viewer_id, targets) if self._overlay else {}
         keys = [(kind, viewer_id, target) for kind, ids in targets.items() for target in ids]
         rows = await self._rows.get(keys)
         found = {}
@@ -91,6 +91,6 @@ class ViewerFlags:
             for kind in Kind:
                 pairs = [(user_id, target) for of, user_id, target in keys if of is kind]
                 if pairs:
-                    for row in await find_rows_of_pairs(connection, kind, pairs):
+                    for row in await list_rows(connection, kind, pairs):
                         rows[kind, *row.pair] = row
         return rows

@@ -1,8 +1,8 @@
-"""What a like or a follow is to the stores: a register per pair in which the greater version wins.
+"""What a like or a follow is to the stores: a last-writer-wins register for each pair of a user and a target.
 
-A register says what a person last did to a target. It exists in up to three copies (Redis `r`, Redis `w`, a row in MySQL); wherever
-two of them meet, the greater version wins and an equal one changes nothing. That alone makes a repeated, late or
-replayed action harmless.
+A register says what the user last did to the target, and when: its version. It exists in up to three copies (Redis `r`, Redis `w`, a row in
+MySQL). Wherever two copies meet, the greater version wins and an equal one changes nothing. That alone makes a repeated, late or replayed
+action harmless.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from enum import IntEnum, StrEnum
 
 
 class Kind(StrEnum):
-    """What is done to what; also the name of the queue, of the guard row and in the keys."""
+    """What is done to what. Its value names the queue and the guard row, and stands in the keys."""
 
     FAVORITE = "favorite"  # a user likes a video
     RELATION = "relation"  # a user follows a user
@@ -26,7 +26,7 @@ class ActionType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One register's content."""
+    """The content of one register: what a user last did to a target."""
 
     user_id: int
     target_id: int

@@ -18,6 +18,7 @@ from pkg.token import TokenIssuer, TokenSettings
 from protos import message_pb2_grpc
 from protos.message_pb2 import MessageActionRequest, MessageChatRequest
 from scripts.benchmarks.load import Load, Result, measure
+from scripts.operator.settings import load_settings
 from services.message.settings import MessageSettings
 
 TIMEOUT_S = 10
@@ -72,7 +73,7 @@ async def bench_send(load: Load) -> Result:
 async def _conversations(
     count: int,
 ) -> AsyncIterator[tuple["message_pb2_grpc.MessageServiceAsyncStub", list[Friends]]]:
-    settings = ChatBenchSettings.load()
+    settings = load_settings(ChatBenchSettings)
     address = f"{settings.message.host}:{settings.message.port}"
     async with open_database(settings.mysql) as database:
         issuer = TokenIssuer(settings.token)

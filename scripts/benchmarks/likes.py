@@ -20,8 +20,8 @@ from dal.db.absorption import lock_guard
 from dal.db.engine import Database, MySQLSettings, open_database
 from dal.db.models import FavoriteVideo, User, Video, VideoStatus
 from dal.redis.client import RedisSettings, open_redis
-from dal.redis.clock import ActionClock
-from dal.redis.pending import ActionStore
+from dal.redis.clock import VersionClock
+from dal.redis.pending import PendingActions
 from dal.registers.model import Action, ActionType, Kind
 from pkg.clock import now_ms
 from pkg.rpc.server import ServiceSettings
@@ -30,7 +30,8 @@ from pkg.token import TokenIssuer, TokenSettings
 from protos import favorite_pb2_grpc
 from protos.favorite_pb2 import FavoriteActionRequest, FavoriteListRequest
 from scripts.benchmarks.load import Load, Result, measure
-from services.actions.settings import ActionServiceSettings
+from scripts.operator.settings import load_settings
+from services.actions.flusher import FlushingServiceSettings
 
 TIMEOUT_S = 10
 VIDEOS = 20
@@ -45,7 +46,7 @@ FIRST_MADE_UP_VIDEO = 2**40
 class LikesBenchSettings(ProcessSettings):
     mysql: MySQLSettings
     redis_actions: RedisSettings
-    favorite: ActionServiceSettings
+    favorite: FlushingServiceSettings
     token: TokenSettings
 
 
@@ -75,8 +76,8 @@ class Stage:
     """The running service, and people and videos of our own."""
 
     stub: "favorite_pb2_grpc.FavoriteServiceAsyncStub"
-    store: ActionStore
-    clock: ActionClock
+    pending: PendingActions
+    clock: VersionClock
     tokens: Sequence[str]
     people: Sequence[int]
     videos: Sequence[int]
@@ -157,19 +158,19 @@ async def _measure_flush(stage: Stage) -> float:
     ]
     began = time.perf_counter()
     for begin in range(0, len(actions), 1000):
-        await stage.store.apply_actions(actions[begin : begin + 1000])
+        await stage.pending.apply_actions(actions[begin : begin + 1000])
     await _wait_until_flushed(stage)
     return len(actions) / (time.perf_counter() - began)
 
 
 async def _wait_until_flushed(stage: Stage) -> None:
-    while (await stage.store.measure()).pending:  # noqa: ASYNC110 - another process flushes
+    while (await stage.pending.measure()).pending:  # noqa: ASYNC110 - another process flushes
         await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
 async def _open_stage(people_count: int) -> AsyncIterator[Stage]:
-    settings = LikesBenchSettings.load()
+    settings = load_settings(LikesBenchSettings)
     issuer = TokenIssuer(settings.token)
     async with (
         open_database(settings.mysql) as database,
@@ -179,8 +180,8 @@ async def _open_stage(people_count: int) -> AsyncIterator[Stage]:
         people, videos = await _add_sample(database, people_count)
         stage = Stage(
             stub=favorite_pb2_grpc.FavoriteServiceStub(channel),
-            store=ActionStore(redis, Kind.FAVORITE),
-            clock=ActionClock(redis),
+            pending=PendingActions(redis, Kind.FAVORITE),
+            clock=VersionClock(redis),
             tokens=[issuer.issue(person) for person in people],
             people=people,
             videos=videos,

@@ -1,1 +1,1 @@
-"""What an operator does about likes and follows: check the counters, bring back what was put aside, measure."""
+"""What an operator does to a running system: migrate it, check its counters, replay what went nowhere, rotate keys."""

@@ -1,4 +1,4 @@
-"""Checks every counter against its rows, also under load. Exit status: 0 all right, 1 differences are left, 2 a server is away."""
+"""Checks every counter against its rows, also under load. Exit status: 0 all counters are right, 1 differences are left, 2 a server is down."""
 
 import argparse
 import asyncio
@@ -6,23 +6,28 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from dal.db.counters import Difference, find_differences, fix_differences
-from dal.db.engine import open_database, retry_conflicts
+from dal.db.counters import Difference, fix_differences, list_differences
+from dal.db.engine import MySQLSettings, open_database, retry_conflicts
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
+from pkg.settings import ProcessSettings
 from scripts.operator.console import quiet_logs
-from scripts.operator.settings import OperatorSettings, load_settings, patient
+from scripts.operator.settings import load_settings, with_long_statements
 
 
-async def recount(settings: OperatorSettings, *, fix: bool) -> int:
-    """Print the differences, mend them if told to, and return the exit status."""
-    async with open_database(patient(settings.mysql)) as database:
-        differences = await find_differences(database)
+class RecountSettings(ProcessSettings):
+    mysql: MySQLSettings
+
+
+async def recount(settings: RecountSettings, *, fix: bool) -> int:
+    """Print the differences, fix them if told to, and return the exit status."""
+    async with open_database(with_long_statements(settings.mysql)) as database:
+        differences = await list_differences(database)
         show(differences)
         if not differences or not fix:
             return 1 if differences else 0
         changed = await retry_conflicts(partial(fix_differences, database, differences))
-        print(f"mended: {changed}")
-        left = await find_differences(database)
+        print(f"fixed: {changed}")
+        left = await list_differences(database)
         show(left)
         return 1 if left else 0
 
@@ -43,7 +48,7 @@ def main() -> int:
     options = parser.parse_args()
     quiet_logs()
     try:
-        return asyncio.run(recount(load_settings(), fix=options.fix))
+        return asyncio.run(recount(load_settings(RecountSettings), fix=options.fix))
     except (DependencyUnavailable, DeadlineExceeded) as exc:
         print(f"cannot count: {exc.detail or exc}", file=sys.stderr)
         return 2

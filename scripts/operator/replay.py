@@ -1,7 +1,7 @@
-"""Shows what of one kind was put aside because nothing could be done with it, and brings it back.
+"""Shows which likes or follows went nowhere, and replays or discards them.
 
-Dead letters are messages that are no actions; set aside are actions that MySQL refused. Replaying is always safe: an action that
-has been overtaken by a newer one changes nothing.
+Dead letters are messages that are no actions; set aside are actions that MySQL refused. Replaying is always safe: an action that a newer
+one has overtaken changes nothing.
 """
 
 import argparse
@@ -10,31 +10,37 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from dal.redis.client import open_redis
-from dal.redis.pending import ActionStore
+from dal.redis.client import RedisSettings, open_redis
+from dal.redis.pending import PendingActions
 from dal.registers.model import Kind
 from pkg.errors import DependencyUnavailable
 from pkg.mq.connection import RabbitMQSettings
 from pkg.mq.consumer import REASON_HEADER, Delivery
 from pkg.mq.dead_letters import open_dead_letters
 from pkg.mq.publisher import Publisher
+from pkg.settings import ProcessSettings
 from scripts.operator.console import quiet_logs
-from scripts.operator.settings import OperatorSettings, load_settings
+from scripts.operator.settings import load_settings
 
 MOST_SHOWN = 100_000
 CONNECT_WITHIN_S = 10.0
 
 
-async def replay(settings: OperatorSettings, kind: Kind, *, run: bool, discard: bool) -> None:
+class ReplaySettings(ProcessSettings):
+    redis_actions: RedisSettings
+    rabbitmq: RabbitMQSettings
+
+
+async def replay(settings: ReplaySettings, kind: Kind, *, run: bool, discard: bool) -> None:
     """Show everything, then replay or discard it if told to."""
     async with open_redis(settings.redis_actions) as redis:
-        await replay_aside(ActionStore(redis, kind), run=run, discard=discard)
+        await replay_aside(PendingActions(redis, kind), run=run, discard=discard)
     await replay_dead_letters(settings.rabbitmq, kind, run=run, discard=discard)
 
 
-async def replay_aside(store: ActionStore, *, run: bool, discard: bool) -> None:
+async def replay_aside(pending: PendingActions, *, run: bool, discard: bool) -> None:
     """Work through the actions that MySQL refused."""
-    items = await store.list_aside()
+    items = await pending.list_aside()
     for item in items:
         action = item.action
         print(
@@ -42,9 +48,9 @@ async def replay_aside(store: ActionStore, *, run: bool, discard: bool) -> None:
             f"  version {action.version}  because: {item.reason}"
         )
         if run:
-            await store.bring_back(action)
+            await pending.bring_back(action)
         elif discard:
-            await store.discard(action)
+            await pending.discard(action)
     print(f"set aside: {len(items)}{_done(run=run, discard=discard)}")
 
 
@@ -98,7 +104,12 @@ def main() -> int:
     quiet_logs()
     try:
         asyncio.run(
-            replay(load_settings(), Kind(options.kind), run=options.run, discard=options.discard)
+            replay(
+                load_settings(ReplaySettings),
+                Kind(options.kind),
+                run=options.run,
+                discard=options.discard,
+            )
         )
     except DependencyUnavailable as exc:
         print(f"cannot go on: {exc}", file=sys.stderr)

@@ -1,10 +1,11 @@
-"""Rotates the keys of chat messages: `scripts/rotate-keys`.
+"""Adds a data key for chat messages and wraps all of them under the RSA pair that `crypt.key_id` names; old messages stay readable.
 
 To replace the RSA pair, first put the new one as `<crypt.private_keys_dir>/<name>.pem` on every machine that runs the message or the
 relation service, set `crypt.key_id` to its name, then run this. Running services find both keys by themselves within a minute. The
 old pair may be removed afterwards, unless messages of the original were encrypted with it.
 """
 
+import argparse
 import asyncio
 import sys
 
@@ -13,6 +14,7 @@ from dal.db.message_keys import insert_data_key, lock_data_keys, replace_wrappin
 from pkg.crypt.messages import CryptSettings, WrappingKeys
 from pkg.settings import ProcessSettings, SettingsError
 from scripts.operator.console import quiet_logs
+from scripts.operator.settings import load_settings
 
 # Every data key is wrapped anew in one transaction.
 ROTATION_TIMEOUT_S = 60
@@ -53,10 +55,15 @@ async def _run(settings: RotateKeysSettings) -> None:
 
 
 def main() -> None:
-    """Rotate with the settings of the environment."""
+    """Entry of scripts/rotate-keys."""
+    argparse.ArgumentParser(
+        prog="scripts/rotate-keys",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
+    settings = load_settings(RotateKeysSettings)
+    quiet_logs()
     try:
-        settings = RotateKeysSettings.load()
-        quiet_logs()
         asyncio.run(_run(settings))
     except SettingsError as exc:
         sys.exit(str(exc))

@@ -1,36 +1,34 @@
-"""Settings of the scripts that work on the servers of the running stack."""
+"""How every script of an operator finds its servers: those of the environment, or else those of the local stack."""
 
 import os
 import sys
+from typing import TypeVar
 
 from dal.db.engine import MySQLSettings
-from dal.redis.client import RedisSettings
-from pkg.mq.connection import RabbitMQSettings
 from pkg.settings import ProcessSettings, SettingsError
 from scripts.stack import Stack
 
 # A person can wait; a big table may need it.
 STATEMENT_TIMEOUT_S = 600.0
 
-
-class OperatorSettings(ProcessSettings):
-    """The servers that hold likes and follows."""
-
-    mysql: MySQLSettings
-    redis_actions: RedisSettings
-    rabbitmq: RabbitMQSettings
+SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
 
 
-def load_settings() -> OperatorSettings:
-    """Return the settings of the environment, or those of the local stack where it has none."""
+def use_local_stack() -> None:
+    """Put the local stack's settings into the environment, unless a database is named there."""
     if not any(name.startswith("DOUSHENG_MYSQL__") for name in os.environ):
         os.environ.update(Stack().environment())
+
+
+def load_settings(settings_class: type[SettingsT]) -> SettingsT:
+    """Return a script's settings; end the script with the reason where they cannot be used."""
+    use_local_stack()
     try:
-        return OperatorSettings.load()
+        return settings_class.load()
     except SettingsError as exc:
         sys.exit(str(exc))
 
 
-def patient(mysql: MySQLSettings) -> MySQLSettings:
-    """Return the same server with a deadline for long statements."""
+def with_long_statements(mysql: MySQLSettings) -> MySQLSettings:
+    """Return the same server with a deadline that a count over a whole table keeps."""
     return mysql.model_copy(update={"statement_timeout_s": STATEMENT_TIMEOUT_S})

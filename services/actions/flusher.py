@@ -7,13 +7,15 @@ from loguru import logger
 
 from dal.db.absorption import UnabsorbableActions, absorb_actions
 from dal.db.engine import Database
-from dal.redis.pending import PENDING_PER_PARTITION, ActionStore, FlushLock
+from dal.redis.pending import PENDING_PER_PARTITION, FlushLock, PendingActions
 from dal.registers.model import Action
 from pkg.clock import now_ms
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
 from pkg.mq.connection import RabbitMQSettings
 from pkg.mq.dead_letters import open_dead_letters
+from pkg.rpc.server import ServiceSettings
 from pkg.scheduler import Scheduler
+from pkg.settings import Count, Seconds
 from services.actions.metrics import (
     ASIDE,
     DEAD_LETTERS,
@@ -22,30 +24,36 @@ from services.actions.metrics import (
     OLDEST_PENDING,
     PENDING,
 )
-from services.actions.settings import (
-    BACKLOG_INTERVAL_S,
-    DEAD_LETTERS_INTERVAL_S,
-    ActionServiceSettings,
-)
 
-# Ends a run that could go on for ever under load, so that stopping need not wait long.
+# Ends a run that could go on indefinitely under load, so that stopping need not wait long.
 MAX_BATCHES_PER_RUN = 20
+BACKLOG_INTERVAL_S = 2.0
+DEAD_LETTERS_INTERVAL_S = 30.0
 SLOW_RUN_S = 1.0
 OLD_PENDING_S = 10.0
 
 
-class Flusher:
-    """Brings the pending actions of one kind to MySQL; one run at a time is enough, more do no harm."""
+class FlushingServiceSettings(ServiceSettings):
+    """The sections `favorite` and `relation`: what every service has, and when this one flushes."""
 
-    def __init__(self, database: Database, store: ActionStore, *, batch_size: int) -> None:
+    flush_interval_s: Seconds
+    """How often Redis' pending actions are written to MySQL."""
+    flush_batch_actions: Count
+    """How many actions one transaction writes, at most."""
+
+
+class Flusher:
+    """Brings the pending actions of one kind to MySQL. One run at a time is enough; more at once do no harm."""
+
+    def __init__(self, database: Database, pending: PendingActions, *, batch_size: int) -> None:
         self._database = database
-        self._store = store
+        self._pending = pending
         self._batch_size = batch_size
-        self._kind = store.kind
+        self._kind = pending.kind
         self._is_waiting = False
 
     async def run(self) -> None:
-        """Flush; while MySQL or Redis is away, say so once and leave everything pending. The timed job."""
+        """Flush; while MySQL or Redis is down, log it once and leave everything pending. The timed job."""
         try:
             await self.flush()
         except (DependencyUnavailable, DeadlineExceeded) as exc:
@@ -62,10 +70,10 @@ class Flusher:
         """Flush until little is pending, unless somebody else does; return how many actions MySQL absorbed.
 
         Raises:
-            DependencyUnavailable, DeadlineExceeded: a server is away; what it did not absorb is still pending.
+            DependencyUnavailable, DeadlineExceeded: a server is down; what MySQL did not absorb is still pending.
         """
         began = time.perf_counter()
-        async with self._store.lock_flush() as lock:
+        async with self._pending.lock_flush() as lock:
             flushed = await self._flush_batches(lock) if lock is not None else 0
         seconds = time.perf_counter() - began
         if flushed:
@@ -78,12 +86,12 @@ class Flusher:
     async def _flush_batches(self, lock: FlushLock) -> int:
         flushed = 0
         for _ in range(MAX_BATCHES_PER_RUN):
-            pending = await self._store.list_pending(self._batch_size)
-            absorbed = await self._absorb(pending) if pending else []
-            await self._store.settle(absorbed)
+            oldest = await self._pending.list_oldest(self._batch_size)
+            absorbed = await self._absorb(oldest) if oldest else []
+            await self._pending.settle(absorbed)
             FLUSHED.labels(kind=self._kind.value).inc(len(absorbed))
             flushed += len(absorbed)
-            if len(pending) < PENDING_PER_PARTITION:
+            if len(oldest) < PENDING_PER_PARTITION:
                 break  # No partition held more: what came since then can wait for the next run.
             if not await lock.extend():
                 logger.bind(kind=self._kind.value).warning("flush lock lost")
@@ -91,7 +99,7 @@ class Flusher:
         return flushed
 
     async def _absorb(self, actions: Sequence[Action]) -> list[Action]:
-        """Return what MySQL took; what it never will take is set aside, found by halving the batch."""
+        """Return what MySQL absorbed. What it refuses is found by halving the batch, and set aside."""
         try:
             await absorb_actions(self._database, self._kind, actions)
         except UnabsorbableActions as exc:
@@ -104,25 +112,25 @@ class Flusher:
         return await self._absorb(actions[:middle]) + await self._absorb(actions[middle:])
 
     async def _set_aside(self, action: Action, reason: str) -> None:
-        await self._store.set_aside(action, reason)
+        await self._pending.set_aside(action, reason)
         facts = {"user_id": action.user_id, "target_id": action.target_id, "reason": reason}
         logger.bind(kind=self._kind.value, **facts).error("action set aside")
 
 
 class BacklogGauges:
-    """Tells the metrics, and the log where it matters, how far MySQL is behind; a timed job."""
+    """Tells the metrics, and the log where it matters, how far MySQL is behind; two timed jobs."""
 
-    def __init__(self, store: ActionStore, rabbitmq: RabbitMQSettings) -> None:
-        self._store = store
+    def __init__(self, pending: PendingActions, rabbitmq: RabbitMQSettings) -> None:
+        self._pending = pending
         self._rabbitmq = rabbitmq
-        self._kind = store.kind.value
+        self._kind = pending.kind.value
 
     async def measure_pending(self) -> None:
         """Measure Redis."""
         try:
-            backlog = await self._store.measure()
+            backlog = await self._pending.measure()
         except DependencyUnavailable:
-            return  # Said by the flush already.
+            return  # The flush has logged it already.
         age_s = 0.0
         if backlog.oldest_version is not None:
             age_s = max(0.0, now_ms() / 1000 - backlog.oldest_version / 1_000_000)
@@ -139,19 +147,19 @@ class BacklogGauges:
             async with open_dead_letters(self._rabbitmq, self._kind) as dead_letters:
                 DEAD_LETTERS.labels(kind=self._kind).set(await dead_letters.count())
         except DependencyUnavailable:
-            return  # Said by the publisher already.
+            return  # The publisher has logged it already.
 
 
 def make_scheduler(
-    settings: ActionServiceSettings,
+    settings: FlushingServiceSettings,
     *,
     rabbitmq: RabbitMQSettings,
     database: Database,
-    store: ActionStore,
+    pending: PendingActions,
 ) -> Scheduler:
     """Return the scheduler that flushes, and tells how far behind MySQL is."""
-    flusher = Flusher(database, store, batch_size=settings.flush_batch_actions)
-    gauges = BacklogGauges(store, rabbitmq)
+    flusher = Flusher(database, pending, batch_size=settings.flush_batch_actions)
+    gauges = BacklogGauges(pending, rabbitmq)
     scheduler = Scheduler()
     scheduler.every(settings.flush_interval_s, flusher.run, "flush")
     scheduler.every(BACKLOG_INTERVAL_S, gauges.measure_pending, "measure pending actions")

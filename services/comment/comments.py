@@ -1,7 +1,6 @@
 """Comments on videos and likes of comments: what is written, and the cards that are shown."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -16,21 +15,13 @@ from dal.db.comments import (
 from dal.db.engine import Database, retry_conflicts
 from dal.db.videos import require_video
 from pkg.clock import now_ms
-from pkg.paging import encode_cursor
+from pkg.paging import Page, PageRequest, make_page
 from pkg.text import clean_text
 from protos.comment_pb2 import Comment
 from protos.user_pb2 import User
 from services.presenters import Presenter, deleted_user
 
 MAX_CONTENT_CHARS = 255
-
-
-@dataclass(frozen=True)
-class CommentPage:
-    """Some comments of a list, and the cursor of those after them."""
-
-    comments: list[Comment]
-    next_cursor: str
 
 
 class Comments:
@@ -97,25 +88,22 @@ class Comments:
         await retry_conflicts(transaction)
 
     async def list_page(
-        self, video_id: int, *, viewer_id: int | None, before_id: int, limit: int
-    ) -> CommentPage:
-        """Return the newest comments on a video with ids below `before_id`, newest first.
+        self, video_id: int, wanted: PageRequest, *, viewer_id: int | None
+    ) -> Page[Comment]:
+        """Return comments on a video, newest first; the sort key is the id.
 
         Raises:
             VideoNotFound: the video is not published.
         """
         async with self._database.read_source() as connection:
             rows = await list_comments(
-                connection, video_id=video_id, before_id=before_id, limit=limit + 1
+                connection, video_id=video_id, before_id=wanted.before, limit=wanted.fetch_limit
             )
             if not rows:
                 # A video with comments is published; one without may not exist.
                 await require_video(connection, video_id)
-        shown = rows[:limit]
-        return CommentPage(
-            comments=await self._to_cards(shown, viewer_id=viewer_id),
-            next_cursor=encode_cursor(shown[-1].id) if len(rows) > limit else "",
-        )
+        page = make_page(rows, wanted, key=lambda row: row.id)
+        return Page(await self._to_cards(page.items, viewer_id=viewer_id), page.next_cursor)
 
     async def _to_cards(
         self, rows: Sequence[CommentRow], *, viewer_id: int | None

@@ -1,12 +1,12 @@
 """The gRPC edge of CommentService."""
 
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 
-from pkg.errors import InvalidParameter
-from pkg.paging import decode_cursor, read_limit
+from dal.registers.model import ActionType
+from pkg.paging import parse_page_request
 from pkg.token import TokenVerifier
 from protos import comment_pb2_grpc
 from protos.comment_pb2 import (
@@ -18,6 +18,7 @@ from protos.comment_pb2 import (
     CommentListRequest,
 )
 from services.comment.comments import Comments
+from services.requests import parse_action_type
 
 Context = grpc.aio.ServicerContext[Any, Any]
 LIST_LIMIT = 200
@@ -28,16 +29,6 @@ class CommentAction(IntEnum):
 
     ADD = 1
     DELETE = 2
-
-
-class FavoriteAction(IntEnum):
-    """`action_type` of CommentFavorite."""
-
-    LIKE = 1
-    UNDO = 2
-
-
-ActionT = TypeVar("ActionT", bound=IntEnum)
 
 
 class CommentHandler(comment_pb2_grpc.CommentServiceServicer):
@@ -51,7 +42,7 @@ class CommentHandler(comment_pb2_grpc.CommentServiceServicer):
         self, request: CommentActionRequest, context: Context
     ) -> CommentActionReply:
         user_id = self._verifier.verify(request.token)
-        action = _parse_action(CommentAction, request.action_type)
+        action = parse_action_type(CommentAction, request.action_type)
         if action is CommentAction.DELETE:
             await self._comments.delete(
                 comment_id=request.comment_id, video_id=request.video_id, user_id=user_id
@@ -65,25 +56,17 @@ class CommentHandler(comment_pb2_grpc.CommentServiceServicer):
     async def CommentList(self, request: CommentListRequest, context: Context) -> CommentListReply:
         page = await self._comments.list_page(
             request.video_id,
+            parse_page_request(request.cursor, request.limit, default=LIST_LIMIT),
             viewer_id=self._verifier.find_user(request.token),
-            before_id=decode_cursor(request.cursor),
-            limit=read_limit(request.limit, default=LIST_LIMIT),
         )
-        return CommentListReply(comment_list=page.comments, next_cursor=page.next_cursor)
+        return CommentListReply(comment_list=page.items, next_cursor=page.next_cursor)
 
     async def CommentFavorite(
         self, request: CommentFavoriteRequest, context: Context
     ) -> CommentFavoriteReply:
         user_id = self._verifier.verify(request.token)
-        action = _parse_action(FavoriteAction, request.action_type)
+        action = parse_action_type(ActionType, request.action_type)
         await self._comments.favorite(
-            comment_id=request.comment_id, user_id=user_id, active=action is FavoriteAction.LIKE
+            comment_id=request.comment_id, user_id=user_id, active=action is ActionType.DO
         )
         return CommentFavoriteReply()
-
-
-def _parse_action(actions: type[ActionT], value: int) -> ActionT:
-    try:
-        return actions(value)
-    except ValueError as exc:
-        raise InvalidParameter(detail="action_type") from exc

@@ -5,16 +5,16 @@ from contextlib import asynccontextmanager
 
 from dal.db.users import require_user
 from dal.db.videos import require_video
-from dal.redis.clock import ActionClock
-from dal.redis.pending import ActionStore
-from dal.registers.lists import ActionLists
+from dal.redis.clock import VersionClock
+from dal.redis.pending import PendingActions
+from dal.registers.lists import RegisterLists
 from dal.registers.model import Kind
 from pkg.mq.publisher import Publisher
 from pkg.rpc.server import Composition, ServiceDefinition, run_service
 from protos import favorite_pb2, favorite_pb2_grpc
 from services.actions.consumer import make_consumer
 from services.actions.flusher import make_scheduler
-from services.actions.intake import ActionIntake, KnownTargets
+from services.actions.intake import ActionIntake, ExistenceCache
 from services.favorite.handler import FavoriteHandler
 from services.favorite.settings import FavoriteProcessSettings
 from services.foundation import open_foundation
@@ -25,16 +25,20 @@ async def compose(settings: FavoriteProcessSettings) -> AsyncIterator[Compositio
     """Open what the service needs and put handler, consumer and jobs together."""
     async with open_foundation(settings) as base:
         publisher = Publisher(settings.rabbitmq, [Kind.FAVORITE.value], name="favorite")
-        store = ActionStore(base.redis, Kind.FAVORITE)
-        consumer = make_consumer(settings.rabbitmq, store, publisher)
+        pending = PendingActions(base.redis, Kind.FAVORITE)
+        consumer = make_consumer(settings.rabbitmq, pending, publisher)
         scheduler = make_scheduler(
-            settings.favorite, rabbitmq=settings.rabbitmq, database=base.database, store=store
+            settings.favorite, rabbitmq=settings.rabbitmq, database=base.database, pending=pending
         )
         handler = FavoriteHandler(
-            intake=ActionIntake(Kind.FAVORITE, ActionClock(base.redis), publisher),
-            videos=KnownTargets(base.database, require_video),
-            users=KnownTargets(base.database, require_user),
-            lists=ActionLists(base.database, base.overlay),
+            intake=ActionIntake(
+                Kind.FAVORITE,
+                targets=ExistenceCache(base.database, require_video),
+                clock=VersionClock(base.redis),
+                publisher=publisher,
+            ),
+            users=ExistenceCache(base.database, require_user),
+            lists=RegisterLists(base.database, base.overlay),
             presenter=base.make_presenter(),
             verifier=base.verifier,
         )

@@ -4,9 +4,9 @@ from typing import Any
 
 import grpc
 
-from dal.registers.lists import ActionLists
-from dal.registers.model import Kind
-from pkg.paging import decode_cursor, read_limit
+from dal.registers.lists import RegisterLists
+from dal.registers.model import ActionType, Kind
+from pkg.paging import parse_page_request
 from pkg.token import TokenVerifier
 from protos import favorite_pb2_grpc
 from protos.favorite_pb2 import (
@@ -15,9 +15,9 @@ from protos.favorite_pb2 import (
     FavoriteListReply,
     FavoriteListRequest,
 )
-from services.actions.intake import ActionIntake, KnownTargets, parse_action_type
-from services.actions.pages import page_cursor
+from services.actions.intake import ActionIntake, ExistenceCache
 from services.presenters import Presenter
+from services.requests import parse_action_type
 
 Context = grpc.aio.ServicerContext[Any, Any]
 LIST_LIMIT = 100
@@ -30,14 +30,12 @@ class FavoriteHandler(favorite_pb2_grpc.FavoriteServiceServicer):
         self,
         *,
         intake: ActionIntake,
-        videos: KnownTargets,
-        users: KnownTargets,
-        lists: ActionLists,
+        users: ExistenceCache,
+        lists: RegisterLists,
         presenter: Presenter,
         verifier: TokenVerifier,
     ) -> None:
         self._intake = intake
-        self._videos = videos
         self._users = users
         self._lists = lists
         self._presenter = presenter
@@ -47,8 +45,7 @@ class FavoriteHandler(favorite_pb2_grpc.FavoriteServiceServicer):
         self, request: FavoriteActionRequest, context: Context
     ) -> FavoriteActionReply:
         actor_id = self._verifier.verify(request.token)
-        action_type = parse_action_type(request.action_type)
-        await self._videos.require(request.video_id)
+        action_type = parse_action_type(ActionType, request.action_type)
         await self._intake.accept(
             user_id=actor_id, target_id=request.video_id, action_type=action_type
         )
@@ -62,11 +59,10 @@ class FavoriteHandler(favorite_pb2_grpc.FavoriteServiceServicer):
         page = await self._lists.list_targets(
             Kind.FAVORITE,
             request.user_id,
+            parse_page_request(request.cursor, request.limit, default=LIST_LIMIT),
             viewer_id=viewer_id,
-            before=decode_cursor(request.cursor),
-            limit=read_limit(request.limit, default=LIST_LIMIT),
         )
         return FavoriteListReply(
-            video_list=await self._presenter.list_video_cards_by_id(page.ids, viewer_id),
-            next_cursor=page_cursor(page),
+            video_list=await self._presenter.list_video_cards_by_id(page.items, viewer_id),
+            next_cursor=page.next_cursor,
         )

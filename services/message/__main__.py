@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from dal.redis.chat import ChatMarks
-from dal.registers.lists import ActionLists
+from dal.registers.lists import RegisterLists
 from pkg.rpc.server import Composition, ServiceDefinition, run_service
 from protos import message_pb2, message_pb2_grpc
 from services.foundation import open_foundation
@@ -22,7 +22,7 @@ async def compose(settings: MessageProcessSettings) -> AsyncIterator[Composition
         handler = MessageHandler(
             chat=Chat(base.database, marks),
             texts=MessageTexts(base.database, settings.crypt),
-            lists=ActionLists(base.database, base.overlay),
+            lists=RegisterLists(base.database, base.overlay),
             verifier=base.verifier,
             settings=settings.message,
         )

@@ -4,7 +4,6 @@ The promise is kept by MySQL (commit order is time order) and by the marks of da
 right order.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -23,15 +22,14 @@ from dal.db.messages import (
     list_newer_from,
 )
 from dal.db.users import require_user
-from dal.pairs import Pair
+from dal.participants import Participants
 from dal.redis.chat import ChatMarks, Look
+from pkg.breaker import CircuitBreaker
 from pkg.clock import now_ms
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
 
 PAGE = 100
 MARK_ATTEMPTS = 5
-# After a failure Redis is not asked for this long: a frozen one must not slow every poll down to its time-out.
-PAUSE_S = 1.0
 LOOK_TIMEOUT_S = 0.5
 
 
@@ -44,7 +42,7 @@ class Chat:
         self._database = database
         self._marks = marks
         self._clock_ms = clock_ms
-        self._away_until = 0.0
+        self._breaker = CircuitBreaker("chat reads without redis", timeout_s=LOOK_TIMEOUT_S)
 
     async def send(self, draft: Draft) -> int:
         """Store a message and return its time; then every reader can see it.
@@ -54,7 +52,7 @@ class Chat:
         """
         fence = 0
         for _ in range(MARK_ATTEMPTS):
-            mark = await self._marks.mark(draft.pair, above=fence)
+            mark = await self._marks.mark(draft.participants, above=fence)
             try:
                 created_at_ms = await retry_conflicts(partial(self._insert, draft, mark))
             except MarkFenced as exc:
@@ -71,13 +69,13 @@ class Chat:
         Raises:
             UserNotFound: nobody has the id `other_id`, and there are no messages.
         """
-        pair = Pair.of(reader_id, other_id)
-        look = await self._look(pair, (reader_id, other_id))
+        participants = Participants.of(reader_id, other_id)
+        look = await self._look(participants, (reader_id, other_id))
         if look.latest_ms == 0:
             return []
         await self._recover_if_needed(look, reader_id, other_id)
         async with self._database.read_source() as connection:
-            rows = await list_history(connection, pair, limit=PAGE)
+            rows = await list_history(connection, participants, limit=PAGE)
             if not rows:
                 await require_user(connection, other_id)
         return rows
@@ -86,7 +84,7 @@ class Chat:
         self, other_id: int, reader_id: int, *, after_ms: int
     ) -> list[MessageRow]:
         """Return the oldest 100 messages from the other one that are newer than `after_ms`, oldest first."""
-        look = await self._look(Pair.of(reader_id, other_id), (other_id,))
+        look = await self._look(Participants.of(reader_id, other_id), (other_id,))
         if look.latest_ms is not None and look.latest_ms <= after_ms:
             return []
         await self._recover_if_needed(look, reader_id, other_id)
@@ -101,13 +99,13 @@ class Chat:
 
     async def list_new(self, reader_id: int, other_id: int, *, after_ms: int) -> list[MessageRow]:
         """Return the oldest 100 messages of both that are newer than `after_ms`, oldest first."""
-        pair = Pair.of(reader_id, other_id)
-        look = await self._look(pair, (reader_id, other_id))
+        participants = Participants.of(reader_id, other_id)
+        look = await self._look(participants, (reader_id, other_id))
         if look.latest_ms is not None and look.latest_ms <= after_ms:
             return []
         await self._recover_if_needed(look, reader_id, other_id)
         async with self._database.read_source() as connection:
-            return await list_newer(connection, pair, after_ms=after_ms, limit=PAGE)
+            return await list_newer(connection, participants, after_ms=after_ms, limit=PAGE)
 
     async def get_last_time_ms(self, reader_id: int, other_id: int) -> int:
         """Return the time of the last message of a conversation, 0 where there is none.
@@ -116,7 +114,7 @@ class Chat:
             UserNotFound: nobody has the id `other_id`, and there are no messages.
         """
         async with self._database.read_source() as connection:
-            last_ms = await find_last_time_ms(connection, Pair.of(reader_id, other_id))
+            last_ms = await find_last_time_ms(connection, Participants.of(reader_id, other_id))
             if last_ms == 0:
                 await require_user(connection, other_id)
         return last_ms
@@ -138,24 +136,17 @@ class Chat:
         sender_id = draft.from_user_id
         try:
             await self._marks.settle(
-                draft.pair, mark, sender_id=sender_id, created_at_ms=created_at_ms
+                draft.participants, mark, sender_id=sender_id, created_at_ms=created_at_ms
             )
         except DependencyUnavailable as exc:
             # The message is stored, and the mark makes readers find it.
             logger.bind(cause=repr(exc.__cause__)).warning("chat mark left behind")
 
-    async def _look(self, pair: Pair, senders: Sequence[int]) -> Look:
-        """Return what Redis knows; while it is away, nothing."""
-        loop = asyncio.get_running_loop()
-        if loop.time() < self._away_until:
-            return Look(None)
-        try:
-            async with asyncio.timeout(LOOK_TIMEOUT_S):
-                return await self._marks.look(pair, senders)
-        except (DependencyUnavailable, TimeoutError) as exc:
-            self._away_until = loop.time() + PAUSE_S
-            logger.bind(cause=repr(exc.__cause__ or exc)).warning("chat reads without redis")
-            return Look(None)
+    async def _look(self, participants: Participants, senders: Sequence[int]) -> Look:
+        """Return what Redis knows; nothing, while it is down."""
+        return await self._breaker.ask(
+            lambda: self._marks.look(participants, senders), otherwise=Look(None)
+        )
 
     async def _recover_if_needed(self, look: Look, reader_id: int, other_id: int) -> None:
         """Make Redis know the conversation again, or leave that to a later reader: MySQL answers this one anyway."""
@@ -169,14 +160,14 @@ class Chat:
     async def _recover(self, reader_id: int, other_id: int) -> None:
         # A mark is a key for days: nobody may make one for an id that they made up.
         await self.require_user(other_id)
-        pair = Pair.of(reader_id, other_id)
-        mark = await self._marks.mark(pair)
+        participants = Participants.of(reader_id, other_id)
+        mark = await self._marks.mark(participants)
         try:
             async with self._database.write() as connection:
                 latest_ms = await fence_conversation(
                     connection, reader_id=reader_id, other_id=other_id, mark=mark
                 )
         except Exception:
-            await self._marks.clear(pair, mark)
+            await self._marks.clear(participants, mark)
             raise
-        await self._marks.recover(pair, mark, latest_ms)
+        await self._marks.recover(participants, mark, latest_ms)

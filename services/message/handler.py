@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 
 from dal.db.messages import Draft, MessageRow
-from dal.registers.lists import ActionLists
+from dal.registers.lists import RegisterLists
 from pkg.errors import InvalidParameter, NotFriends, RateLimited
 from pkg.text import check_length
 from pkg.token import TokenVerifier
@@ -39,7 +39,7 @@ class MessageHandler(message_pb2_grpc.MessageServiceServicer):
         *,
         chat: Chat,
         texts: MessageTexts,
-        lists: ActionLists,
+        lists: RegisterLists,
         verifier: TokenVerifier,
         settings: MessageSettings,
     ) -> None:

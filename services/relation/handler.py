@@ -4,10 +4,10 @@ from typing import Any
 
 import grpc
 
-from dal.registers.lists import ActionLists
-from dal.registers.model import Kind
+from dal.registers.lists import RegisterLists
+from dal.registers.model import ActionType, Kind
 from pkg.errors import FollowSelf, PermissionDenied
-from pkg.paging import decode_cursor, read_limit
+from pkg.paging import parse_page_request
 from pkg.token import TokenVerifier
 from protos import relation_pb2_grpc
 from protos.relation_pb2 import (
@@ -22,10 +22,10 @@ from protos.relation_pb2 import (
     RelationFriendListRequest,
 )
 from protos.user_pb2 import User
-from services.actions.intake import ActionIntake, KnownTargets, parse_action_type
-from services.actions.pages import page_cursor
+from services.actions.intake import ActionIntake, ExistenceCache
 from services.message_texts import LatestMessage, MessageTexts
 from services.presenters import Presenter
+from services.requests import parse_action_type
 
 Context = grpc.aio.ServicerContext[Any, Any]
 LIST_LIMIT = 500
@@ -40,8 +40,8 @@ class RelationHandler(relation_pb2_grpc.RelationServiceServicer):
         self,
         *,
         intake: ActionIntake,
-        users: KnownTargets,
-        lists: ActionLists,
+        users: ExistenceCache,
+        lists: RegisterLists,
         presenter: Presenter,
         texts: MessageTexts,
         verifier: TokenVerifier,
@@ -57,10 +57,9 @@ class RelationHandler(relation_pb2_grpc.RelationServiceServicer):
         self, request: RelationActionRequest, context: Context
     ) -> RelationActionReply:
         actor_id = self._verifier.verify(request.token)
-        action_type = parse_action_type(request.action_type)
+        action_type = parse_action_type(ActionType, request.action_type)
         if request.to_user_id == actor_id:
             raise FollowSelf
-        await self._users.require(request.to_user_id)
         await self._intake.accept(
             user_id=actor_id, target_id=request.to_user_id, action_type=action_type
         )
@@ -74,13 +73,12 @@ class RelationHandler(relation_pb2_grpc.RelationServiceServicer):
         page = await self._lists.list_targets(
             Kind.RELATION,
             request.user_id,
+            parse_page_request(request.cursor, request.limit, default=LIST_LIMIT),
             viewer_id=viewer_id,
-            before=decode_cursor(request.cursor),
-            limit=read_limit(request.limit, default=LIST_LIMIT),
         )
         return RelationFollowListReply(
-            user_list=await self._presenter.list_user_cards(page.ids, viewer_id),
-            next_cursor=page_cursor(page),
+            user_list=await self._presenter.list_user_cards(page.items, viewer_id),
+            next_cursor=page.next_cursor,
         )
 
     async def RelationFollowerList(
@@ -90,12 +88,11 @@ class RelationHandler(relation_pb2_grpc.RelationServiceServicer):
         await self._users.require(request.user_id)
         page = await self._lists.list_followers(
             request.user_id,
-            before=decode_cursor(request.cursor),
-            limit=read_limit(request.limit, default=LIST_LIMIT),
+            parse_page_request(request.cursor, request.limit, default=LIST_LIMIT),
         )
         return RelationFollowerListReply(
-            user_list=await self._presenter.list_user_cards(page.ids, viewer_id),
-            next_cursor=page_cursor(page),
+            user_list=await self._presenter.list_user_cards(page.items, viewer_id),
+            next_cursor=page.next_cursor,
         )
 
     async def RelationFriendList(
@@ -105,15 +102,13 @@ class RelationHandler(relation_pb2_grpc.RelationServiceServicer):
         if request.user_id != viewer_id:
             raise PermissionDenied("只能查看自己的好友列表")
         page = await self._lists.list_friends(
-            viewer_id,
-            before=decode_cursor(request.cursor),
-            limit=read_limit(request.limit, default=LIST_LIMIT),
+            viewer_id, parse_page_request(request.cursor, request.limit, default=LIST_LIMIT)
         )
-        cards = await self._presenter.list_user_cards(page.ids, viewer_id)
-        latest = await self._texts.map_latest(viewer_id, page.ids)
+        cards = await self._presenter.list_user_cards(page.items, viewer_id)
+        latest = await self._texts.map_latest(viewer_id, page.items)
         return RelationFriendListReply(
             user_list=[_to_friend(card, latest.get(card.id)) for card in cards],
-            next_cursor=page_cursor(page),
+            next_cursor=page.next_cursor,
         )
 
 

@@ -2,13 +2,13 @@
 
 from pkg.crypt.messages import CryptSettings
 from pkg.mq.connection import RabbitMQSettings
-from services.actions.settings import ActionServiceSettings
+from services.actions.flusher import FlushingServiceSettings
 from services.foundation import FoundationSettings
 
 
 class RelationProcessSettings(FoundationSettings):
     """What the process reads."""
 
-    relation: ActionServiceSettings
+    relation: FlushingServiceSettings
     rabbitmq: RabbitMQSettings
     crypt: CryptSettings

@@ -18,7 +18,7 @@ from dal.db.videos import (
 from pkg.batching import Batcher
 from pkg.clock import now_ms
 from pkg.errors import InvalidParameter, VideoNotFound
-from pkg.paging import FROM_THE_START, decode_cursor, next_cursor, read_limit
+from pkg.paging import FROM_THE_START, make_page, parse_page_request
 from pkg.token import TokenVerifier
 from protos import video_pb2_grpc
 from protos.video_pb2 import (
@@ -78,39 +78,38 @@ class VideoHandler(video_pb2_grpc.VideoServiceServicer):
 
     async def PublishList(self, request: PublishListRequest, context: Context) -> PublishListReply:
         viewer_id = self._verifier.find_user(request.token)
-        limit = read_limit(request.limit, default=LIST_LIMIT)
+        wanted = parse_page_request(request.cursor, request.limit, default=LIST_LIMIT)
         async with self._database.read_source() as connection:
             await require_user(connection, request.user_id)
             rows = await list_videos_of_author(
                 connection,
                 author_id=request.user_id,
-                before_ms=decode_cursor(request.cursor),
-                limit=limit,
+                before_ms=wanted.before,
+                limit=wanted.fetch_limit,
             )
+        page = make_page(rows, wanted, key=lambda row: row.published_at_ms)
         return PublishListReply(
-            video_list=await self._presenter.list_video_cards(rows, viewer_id),
-            next_cursor=next_cursor([row.published_at_ms for row in rows], limit=limit),
+            video_list=await self._presenter.list_video_cards(page.items, viewer_id),
+            next_cursor=page.next_cursor,
         )
 
     async def PublishStatus(
         self, request: PublishStatusRequest, context: Context
     ) -> PublishStatusReply:
         viewer_id = self._verifier.verify(request.token)
-        limit = read_limit(request.limit, default=LIST_LIMIT)
+        wanted = parse_page_request(request.cursor, request.limit, default=LIST_LIMIT)
         async with self._database.read_source() as connection:
             rows = await list_publications(
                 connection,
                 author_id=viewer_id,
                 video_id=request.video_id or None,
-                before_id=decode_cursor(request.cursor),
-                limit=limit,
+                before_id=wanted.before,
+                limit=wanted.fetch_limit,
             )
         if request.video_id and not rows:
             raise VideoNotFound
-        return PublishStatusReply(
-            publish_list=[_to_publication(row) for row in rows],
-            next_cursor=next_cursor([row.id for row in rows], limit=limit),
-        )
+        page = make_page(rows, wanted, key=lambda row: row.id).map(_to_publication)
+        return PublishStatusReply(publish_list=page.items, next_cursor=page.next_cursor)
 
     async def _list_feed(self, before_ms: int) -> list[VideoRow]:
         if before_ms == FROM_THE_START:  # Nearly everyone begins here; behind it pages differ.

@@ -10,39 +10,39 @@ from dal.db.absorption import absorb_actions
 from dal.redis.client import open_redis
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
-from dal.registers.lists import ActionLists, merge_pending
+from dal.registers.lists import RegisterLists, merge_pending
 from dal.registers.model import Action, ActionType, Kind
-from pkg.paging import FROM_THE_START
-from tests.action_world import World, open_world
+from pkg.paging import FROM_THE_START, PageRequest, parse_page_request
+from tests.register_stores import RegisterStores, open_stores
 
 DO, UNDO = ActionType.DO, ActionType.UNDO
 FAVORITE, RELATION = Kind.FAVORITE, Kind.RELATION
 
 
 @pytest.fixture
-async def world(settings) -> AsyncIterator[World]:
-    async with open_world(settings.mysql, settings.redis_actions) as world:
-        yield world
+async def stores(settings) -> AsyncIterator[RegisterStores]:
+    async with open_stores(settings.mysql, settings.redis_actions) as stores:
+        yield stores
 
 
 @pytest.fixture
-def lists(world) -> ActionLists:
-    return ActionLists(world.database, Overlay(world.redis))
+def lists(stores) -> RegisterLists:
+    return RegisterLists(stores.database, Overlay(stores.redis))
 
 
 @pytest.fixture
-def flags(world) -> ViewerFlags:
-    return ViewerFlags(world.database, Overlay(world.redis))
+def flags(stores) -> ViewerFlags:
+    return ViewerFlags(stores.database, Overlay(stores.redis))
 
 
-async def flush(world: World, kind: Kind, actions: list[Action]) -> None:
-    await world.store(kind).apply_actions(actions)
-    await absorb_actions(world.database, kind, actions)
-    await world.store(kind).settle(actions)
+async def flush(stores: RegisterStores, kind: Kind, actions: list[Action]) -> None:
+    await stores.pending(kind).apply_actions(actions)
+    await absorb_actions(stores.database, kind, actions)
+    await stores.pending(kind).settle(actions)
 
 
-async def count_commands(world: World) -> int:
-    return int((await world.redis.info("stats"))["total_commands_processed"])
+async def count_commands(stores: RegisterStores) -> int:
+    return int((await stores.redis.info("stats"))["total_commands_processed"])
 
 
 actions_of_one = st.lists(
@@ -79,115 +79,121 @@ def test_an_own_list_is_the_same_whatever_part_of_it_was_flushed(history, absorb
     assert listed == expected
 
 
-async def test_a_like_shows_in_flags_and_own_list_before_it_is_flushed(world, lists, flags):
-    author, fan = await world.add_users(2)
-    [video] = await world.add_videos(author, 1)
-    await world.store(FAVORITE).apply_actions([await world.act(fan, video, DO)])
+async def test_a_like_shows_in_flags_and_own_list_before_it_is_flushed(stores, lists, flags):
+    author, fan = await stores.add_users(2)
+    [video] = await stores.add_videos(author, 1)
+    await stores.pending(FAVORITE).apply_actions([await stores.act(fan, video, DO)])
 
     assert await flags.list_favorited(fan, [video]) == {video}
-    own = await lists.list_targets(FAVORITE, fan, viewer_id=fan, before=FROM_THE_START, limit=10)
-    assert own.ids == [video]
-    others = await lists.list_targets(
-        FAVORITE, fan, viewer_id=author, before=FROM_THE_START, limit=10
-    )
-    assert others.ids == []
+    own = await lists.list_targets(FAVORITE, fan, PageRequest(10), viewer_id=fan)
+    assert own.items == [video]
+    others = await lists.list_targets(FAVORITE, fan, PageRequest(10), viewer_id=author)
+    assert others.items == []
 
 
-async def test_an_undone_follow_leaves_flags_and_own_list_before_it_is_flushed(world, lists, flags):
-    first, second = await world.add_users(2)
-    await flush(world, RELATION, [await world.act(first, second, DO)])
-    await world.store(RELATION).apply_actions([await world.act(first, second, UNDO)])
+async def test_an_undone_follow_leaves_flags_and_own_list_before_it_is_flushed(
+    stores, lists, flags
+):
+    first, second = await stores.add_users(2)
+    await flush(stores, RELATION, [await stores.act(first, second, DO)])
+    await stores.pending(RELATION).apply_actions([await stores.act(first, second, UNDO)])
 
     assert await flags.list_followed(first, [second]) == frozenset()
-    own = await lists.list_targets(RELATION, first, viewer_id=first, before=FROM_THE_START, limit=9)
-    assert own.ids == []
+    own = await lists.list_targets(RELATION, first, PageRequest(9), viewer_id=first)
+    assert own.items == []
 
 
-async def test_a_row_that_is_newer_than_a_register_wins(world, flags):
-    author, fan = await world.add_users(2)
-    [video] = await world.add_videos(author, 1)
-    like, unlike = await world.act(fan, video, DO), await world.act(fan, video, UNDO)
-    await absorb_actions(world.database, FAVORITE, [unlike])
-    await world.store(FAVORITE).apply_actions([like])
+async def test_a_row_that_is_newer_than_a_register_wins(stores, flags):
+    author, fan = await stores.add_users(2)
+    [video] = await stores.add_videos(author, 1)
+    like, unlike = await stores.act(fan, video, DO), await stores.act(fan, video, UNDO)
+    await absorb_actions(stores.database, FAVORITE, [unlike])
+    await stores.pending(FAVORITE).apply_actions([like])
     assert await flags.list_favorited(fan, [video]) == frozenset()
 
 
-async def test_flags_take_one_command_per_kind_for_any_number_of_targets(world, flags):
-    author, fan = await world.add_users(2)
-    videos = await world.add_videos(author, 30)
+async def test_flags_take_one_command_per_kind_for_any_number_of_targets(stores, flags):
+    author, fan = await stores.add_users(2)
+    videos = await stores.add_videos(author, 30)
     await flags.read(fan, user_ids=[author], video_ids=videos)  # Connects.
-    before = await count_commands(world)
+    before = await count_commands(stores)
 
     await flags.read(fan, user_ids=[author, *range(10_000, 10_100)], video_ids=videos)
 
-    assert await count_commands(world) - before <= 3  # Two MGET and this INFO.
+    assert await count_commands(stores) - before <= 3  # Two MGET and this INFO.
 
 
-async def test_nobody_follows_oneself_and_nobody_unknown_has_flags(world, flags):
-    [user] = await world.add_users(1)
+async def test_nobody_follows_oneself_and_nobody_unknown_has_flags(stores, flags):
+    [user] = await stores.add_users(1)
     assert await flags.list_followed(user, [user]) == frozenset()
     assert await flags.list_favorited(None, [1]) == frozenset()
 
 
-async def test_pages_of_an_own_list_have_everything_once_while_parts_are_pending(world, lists):
-    author, fan = await world.add_users(2)
-    videos = await world.add_videos(author, 12)
-    likes = [await world.act(fan, video, DO) for video in videos]
-    await flush(world, FAVORITE, likes[:8])
-    undone = [await world.act(fan, video, UNDO) for video in videos[2:4]]
-    await world.store(FAVORITE).apply_actions([*likes[8:], *undone])
+@pytest.mark.parametrize("limit", [1, 3, 5, 10, 11])
+async def test_pages_of_an_own_list_have_everything_once_while_parts_are_pending(
+    stores, lists, limit
+):
+    author, fan = await stores.add_users(2)
+    videos = await stores.add_videos(author, 12)
+    likes = [await stores.act(fan, video, DO) for video in videos]
+    await flush(stores, FAVORITE, likes[:8])
+    undone = [await stores.act(fan, video, UNDO) for video in videos[2:4]]
+    await stores.pending(FAVORITE).apply_actions([*likes[8:], *undone])
 
     seen: list[int] = []
-    before: int | None = FROM_THE_START
-    while before is not None:
-        page = await lists.list_targets(FAVORITE, fan, viewer_id=fan, before=before, limit=3)
-        seen += page.ids
-        before = page.next_before
+    cursor, pages = "", 0
+    while pages == 0 or cursor:
+        wanted = parse_page_request(cursor, limit, default=100)
+        page = await lists.list_targets(FAVORITE, fan, wanted, viewer_id=fan)
+        seen += page.items
+        cursor, pages = page.next_cursor, pages + 1
 
-    assert seen == [video for video in reversed(videos) if video not in videos[2:4]]
+    left = [video for video in reversed(videos) if video not in videos[2:4]]
+    assert seen == left
+    assert pages == -(-len(left) // limit)
 
 
-async def test_followers_and_friends(world, lists):
-    one, two, three = await world.add_users(3)
+async def test_followers_and_friends(stores, lists):
+    one, two, three = await stores.add_users(3)
     await flush(
-        world,
+        stores,
         RELATION,
         [
-            await world.act(two, one, DO),
-            await world.act(three, one, DO),
-            await world.act(one, two, DO),
+            await stores.act(two, one, DO),
+            await stores.act(three, one, DO),
+            await stores.act(one, two, DO),
         ],
     )
-    followers = await lists.list_followers(one, before=FROM_THE_START, limit=10)
-    assert followers.ids == [three, two]
-    friends = await lists.list_friends(one, before=FROM_THE_START, limit=10)
-    assert friends.ids == [two]
+    followers = await lists.list_followers(one, PageRequest(10))
+    assert followers.items == [three, two]
+    friends = await lists.list_friends(one, PageRequest(10))
+    assert friends.items == [two]
     assert await lists.are_friends(one, two)
     assert not await lists.are_friends(one, three)
 
-    await world.store(RELATION).apply_actions(
-        [await world.act(one, three, DO), await world.act(one, two, UNDO)]
+    await stores.pending(RELATION).apply_actions(
+        [await stores.act(one, three, DO), await stores.act(one, two, UNDO)]
     )
 
-    friends = await lists.list_friends(one, before=FROM_THE_START, limit=10)
-    assert friends.ids == [three]
+    friends = await lists.list_friends(one, PageRequest(10))
+    assert friends.items == [three]
     assert await lists.are_friends(three, one)
     assert not await lists.are_friends(two, one)
 
 
-async def test_reads_go_on_from_the_rows_while_redis_is_away(world, servers, settings):
-    author, fan = await world.add_users(2)
-    [video] = await world.add_videos(author, 1)
-    await flush(world, FAVORITE, [await world.act(fan, video, DO)])
+async def test_reads_go_on_from_the_rows_while_redis_is_away(stores, servers, settings):
+    author, fan = await stores.add_users(2)
+    [video] = await stores.add_videos(author, 1)
+    await flush(stores, FAVORITE, [await stores.act(fan, video, DO)])
     async with open_redis(settings.redis_actions) as redis:
         overlay = Overlay(redis)
         servers.stop("redis-actions")
         try:
-            flags = ViewerFlags(world.database, overlay)
+            flags = ViewerFlags(stores.database, overlay)
             assert await flags.list_favorited(fan, [video]) == {video}
-            page = await ActionLists(world.database, overlay).list_targets(
-                FAVORITE, fan, viewer_id=fan, before=FROM_THE_START, limit=10
+            page = await RegisterLists(stores.database, overlay).list_targets(
+                FAVORITE, fan, PageRequest(10), viewer_id=fan
             )
-            assert page.ids == [video]
+            assert page.items == [video]
         finally:
             servers.start("redis-actions")

@@ -1,4 +1,4 @@
-"""Messages in MySQL: the order within a conversation, and the latest message of every pair."""
+"""Messages in MySQL: the order within a conversation, and the latest message of every two people."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -18,7 +18,7 @@ from dal.db.messages import (
     list_newer_from,
     map_latest_messages,
 )
-from dal.pairs import Pair
+from dal.participants import Participants
 from pkg.crypt.messages import WrappingKeys
 from pkg.errors import UserNotFound
 from tests.accounts import UserFactory
@@ -72,7 +72,7 @@ async def test_times_increase_though_the_clock_stands_still_or_goes_back(
 
     assert sent == [1000, 1001, 1002, 5000]
     async with database.read_source() as connection:
-        assert await find_last_time_ms(connection, Pair.of(first, second)) == 5000
+        assert await find_last_time_ms(connection, Participants.of(first, second)) == 5000
 
 
 async def test_forty_messages_at_once_get_forty_times(database: Database, people: list[int]):
@@ -91,11 +91,11 @@ async def test_reading_goes_forward_from_a_time_and_backward_from_the_end(
 ):
     first, second = people
     sent = [await send(database, *people[:: 1 if n % 2 else -1]) for n in range(6)]
-    pair = Pair.of(second, first)
+    participants = Participants.of(second, first)
 
     async with database.read_source() as connection:
-        history = await list_history(connection, pair, limit=4)
-        newer = await list_newer(connection, pair, after_ms=sent[1], limit=3)
+        history = await list_history(connection, participants, limit=4)
+        newer = await list_newer(connection, participants, after_ms=sent[1], limit=3)
         theirs = await list_newer_from(
             connection, sender_id=second, receiver_id=first, after_ms=sent[0], limit=9
         )

@@ -16,25 +16,25 @@ from pkg.clock import now_ms
 from pkg.mq.consumer import Delivery
 from scripts.operator.recount import recount
 from scripts.operator.replay import replay
-from services.actions.consumer import ActionRecorder
+from services.actions.consumer import apply_batch
 from services.actions.flusher import BacklogGauges, Flusher
 from services.actions.messages import MalformedAction, decode_action, encode_action
-from tests.action_world import World, open_world
+from tests.register_stores import RegisterStores, open_stores
 
 DO, UNDO = ActionType.DO, ActionType.UNDO
 FAVORITE, RELATION = Kind.FAVORITE, Kind.RELATION
 
 
 @pytest.fixture
-async def world(settings) -> AsyncIterator[World]:
-    async with open_world(settings.mysql, settings.redis_actions) as world:
+async def stores(settings) -> AsyncIterator[RegisterStores]:
+    async with open_stores(settings.mysql, settings.redis_actions) as stores:
         for kind in Kind:  # What earlier tests left pending would be in the way.
-            await Flusher(world.database, world.store(kind), batch_size=1000).flush()
-        yield world
+            await Flusher(stores.database, stores.pending(kind), batch_size=1000).flush()
+        yield stores
 
 
-def make_flusher(world: World, kind: Kind, batch_size: int = 1000) -> Flusher:
-    return Flusher(world.database, world.store(kind), batch_size=batch_size)
+def make_flusher(stores: RegisterStores, kind: Kind, batch_size: int = 1000) -> Flusher:
+    return Flusher(stores.database, stores.pending(kind), batch_size=batch_size)
 
 
 def deliver(body: bytes) -> Delivery:
@@ -91,63 +91,63 @@ def test_what_is_no_action_at_all_is_refused(body):
         decode_action(FAVORITE, body)
 
 
-async def test_malformed_messages_do_not_stop_the_others_of_their_batch(world):
-    author, fan = await world.add_users(2)
-    action = await world.act(fan, author, DO)
+async def test_malformed_messages_do_not_stop_the_others_of_their_batch(stores):
+    author, fan = await stores.add_users(2)
+    action = await stores.act(fan, author, DO)
     batch = [deliver(b"junk"), deliver(encode_action(RELATION, action)), deliver(b"{}")]
 
-    dead = await ActionRecorder(world.store(RELATION))(batch)
+    dead = await apply_batch(stores.pending(RELATION), batch)
 
     assert [letter.delivery.body for letter in dead] == [b"junk", b"{}"]
     assert "version: Field required" in dead[1].reason
-    assert await world.store(RELATION).list_pending_of(fan) == [action]
+    assert await stores.list_pending_of(RELATION, fan) == [action]
 
 
 # Flushing
 
 
-async def test_a_flush_takes_everything_in_batches(world):
-    author, *fans = await world.add_users(800)
-    [video] = await world.add_videos(author, 1)
-    likes = [await world.act(fan, video, DO) for fan in fans]
-    await world.store(FAVORITE).apply_actions(likes)
+async def test_a_flush_takes_everything_in_batches(stores):
+    author, *fans = await stores.add_users(800)
+    [video] = await stores.add_videos(author, 1)
+    likes = [await stores.act(fan, video, DO) for fan in fans]
+    await stores.pending(FAVORITE).apply_actions(likes)
 
-    assert await make_flusher(world, FAVORITE, batch_size=300).flush() == len(fans)
+    assert await make_flusher(stores, FAVORITE, batch_size=300).flush() == len(fans)
 
-    assert await world.favorite_count(video) == len(fans)
-    assert (await world.store(FAVORITE).measure()).pending == 0
-
-
-async def test_a_flusher_leaves_the_work_to_the_one_that_holds_the_lock(world):
-    author, fan = await world.add_users(2)
-    await world.store(RELATION).apply_actions([await world.act(fan, author, DO)])
-    await world.redis.set(flush_lock_key(RELATION), "somebody", ex=int(FLUSH_LOCK_TTL_S))
-
-    assert await make_flusher(world, RELATION).flush() == 0
-
-    assert (await world.store(RELATION).measure()).pending == 1
-    await world.redis.delete(flush_lock_key(RELATION))
-    assert await make_flusher(world, RELATION).flush() == 1
+    assert await stores.favorite_count(video) == len(fans)
+    assert (await stores.pending(FAVORITE).measure()).pending == 0
 
 
-async def test_what_mysql_refuses_is_set_aside_and_everything_else_counts(world, settings, capsys):
-    author, *fans = await world.add_users(10)
-    [video] = await world.add_videos(author, 1)
-    likes = [await world.act(fan, video, DO) for fan in fans]
-    await world.store(FAVORITE).apply_actions(likes)
+async def test_a_flusher_leaves_the_work_to_the_one_that_holds_the_lock(stores):
+    author, fan = await stores.add_users(2)
+    await stores.pending(RELATION).apply_actions([await stores.act(fan, author, DO)])
+    await stores.redis.set(flush_lock_key(RELATION), "somebody", ex=int(FLUSH_LOCK_TTL_S))
+
+    assert await make_flusher(stores, RELATION).flush() == 0
+
+    assert (await stores.pending(RELATION).measure()).pending == 1
+    await stores.redis.delete(flush_lock_key(RELATION))
+    assert await make_flusher(stores, RELATION).flush() == 1
+
+
+async def test_what_mysql_refuses_is_set_aside_and_everything_else_counts(stores, settings, capsys):
+    author, *fans = await stores.add_users(10)
+    [video] = await stores.add_videos(author, 1)
+    likes = [await stores.act(fan, video, DO) for fan in fans]
+    await stores.pending(FAVORITE).apply_actions(likes)
     check = f"CHECK (user_id <> {fans[4]})"
-    await run_sql(world, f"ALTER TABLE user_favorite_videos ADD CONSTRAINT refuses {check}")
+    await run_sql(stores, f"ALTER TABLE user_favorite_videos ADD CONSTRAINT refuses {check}")
     errors: list[str] = []
     sink = logger.add(errors.append, level="ERROR", format="{message} {extra}")
     try:
-        flushed = await make_flusher(world, FAVORITE).flush()
+        flushed = await make_flusher(stores, FAVORITE).flush()
     finally:
         logger.remove(sink)
-        await run_sql(world, "ALTER TABLE user_favorite_videos DROP CONSTRAINT refuses")
+        await run_sql(stores, "ALTER TABLE user_favorite_videos DROP CONSTRAINT refuses")
 
     assert flushed == 8
-    assert await world.favorite_count(video) == 8
-    [aside] = await world.store(FAVORITE).list_aside()
+    assert await stores.favorite_count(video) == 8
+    [aside] = await stores.pending(FAVORITE).list_aside()
     assert aside.action == likes[4]
     assert "refuses" in aside.reason
     assert len(errors) == 1
@@ -155,14 +155,14 @@ async def test_what_mysql_refuses_is_set_aside_and_everything_else_counts(world,
 
     await replay(settings, FAVORITE, run=True, discard=False)
     assert "set aside: 1, replayed" in capsys.readouterr().out
-    await make_flusher(world, FAVORITE).flush()
-    assert await world.favorite_count(video) == 9
+    await make_flusher(stores, FAVORITE).flush()
+    assert await stores.favorite_count(video) == 9
 
 
-async def test_a_flush_that_finds_no_server_says_so_once_and_goes_on_later(world, servers):
-    author, fan = await world.add_users(2)
-    await world.store(RELATION).apply_actions([await world.act(fan, author, DO)])
-    flusher = make_flusher(world, RELATION)
+async def test_a_flush_that_finds_no_server_says_so_once_and_goes_on_later(stores, servers):
+    author, fan = await stores.add_users(2)
+    await stores.pending(RELATION).apply_actions([await stores.act(fan, author, DO)])
+    flusher = make_flusher(stores, RELATION)
     lines: list[str] = []
     sink = logger.add(lines.append, level="INFO", format="{message}")
     await asyncio.to_thread(servers.stop, "mysql")
@@ -176,21 +176,21 @@ async def test_a_flush_that_finds_no_server_says_so_once_and_goes_on_later(world
 
     await flusher.run()
 
-    assert (await world.counters(fan))["following_count"] == 1
+    assert (await stores.counters(fan))["following_count"] == 1
 
 
-async def test_the_gauges_tell_how_much_is_pending_and_for_how_long(world, settings):
-    author, fan = await world.add_users(2)
+async def test_the_gauges_tell_how_much_is_pending_and_for_how_long(stores, settings):
+    author, fan = await stores.add_users(2)
     old = Action(fan, author, (now_ms() - 20_000) * 1000, DO)
-    await world.store(RELATION).apply_actions([old])
-    gauges = BacklogGauges(world.store(RELATION), settings.rabbitmq)
+    await stores.pending(RELATION).apply_actions([old])
+    gauges = BacklogGauges(stores.pending(RELATION), settings.rabbitmq)
 
     await gauges.measure_pending()
     await gauges.count_dead_letters()
 
     assert read_gauge("dousheng_pending_actions", "relation") == 1
     assert 15 < read_gauge("dousheng_oldest_pending_seconds", "relation") < 60
-    await make_flusher(world, RELATION).flush()
+    await make_flusher(stores, RELATION).flush()
     await gauges.measure_pending()
     assert read_gauge("dousheng_pending_actions", "relation") == 0
     assert read_gauge("dousheng_oldest_pending_seconds", "relation") == 0
@@ -199,15 +199,15 @@ async def test_the_gauges_tell_how_much_is_pending_and_for_how_long(world, setti
 # Counting again
 
 
-async def test_recount_finds_and_mends_every_wrong_counter(world, settings, capsys):
-    author, fan = await world.add_users(2)
-    [video] = await world.add_videos(author, 1)
-    await world.store(FAVORITE).apply_actions([await world.act(fan, video, DO)])
-    await make_flusher(world, FAVORITE).flush()
+async def test_recount_finds_and_mends_every_wrong_counter(stores, settings, capsys):
+    author, fan = await stores.add_users(2)
+    [video] = await stores.add_videos(author, 1)
+    await stores.pending(FAVORITE).apply_actions([await stores.act(fan, video, DO)])
+    await make_flusher(stores, FAVORITE).flush()
     assert await recount(settings, fix=True) in (0, 1)  # Rows of other tests may be made up.
     assert await recount(settings, fix=False) == 0
-    await run_sql(world, "UPDATE videos SET favorite_count = 7 WHERE id = :id", id=video)
-    await run_sql(world, "UPDATE users SET follower_count = -1 WHERE id = :id", id=fan)
+    await run_sql(stores, "UPDATE videos SET favorite_count = 7 WHERE id = :id", id=video)
+    await run_sql(stores, "UPDATE users SET follower_count = -1 WHERE id = :id", id=fan)
     capsys.readouterr()
 
     assert await recount(settings, fix=False) == 1
@@ -217,22 +217,22 @@ async def test_recount_finds_and_mends_every_wrong_counter(world, settings, caps
     assert "stored 7          rows 1" in shown
     assert "differences: 2" in shown
     assert await recount(settings, fix=True) == 0
-    assert await world.favorite_count(video) == 1
+    assert await stores.favorite_count(video) == 1
 
 
-async def test_recount_finds_nothing_while_flushes_go_on(world, settings):
-    author, *fans = await world.add_users(60)
-    [video] = await world.add_videos(author, 1)
+async def test_recount_finds_nothing_while_flushes_go_on(stores, settings):
+    author, *fans = await stores.add_users(60)
+    [video] = await stores.add_videos(author, 1)
     await recount(settings, fix=True)
     stop = asyncio.Event()
 
     async def load() -> None:
         while not stop.is_set():
             for action_type in (DO, UNDO):
-                await world.store(FAVORITE).apply_actions(
-                    [await world.act(fan, video, action_type) for fan in fans]
+                await stores.pending(FAVORITE).apply_actions(
+                    [await stores.act(fan, video, action_type) for fan in fans]
                 )
-                await make_flusher(world, FAVORITE).flush()
+                await make_flusher(stores, FAVORITE).flush()
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(load())
@@ -241,8 +241,8 @@ async def test_recount_finds_nothing_while_flushes_go_on(world, settings):
     assert results == [0] * 15
 
 
-async def run_sql(world: World, statement: str, **parameters: int) -> None:
-    async with world.database.read_source() as connection:
+async def run_sql(stores: RegisterStores, statement: str, **parameters: int) -> None:
+    async with stores.database.read_source() as connection:
         await connection.execute(text(statement), parameters)
 
 

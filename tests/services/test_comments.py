@@ -257,7 +257,7 @@ async def test_what_cannot_be_is_refused(phones: Phones):
             )
         with refused_with(InvalidParameter):
             await phones.like(phones.author_id, comment.id, action_type)
-    for limit, cursor in ((101, ""), (-1, ""), (0, "nonsense")):
+    for limit, cursor in ((201, ""), (-1, ""), (0, "nonsense")):
         with refused_with(InvalidParameter):
             await phones.list(limit=limit, cursor=cursor)
     with refused_with(VideoNotFound):

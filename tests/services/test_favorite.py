@@ -9,10 +9,10 @@ import pytest
 
 from dal.db.users import require_user
 from dal.db.videos import require_video
-from dal.redis.clock import ActionClock
+from dal.redis.clock import VersionClock
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
-from dal.registers.lists import ActionLists
+from dal.registers.lists import RegisterLists
 from dal.registers.model import Kind
 from pkg.errors import (
     DependencyUnavailable,
@@ -27,10 +27,10 @@ from protos import favorite_pb2_grpc
 from protos.favorite_pb2 import FavoriteActionRequest, FavoriteListReply, FavoriteListRequest
 from services.actions.consumer import make_consumer
 from services.actions.flusher import Flusher
-from services.actions.intake import ActionIntake, KnownTargets
+from services.actions.intake import ActionIntake, ExistenceCache
 from services.favorite.handler import FavoriteHandler
 from services.presenters import Presenter
-from tests.action_world import World, open_world
+from tests.register_stores import RegisterStores, open_stores
 from tests.serving import refused_with, serving
 from tests.waiting import eventually
 
@@ -41,7 +41,7 @@ class Likes:
 
     stub: "favorite_pb2_grpc.FavoriteServiceAsyncStub"
     issuer: TokenIssuer
-    world: World
+    stores: RegisterStores
 
     async def act(self, user_id: int, video_id: int, action_type: int) -> None:
         await self.stub.FavoriteAction(
@@ -60,21 +60,27 @@ class Likes:
         return [video.id for video in (await self.show(user_id, viewer=user_id)).video_list]
 
     async def flush(self) -> None:
-        await Flusher(self.world.database, self.world.store(Kind.FAVORITE), batch_size=1000).flush()
+        await Flusher(
+            self.stores.database, self.stores.pending(Kind.FAVORITE), batch_size=1000
+        ).flush()
 
 
 @pytest.fixture
 async def likes(settings) -> AsyncIterator[Likes]:
-    async with open_world(settings.mysql, settings.redis_actions) as world:
+    async with open_stores(settings.mysql, settings.redis_actions) as stores:
         publisher = Publisher(settings.rabbitmq, [Kind.FAVORITE.value], name="test")
-        consumer = make_consumer(settings.rabbitmq, world.store(Kind.FAVORITE), publisher)
-        overlay = Overlay(world.redis)
+        consumer = make_consumer(settings.rabbitmq, stores.pending(Kind.FAVORITE), publisher)
+        overlay = Overlay(stores.redis)
         handler = FavoriteHandler(
-            intake=ActionIntake(Kind.FAVORITE, ActionClock(world.redis), publisher),
-            videos=KnownTargets(world.database, require_video),
-            users=KnownTargets(world.database, require_user),
-            lists=ActionLists(world.database, overlay),
-            presenter=Presenter(world.database, ViewerFlags(world.database, overlay)),
+            intake=ActionIntake(
+                Kind.FAVORITE,
+                targets=ExistenceCache(stores.database, require_video),
+                clock=VersionClock(stores.redis),
+                publisher=publisher,
+            ),
+            users=ExistenceCache(stores.database, require_user),
+            lists=RegisterLists(stores.database, overlay),
+            presenter=Presenter(stores.database, ViewerFlags(stores.database, overlay)),
             verifier=TokenVerifier(settings.token),
         )
         stop = asyncio.Event()
@@ -88,13 +94,13 @@ async def likes(settings) -> AsyncIterator[Likes]:
                 )
             ) as channel:
                 stub = favorite_pb2_grpc.FavoriteServiceStub(channel)
-                yield Likes(stub, TokenIssuer(settings.token), world)
+                yield Likes(stub, TokenIssuer(settings.token), stores)
             stop.set()
 
 
 async def test_a_like_shows_in_the_own_list_and_then_in_everybodys(likes):
-    author, fan = await likes.world.add_users(2)
-    [video] = await likes.world.add_videos(author, 1)
+    author, fan = await likes.stores.add_users(2)
+    [video] = await likes.stores.add_videos(author, 1)
 
     await likes.act(fan, video, 1)
 
@@ -108,8 +114,8 @@ async def test_a_like_shows_in_the_own_list_and_then_in_everybodys(likes):
 
 
 async def test_the_newest_action_comes_first_and_pages_follow_each_other(likes):
-    author, fan = await likes.world.add_users(2)
-    videos = await likes.world.add_videos(author, 5)
+    author, fan = await likes.stores.add_users(2)
+    videos = await likes.stores.add_videos(author, 5)
     for video in videos:
         await likes.act(fan, video, 1)
 
@@ -124,21 +130,21 @@ async def test_the_newest_action_comes_first_and_pages_follow_each_other(likes):
 
 
 async def test_liking_twice_and_unliking_what_is_not_liked_are_no_errors(likes):
-    author, fan = await likes.world.add_users(2)
-    one, other = await likes.world.add_videos(author, 2)
+    author, fan = await likes.stores.add_users(2)
+    one, other = await likes.stores.add_videos(author, 2)
     for _ in range(2):
         await likes.act(fan, one, 1)
         await likes.act(fan, other, 2)
 
     await eventually(lambda: likes.liked_by(fan))
     await likes.flush()
-    assert await likes.world.favorite_count(one) == 1
-    assert await likes.world.favorite_count(other) == 0
+    assert await likes.stores.favorite_count(one) == 1
+    assert await likes.stores.favorite_count(other) == 0
 
 
 async def test_what_the_rules_forbid_is_refused(likes):
-    author, fan = await likes.world.add_users(2)
-    [video] = await likes.world.add_videos(author, 1)
+    author, fan = await likes.stores.add_users(2)
+    [video] = await likes.stores.add_videos(author, 1)
     with refused_with(VideoNotFound):
         await likes.act(fan, 2**40, 1)
     for action_type in (0, 3, -1):
@@ -155,8 +161,8 @@ async def test_what_the_rules_forbid_is_refused(likes):
 
 
 async def test_while_redis_is_away_likes_are_refused_and_lists_go_on(likes, servers):
-    author, fan = await likes.world.add_users(2)
-    [video] = await likes.world.add_videos(author, 1)
+    author, fan = await likes.stores.add_users(2)
+    [video] = await likes.stores.add_videos(author, 1)
     await likes.act(fan, video, 1)
     await eventually(lambda: likes.liked_by(fan))
     await likes.flush()

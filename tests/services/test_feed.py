@@ -178,7 +178,8 @@ async def test_a_broken_token_never_keeps_anybody_from_watching(phone, videos, t
     assert times(await phone.list_of(videos.author_id, token=token)) == [published]
 
 
-async def test_a_list_holds_the_videos_of_one_author_page_by_page(phone, videos, make_user):
+@pytest.mark.parametrize("limit", [1, 3, 7])
+async def test_a_list_holds_the_videos_of_one_author_page_by_page(phone, videos, make_user, limit):
     published = [await videos.add_published() for _ in range(7)][::-1]
     videos.author_id, author_id = await make_user(), videos.author_id
     await videos.add_published()
@@ -186,8 +187,8 @@ async def test_a_list_holds_the_videos_of_one_author_page_by_page(phone, videos,
     seen: list[int] = []
     cursor = ""
     while True:
-        reply = await phone.list_of(author_id, limit=3, cursor=cursor)
-        assert len(reply.video_list) <= 3
+        reply = await phone.list_of(author_id, limit=limit, cursor=cursor)
+        assert 1 <= len(reply.video_list) <= limit
         seen += times(reply)
         cursor = reply.next_cursor
         if not cursor:
@@ -262,6 +263,7 @@ async def test_the_status_of_uploads_comes_in_pages(phone, videos, issuer):
 
     assert [p.video_id for p in (*first.publish_list, *second.publish_list)] == ids
     assert second.next_cursor == ""
+    assert (await phone.status(token, limit=5)).next_cursor == ""
 
 
 @pytest.mark.parametrize("token", BAD_TOKENS)

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from dal.db.engine import Database
 from dal.db.models import Conversation, Message
-from dal.pairs import Pair
+from dal.participants import Participants
 from dal.redis.keys import chat_key
 from pkg.token import TokenIssuer
 from protos import message_pb2_grpc
@@ -32,9 +32,9 @@ STALE_MARK_S = 0.5
 
 @pytest.fixture
 async def people(database: Database, make_user: UserFactory) -> tuple[int, int]:
-    pair = await make_user(), await make_user()
-    await befriend(database, pair)
-    return pair
+    participants = await make_user(), await make_user()
+    await befriend(database, participants)
+    return participants
 
 
 @asynccontextmanager
@@ -118,24 +118,24 @@ async def test_a_service_that_is_killed_between_commit_and_settling_hides_nothin
     actions_redis: Redis,
     people: tuple[int, int],
 ):
-    pair, admin = Pair.of(*people), actions_redis
+    participants, admin = Participants.of(*people), actions_redis
     async with running_service(servers) as (program, channel):
         first, second = make_phones(settings, channel, people)
         await first.send("一")
         known = (await second.read())[-1].create_time
         # The send has set its mark and waits for the conversation; then Redis takes no more writes, and the send commits.
         async with database.write() as connection:
-            row = select(Conversation.id).where(Conversation.low_user_id == pair.low_id)
+            row = select(Conversation.id).where(Conversation.low_user_id == participants.low_id)
             await connection.execute(row.with_for_update())
             sending = asyncio.create_task(first.send("二"))
-            await eventually(lambda: has_mark(admin, pair))
+            await eventually(lambda: has_mark(admin, participants))
             await admin.client_pause(10_000, all=False)
-        await eventually(lambda: count_messages(database, pair, 2))
+        await eventually(lambda: count_messages(database, participants, 2))
         program.send(signal.SIGKILL)
         await program.ended()
         await asyncio.gather(sending, return_exceptions=True)
         await admin.client_unpause()
-        assert await has_mark(admin, pair)
+        assert await has_mark(admin, participants)
 
     async with running_service(servers) as (_, channel):
         first, second = make_phones(settings, channel, people)
@@ -144,7 +144,7 @@ async def test_a_service_that_is_killed_between_commit_and_settling_hides_nothin
         # A reader clears the mark of the dead sender, and polls are cheap again.
         await asyncio.sleep(STALE_MARK_S)
         assert await second.read(last) == []
-        assert not await has_mark(admin, pair)
+        assert not await has_mark(admin, participants)
         await first.send("三")
         assert await second.texts(last) == ["三"]
 
@@ -167,13 +167,15 @@ async def test_a_service_that_stops_ends_its_streams(
         assert "Traceback" not in program.output
 
 
-async def has_mark(redis: Redis, pair: Pair) -> bool:
-    fields = cast("list[bytes]", await redis.hkeys(chat_key(pair)))
+async def has_mark(redis: Redis, participants: Participants) -> bool:
+    fields = cast("list[bytes]", await redis.hkeys(chat_key(participants)))
     return any(name.startswith(b"mark:") for name in fields)
 
 
-async def count_messages(database: Database, pair: Pair, wanted: int) -> bool:
-    statement = select(func.count()).where(Message.from_user_id.in_([pair.low_id, pair.high_id]))
+async def count_messages(database: Database, participants: Participants, wanted: int) -> bool:
+    statement = select(func.count()).where(
+        Message.from_user_id.in_([participants.low_id, participants.high_id])
+    )
     async with database.read_source() as connection:
         return bool((await connection.execute(statement)).scalar_one() == wanted)
 

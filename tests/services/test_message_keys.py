@@ -10,7 +10,7 @@ from sqlalchemy import insert, select
 from dal.db.engine import Database
 from dal.db.messages import Draft, MessageRow, insert_message, list_history
 from dal.db.models import Conversation, Message, MessageDataKey
-from dal.pairs import Pair
+from dal.participants import Participants
 from pkg.crypt.messages import CryptSettings, WrappingKeys
 from scripts.operator.rotate_keys import rotate_keys
 from services import message_texts
@@ -50,7 +50,7 @@ async def read(database: Database, texts: MessageTexts, people: tuple[int, int])
 
 async def list_rows(database: Database, people: tuple[int, int]) -> list[MessageRow]:
     async with database.read_source() as connection:
-        return await list_history(connection, Pair.of(*people), limit=100)
+        return await list_history(connection, Participants.of(*people), limit=100)
 
 
 async def test_after_a_rotation_old_messages_stay_readable_and_new_ones_have_a_new_key(
@@ -94,7 +94,7 @@ async def test_messages_of_the_original_are_read_among_ours(
     )
     texts = MessageTexts(database, crypt)
     async with database.write() as connection:
-        pair = Pair.of(*people)
+        pair = Participants.of(*people)
         made = await connection.execute(
             insert(Conversation).values(
                 low_user_id=pair.low_id, high_user_id=pair.high_id, last_time_ms=5

@@ -17,11 +17,11 @@ from sqlalchemy import insert, select
 from dal.db.engine import Database, MySQLSettings
 from dal.db.messages import Draft
 from dal.db.models import Message, User
-from dal.pairs import Pair
+from dal.participants import Participants
 from dal.redis.client import open_redis
 from dal.redis.keys import chat_key
 from services.message.chat import Chat
-from tests.chat_stage import Actor, StagedDatabase, StagedMarks, unless_refused
+from tests.chat_steps import Actor, SteppedDatabase, SteppedMarks, unless_refused
 from tests.conftest import AllSettings
 
 INSTANCES = 2
@@ -62,8 +62,8 @@ class Scene:
     chats: list[Chat]
 
     @property
-    def pair(self) -> Pair:
-        return Pair.of(self.first_id, self.second_id)
+    def participants(self) -> Participants:
+        return Participants.of(self.first_id, self.second_id)
 
     async def stored(self, sender_id: int) -> list[int]:
         statement = select(Message.created_at_ms).where(Message.from_user_id == sender_id)
@@ -85,7 +85,7 @@ async def open_scene(
     settings: AllSettings, *, clock: Sequence[int], stale_mark_s: float
 ) -> AsyncIterator[Scene]:
     ticks: Iterator[int] = itertools.cycle(clock)
-    databases = [StagedDatabase(patient(settings.mysql)) for _ in range(INSTANCES)]
+    databases = [SteppedDatabase(patient(settings.mysql)) for _ in range(INSTANCES)]
     try:
         async with open_redis(settings.redis_actions) as redis:
             async with databases[0].write() as connection:
@@ -97,7 +97,7 @@ async def open_scene(
             chats = [
                 Chat(
                     database,
-                    StagedMarks(redis, stale_mark_s=stale_mark_s),
+                    SteppedMarks(redis, stale_mark_s=stale_mark_s),
                     clock_ms=lambda: next(ticks),
                 )
                 for database in databases
@@ -134,7 +134,7 @@ async def play(
     ]
     for choice in order:
         if choice == WIPE:
-            await scene.redis.delete(chat_key(scene.pair))
+            await scene.redis.delete(chat_key(scene.participants))
         elif waiting := [actor for actor in actors if not actor.is_done]:
             await waiting[choice % len(waiting)].step()
     await asyncio.gather(*(actor.finish() for actor in actors))

@@ -18,13 +18,13 @@ from dal.db.engine import Database
 from dal.db.messages import Draft, insert_message
 from dal.db.models import Conversation, MessageDataKey, Relation
 from dal.db.models import Message as MessageModel
-from dal.pairs import Pair
+from dal.participants import Participants
 from dal.redis.chat import ChatMarks
-from dal.redis.clock import ActionClock
+from dal.redis.clock import VersionClock
 from dal.redis.keys import chat_key
 from dal.redis.overlay import Overlay
-from dal.redis.pending import ActionStore
-from dal.registers.lists import ActionLists
+from dal.redis.pending import PendingActions
+from dal.registers.lists import RegisterLists
 from dal.registers.model import Action, ActionType, Kind
 from pkg.errors import (
     DependencyUnavailable,
@@ -64,7 +64,7 @@ def make_handler(
     return MessageHandler(
         chat=Chat(database, ChatMarks(redis, stale_mark_s=own.stale_mark_s)),
         texts=MessageTexts(database, settings.crypt),
-        lists=ActionLists(database, Overlay(redis)),
+        lists=RegisterLists(database, Overlay(redis)),
         verifier=TokenVerifier(settings.token),
         settings=own,
     )
@@ -230,7 +230,7 @@ async def test_what_redis_forgets_costs_a_query_and_no_message(
     await first.send("一")
     [known] = await second.read()
     await first.send("二")
-    await actions_redis.delete(chat_key(Pair.of(first.user_id, second.user_id)))
+    await actions_redis.delete(chat_key(Participants.of(first.user_id, second.user_id)))
 
     assert await second.texts(known.create_time) == ["二"]
     assert await second.texts() == ["一", "二"]
@@ -263,7 +263,7 @@ async def test_a_follow_that_is_still_pending_makes_friends(
     make_user: UserFactory, make_phone: MakePhone, actions_redis: Redis
 ):
     first_id, second_id = await make_user(), await make_user()
-    store, clock = ActionStore(actions_redis, Kind.RELATION), ActionClock(actions_redis)
+    store, clock = PendingActions(actions_redis, Kind.RELATION), VersionClock(actions_redis)
     phone = make_phone(first_id, second_id)
 
     async def act(user_id: int, other_id: int, action: ActionType) -> None:
@@ -320,7 +320,7 @@ async def test_texts_are_nowhere_in_clear(
             select(MessageModel.content).where(MessageModel.from_user_id == first.user_id)
         )
         assert not any(secret in content for content in stored)
-    state = await actions_redis.hgetall(chat_key(Pair.of(first.user_id, second.user_id)))
+    state = await actions_redis.hgetall(chat_key(Participants.of(first.user_id, second.user_id)))
     assert not any(secret.encode() in part for item in state.items() for part in item)
     assert [key async for key in cache_redis.scan_iter("*chat*")] == []
     assert not any(secret in line for line in lines)
@@ -401,13 +401,13 @@ async def test_a_data_key_is_made_when_it_is_needed_first_and_used_by_everyone(
                 select(MessageModel.data_key_id).where(MessageModel.from_user_id == first.user_id)
             )
         ).scalar_one()
-        pair = await connection.execute(
+        participants = await connection.execute(
             select(Conversation.last_message_id).where(
                 Conversation.low_user_id == min(first.user_id, first.other_id),
                 Conversation.high_user_id == max(first.user_id, first.other_id),
             )
         )
     assert used == max(newest)
-    assert pair.scalar_one() is not None
+    assert participants.scalar_one() is not None
     key = await MessageTexts(database, settings.crypt).get_newest_key()
     assert key.id == used

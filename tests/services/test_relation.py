@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import pytest
 
 from dal.db.users import require_user
-from dal.redis.clock import ActionClock
+from dal.redis.clock import VersionClock
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
-from dal.registers.lists import ActionLists
+from dal.registers.lists import RegisterLists
 from dal.registers.model import Kind
 from pkg.errors import (
     FollowSelf,
@@ -31,11 +31,11 @@ from protos.relation_pb2 import (
 )
 from services.actions.consumer import make_consumer
 from services.actions.flusher import Flusher
-from services.actions.intake import ActionIntake, KnownTargets
+from services.actions.intake import ActionIntake, ExistenceCache
 from services.message_texts import MessageTexts
 from services.presenters import Presenter
 from services.relation.handler import RelationHandler
-from tests.action_world import World, open_world
+from tests.register_stores import RegisterStores, open_stores
 from tests.serving import refused_with, serving
 from tests.waiting import eventually
 
@@ -46,7 +46,7 @@ class Follows:
 
     stub: "relation_pb2_grpc.RelationServiceAsyncStub"
     issuer: TokenIssuer
-    world: World
+    stores: RegisterStores
 
     async def act(self, user_id: int, to_user_id: int, action_type: int) -> None:
         await self.stub.RelationAction(
@@ -70,21 +70,29 @@ class Follows:
         )
 
     async def flush(self) -> None:
-        await Flusher(self.world.database, self.world.store(Kind.RELATION), batch_size=1000).flush()
+        await Flusher(
+            self.stores.database, self.stores.pending(Kind.RELATION), batch_size=1000
+        ).flush()
 
 
 @pytest.fixture
 async def follows(settings) -> AsyncIterator[Follows]:
-    async with open_world(settings.mysql, settings.redis_actions) as world:
+    async with open_stores(settings.mysql, settings.redis_actions) as stores:
         publisher = Publisher(settings.rabbitmq, [Kind.RELATION.value], name="test")
-        consumer = make_consumer(settings.rabbitmq, world.store(Kind.RELATION), publisher)
-        overlay = Overlay(world.redis)
+        consumer = make_consumer(settings.rabbitmq, stores.pending(Kind.RELATION), publisher)
+        overlay = Overlay(stores.redis)
+        users = ExistenceCache(stores.database, require_user)
         handler = RelationHandler(
-            intake=ActionIntake(Kind.RELATION, ActionClock(world.redis), publisher),
-            users=KnownTargets(world.database, require_user),
-            lists=ActionLists(world.database, overlay),
-            presenter=Presenter(world.database, ViewerFlags(world.database, overlay)),
-            texts=MessageTexts(world.database, settings.crypt),
+            intake=ActionIntake(
+                Kind.RELATION,
+                targets=users,
+                clock=VersionClock(stores.redis),
+                publisher=publisher,
+            ),
+            users=users,
+            lists=RegisterLists(stores.database, overlay),
+            presenter=Presenter(stores.database, ViewerFlags(stores.database, overlay)),
+            texts=MessageTexts(stores.database, settings.crypt),
             verifier=TokenVerifier(settings.token),
         )
         stop = asyncio.Event()
@@ -98,23 +106,23 @@ async def follows(settings) -> AsyncIterator[Follows]:
                 )
             ) as channel:
                 stub = relation_pb2_grpc.RelationServiceStub(channel)
-                yield Follows(stub, TokenIssuer(settings.token), world)
+                yield Follows(stub, TokenIssuer(settings.token), stores)
             stop.set()
 
 
 async def test_a_follow_shows_in_the_own_list_and_then_in_everybodys(follows):
-    one, other = await follows.world.add_users(2)
+    one, other = await follows.stores.add_users(2)
 
     await follows.act(one, other, 1)
 
     await eventually(lambda: follows.followed_by(one))
     await follows.flush()
     assert await follows.followers_of(other) == [one]
-    assert (await follows.world.counters(other))["follower_count"] == 1
+    assert (await follows.stores.counters(other))["follower_count"] == 1
 
 
 async def test_an_undone_follow_is_gone(follows):
-    one, other = await follows.world.add_users(2)
+    one, other = await follows.stores.add_users(2)
     await follows.act(one, other, 1)
     await eventually(lambda: follows.followed_by(one))
 
@@ -129,7 +137,7 @@ async def test_an_undone_follow_is_gone(follows):
 
 
 async def test_friends_follow_each_other(follows):
-    one, two, three = await follows.world.add_users(3)
+    one, two, three = await follows.stores.add_users(3)
     for follower, followed in ((one, two), (two, one), (one, three)):
         await follows.act(follower, followed, 1)
 
@@ -147,7 +155,7 @@ async def test_friends_follow_each_other(follows):
 
 
 async def test_what_the_rules_forbid_is_refused(follows):
-    one, other = await follows.world.add_users(2)
+    one, other = await follows.stores.add_users(2)
     with refused_with(FollowSelf):
         await follows.act(one, one, 1)
     with refused_with(UserNotFound):

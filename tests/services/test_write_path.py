@@ -11,32 +11,37 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from dal.db.absorption import absorb_actions
-from dal.redis.clock import ActionClock
+from dal.db.users import require_user
+from dal.db.videos import require_video
+from dal.redis.clock import VersionClock
 from dal.redis.overlay import Overlay
+from dal.redis.pending import PendingActions
 from dal.registers.flags import ViewerFlags
-from dal.registers.lists import ActionLists
+from dal.registers.lists import RegisterLists
 from dal.registers.model import Action, ActionType, Kind
 from pkg.mq.consumer import Consumer, DeadLetter, Delivery
 from pkg.mq.publisher import Publisher
-from pkg.paging import FROM_THE_START
-from services.actions.consumer import ActionRecorder
+from pkg.paging import PageRequest
+from services.actions.consumer import apply_batch
 from services.actions.flusher import Flusher
-from services.actions.intake import ActionIntake
+from services.actions.intake import ActionIntake, ExistenceCache
 from services.actions.messages import encode_action
-from tests.action_world import World, open_world
+from tests.register_stores import RegisterStores, open_stores
 from tests.waiting import PATIENCE_S, eventually
 
 T = TypeVar("T")
 PEOPLE, VIDEOS = 3, 1
 
 
-class CountingRecorder(ActionRecorder):
-    """The product's handler, and how many messages it has handled."""
+class CountingHandler:
+    """The consumer's handler of the product, and how many messages it has handled."""
 
-    handled = 0
+    def __init__(self, pending: PendingActions) -> None:
+        self._pending = pending
+        self.handled = 0
 
     async def __call__(self, batch: Sequence[Delivery]) -> list[DeadLetter]:
-        dead = await super().__call__(batch)
+        dead = await apply_batch(self._pending, batch)
         self.handled += len(batch)
         return dead
 
@@ -44,27 +49,34 @@ class CountingRecorder(ActionRecorder):
 class Path:
     """The parts of both services, in one process, on the real servers."""
 
-    def __init__(self, world: World, rabbitmq: Any) -> None:
-        self.world = world
+    def __init__(self, stores: RegisterStores, rabbitmq: Any) -> None:
+        self.stores = stores
         self.publisher = Publisher(rabbitmq, [kind.value for kind in Kind], name="test")
-        self.clock = ActionClock(world.redis)
-        self.intakes = {kind: ActionIntake(kind, self.clock, self.publisher) for kind in Kind}
-        self.recorders = {kind: CountingRecorder(world.store(kind)) for kind in Kind}
+        self.clock = VersionClock(stores.redis)
+        queries = {Kind.FAVORITE: require_video, Kind.RELATION: require_user}
+        self.intakes = {
+            kind: ActionIntake(
+                kind,
+                targets=ExistenceCache(stores.database, queries[kind]),
+                clock=self.clock,
+                publisher=self.publisher,
+            )
+            for kind in Kind
+        }
+        self.handlers = {kind: CountingHandler(stores.pending(kind)) for kind in Kind}
         self.consumers = [
             Consumer(
-                rabbitmq, kind.value, self.recorders[kind], dead_letters=self.publisher, name="test"
+                rabbitmq, kind.value, self.handlers[kind], dead_letters=self.publisher, name="test"
             )
             for kind in Kind
         ]
         self.flushers = {
-            kind: Flusher(world.database, world.store(kind), batch_size=1000) for kind in Kind
+            kind: Flusher(stores.database, stores.pending(kind), batch_size=1000) for kind in Kind
         }
         self.published = dict.fromkeys(Kind, 0)
 
     async def accept(self, kind: Kind, user_id: int, target_id: int, action: ActionType) -> None:
-        await self.intakes[kind].accept(
-            user_id=user_id, target_id=target_id, action_type=int(action)
-        )
+        await self.intakes[kind].accept(user_id=user_id, target_id=target_id, action_type=action)
         self.published[kind] += 1
 
     async def publish(self, kind: Kind, body: bytes) -> None:
@@ -75,17 +87,17 @@ class Path:
         """Wait until every message that was published has been handled."""
 
         await eventually(
-            lambda: all(self.recorders[kind].handled >= self.published[kind] for kind in Kind)
+            lambda: all(self.handlers[kind].handled >= self.published[kind] for kind in Kind)
         )
 
 
 @asynccontextmanager
 async def open_path(all_settings: Any) -> AsyncIterator[Path]:
     async with (
-        open_world(all_settings.mysql, all_settings.redis_actions) as world,
+        open_stores(all_settings.mysql, all_settings.redis_actions) as stores,
         asyncio.TaskGroup() as tasks,
     ):
-        path = Path(world, all_settings.rabbitmq)
+        path = Path(stores, all_settings.rabbitmq)
         stop = asyncio.Event()
         tasks.create_task(path.publisher.run(stop))
         for consumer in path.consumers:
@@ -106,8 +118,8 @@ def make_machine(run: Any, path: Path) -> type[RuleBasedStateMachine]:
 
         @initialize()
         def begin(self) -> None:
-            self.people = run(path.world.add_users(PEOPLE))
-            self.videos = run(path.world.add_videos(self.people[0], VIDEOS))
+            self.people = run(path.stores.add_users(PEOPLE))
+            self.videos = run(path.stores.add_videos(self.people[0], VIDEOS))
             self.last: dict[tuple[Kind, int, int], ActionType] = {}
             self.order: list[tuple[Kind, int, int]] = []
             self.late: list[tuple[Kind, bytes]] = []
@@ -163,12 +175,12 @@ def make_machine(run: Any, path: Path) -> type[RuleBasedStateMachine]:
         @rule(kind=st.sampled_from(Kind))
         def flush_twice_at_once(self, kind: Kind) -> None:
             async def both_without_lock() -> None:
-                pending = await path.world.store(kind).list_pending(1000)
+                pending = await path.stores.pending(kind).list_oldest(1000)
 
                 async def one() -> None:
                     if pending:
-                        await absorb_actions(path.world.database, kind, pending)
-                    await path.world.store(kind).settle(pending)
+                        await absorb_actions(path.stores.database, kind, pending)
+                    await path.stores.pending(kind).settle(pending)
 
                 await asyncio.gather(one(), one(), path.flushers[kind].flush())
 
@@ -179,7 +191,7 @@ def make_machine(run: Any, path: Path) -> type[RuleBasedStateMachine]:
             """It has read what is pending, and goes on when newer actions have come, or later still."""
             run(path.consumed())
             for kind in Kind:
-                self.stalled.append((kind, run(path.world.store(kind).list_pending(1000))))
+                self.stalled.append((kind, run(path.stores.pending(kind).list_oldest(1000))))
             self.act(data, count)
             if data.draw(st.booleans()):
                 run(path.flushers[data.draw(st.sampled_from(Kind))].flush())
@@ -191,8 +203,8 @@ def make_machine(run: Any, path: Path) -> type[RuleBasedStateMachine]:
         def wake_the_stalled(self) -> None:
             async def finish(kind: Kind, pending: list[Action]) -> None:
                 if pending:
-                    await absorb_actions(path.world.database, kind, pending)
-                await path.world.store(kind).settle(pending)
+                    await absorb_actions(path.stores.database, kind, pending)
+                await path.stores.pending(kind).settle(pending)
 
             stalled, self.stalled = self.stalled, []
             for kind, pending in stalled:
@@ -202,9 +214,9 @@ def make_machine(run: Any, path: Path) -> type[RuleBasedStateMachine]:
         def everybody_looks(self) -> None:
             self.deliver_what_is_late()
             run(path.consumed())
-            overlay = Overlay(path.world.redis)
-            flags = ViewerFlags(path.world.database, overlay)
-            lists = ActionLists(path.world.database, overlay)
+            overlay = Overlay(path.stores.redis)
+            flags = ViewerFlags(path.stores.database, overlay)
+            lists = RegisterLists(path.stores.database, overlay)
             for person in self.people:
                 seen = run(flags.read(person, user_ids=self.people, video_ids=self.videos))
                 for kind, shown in (
@@ -218,16 +230,12 @@ def make_machine(run: Any, path: Path) -> type[RuleBasedStateMachine]:
                         and self.last[pair_kind, user, target] is ActionType.DO
                     ]
                     assert shown == set(expected)
-                    page = run(
-                        lists.list_targets(
-                            kind, person, viewer_id=person, before=FROM_THE_START, limit=100
-                        )
-                    )
-                    assert page.ids == expected
+                    page = run(lists.list_targets(kind, person, PageRequest(100), viewer_id=person))
+                    assert page.items == expected
 
         @rule()
         def counters_equal_rows(self) -> None:
-            run(check_counters(path.world, self.people, self.videos))
+            run(check_counters(path.stores, self.people, self.videos))
 
         def teardown(self) -> None:
             if not hasattr(self, "people"):
@@ -237,7 +245,7 @@ def make_machine(run: Any, path: Path) -> type[RuleBasedStateMachine]:
             for kind in Kind:
                 run(path.flushers[kind].flush())
             for kind in Kind:
-                rows = run(path.world.rows(kind, self.people))
+                rows = run(path.stores.rows(kind, self.people))
                 assert rows == {
                     (user, target, action is ActionType.DO)
                     for (pair_kind, user, target), action in self.last.items()
@@ -248,14 +256,18 @@ def make_machine(run: Any, path: Path) -> type[RuleBasedStateMachine]:
     return WritePathMachine
 
 
-async def check_counters(world: World, people: Sequence[int], videos: Sequence[int]) -> None:
+async def check_counters(
+    stores: RegisterStores, people: Sequence[int], videos: Sequence[int]
+) -> None:
     """All videos are of the first person."""
-    likes = {(user, target) for user, target, on in await world.rows(Kind.FAVORITE, people) if on}
-    follows = {(user, target) for user, target, on in await world.rows(Kind.RELATION, people) if on}
+    likes = {(user, target) for user, target, on in await stores.rows(Kind.FAVORITE, people) if on}
+    follows = {
+        (user, target) for user, target, on in await stores.rows(Kind.RELATION, people) if on
+    }
     for video in videos:
-        assert await world.favorite_count(video) == sum(target == video for _, target in likes)
+        assert await stores.favorite_count(video) == sum(target == video for _, target in likes)
     for person in people:
-        assert await world.counters(person) == {
+        assert await stores.counters(person) == {
             "favorite_count": sum(user == person for user, _ in likes),
             "total_favorited": len(likes) if person == people[0] else 0,
             "following_count": sum(user == person for user, _ in follows),

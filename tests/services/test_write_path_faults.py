@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy import text
 
 from dal.db.absorption import lock_guard
-from dal.db.counters import Difference, find_differences
+from dal.db.counters import Difference, list_differences
 from dal.redis.keys import register_keys
 from dal.registers.model import ActionType, Kind
 from pkg.mq.connection import BrokerConnection
@@ -28,8 +28,8 @@ from protos import favorite_pb2_grpc, relation_pb2_grpc
 from protos.favorite_pb2 import FavoriteActionRequest, FavoriteListRequest
 from protos.relation_pb2 import RelationActionRequest
 from scripts.stack import Stack
-from tests.action_world import World, open_world
 from tests.conftest import AllSettings
+from tests.register_stores import RegisterStores, open_stores
 from tests.waiting import eventually
 
 DO, UNDO = ActionType.DO, ActionType.UNDO
@@ -62,7 +62,7 @@ class Crowd:
 
     stack: Stack
     settings: AllSettings
-    world: World
+    stores: RegisterStores
     channels: dict[Kind, grpc.aio.Channel]
     issuer: TokenIssuer
     # Which states a pair may end in: what was answered with success last, and what failed since.
@@ -129,17 +129,17 @@ class Crowd:
 
     async def _is_right(self) -> bool:
         for kind in Kind:
-            if (await self.world.store(kind).measure()).pending:
+            if (await self.stores.pending(kind).measure()).pending:
                 return False
             users = {user for pair_kind, user, _ in self.possible if pair_kind is kind}
             rows = {
                 (user, target): active
-                for user, target, active in await self.world.rows(kind, users or {0})
+                for user, target, active in await self.stores.rows(kind, users or {0})
             }
             for (pair_kind, user, target), states in self.possible.items():
                 if pair_kind is kind and rows.get((user, target), False) not in states:
                     return False
-        return set(await find_differences(self.world.database)) <= self.made_up
+        return set(await list_differences(self.stores.database)) <= self.made_up
 
     def signal(self, name: str, number: signal.Signals) -> None:
         os.kill(self.stack.pid(name), number)
@@ -151,18 +151,18 @@ async def crowd(services: Stack, settings: AllSettings) -> AsyncIterator[Crowd]:
     for name in ("favorite", "relation"):
         await asyncio.to_thread(services.wait_ready, name)
     async with (
-        open_world(settings.mysql, settings.redis_actions) as world,
+        open_stores(settings.mysql, settings.redis_actions) as stores,
         grpc.aio.insecure_channel(f"127.0.0.1:{ports.of('favorite')}", options=QUICK) as likes,
         grpc.aio.insecure_channel(f"127.0.0.1:{ports.of('relation')}", options=QUICK) as follows,
     ):
         crowd = Crowd(
             services,
             settings,
-            world,
+            stores,
             {FAVORITE: likes, RELATION: follows},
             TokenIssuer(settings.token),
         )
-        crowd.made_up = set(await find_differences(world.database))
+        crowd.made_up = set(await list_differences(stores.database))
         yield crowd
 
 
@@ -170,14 +170,14 @@ async def crowd(services: Stack, settings: AllSettings) -> AsyncIterator[Crowd]:
 
 
 async def test_a_consumer_killed_between_redis_and_its_acknowledgement(crowd):
-    author, fan = await crowd.world.add_users(2)
-    [video] = await crowd.world.add_videos(author, 1)
+    author, fan = await crowd.stores.add_users(2)
+    [video] = await crowd.stores.add_videos(author, 1)
     pair = (FAVORITE, fan, video)
     await crowd.act_until_accepted(pair, DO)
     await crowd.settled()
     version_key = register_keys(FAVORITE, fan, video)[1]
     # The version is drawn by a write: it must be before the pause, and the rest after.
-    redis = crowd.world.redis
+    redis = crowd.stores.redis
     async with held_broker(crowd) as release_broker:
         calling = asyncio.create_task(crowd.act(pair, UNDO))
         await asyncio.sleep(0.3)  # The message lies in the frozen broker's socket.
@@ -194,23 +194,23 @@ async def test_a_consumer_killed_between_redis_and_its_acknowledgement(crowd):
 
     await crowd.settled()
 
-    assert await crowd.world.rows(FAVORITE, [fan]) == {(fan, video, False)}
+    assert await crowd.stores.rows(FAVORITE, [fan]) == {(fan, video, False)}
     assert await crowd.count_waiting(FAVORITE) == 0
 
 
 async def test_a_flusher_killed_between_its_commit_and_settling(crowd):
-    one, other = await crowd.world.add_users(2)
+    one, other = await crowd.stores.add_users(2)
     pair = (RELATION, one, other)
-    redis = crowd.world.redis
+    redis = crowd.stores.redis
     pending_key = register_keys(RELATION, one, other)[1]
-    async with crowd.world.database.write(timeout_s=30) as connection:
+    async with crowd.stores.database.write(timeout_s=30) as connection:
         await lock_guard(connection, RELATION)
         await crowd.act_until_accepted(pair, DO)
         await eventually(lambda: redis.exists(pending_key))
-        await eventually(lambda: waits_for_guard(crowd.world))
+        await eventually(lambda: waits_for_guard(crowd.stores))
         # The flusher has its lock and its batch and waits for the guard row; its next write to Redis is to settle.
         await redis.execute_command("CLIENT", "PAUSE", 20_000, "WRITE")
-    await eventually(lambda: crowd.world.rows(RELATION, [one]))
+    await eventually(lambda: crowd.stores.rows(RELATION, [one]))
     crowd.signal("relation", signal.SIGKILL)
     # Redis would still run what it has read from a connection whose process is dead.
     await redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
@@ -219,13 +219,13 @@ async def test_a_flusher_killed_between_its_commit_and_settling(crowd):
     assert await redis.exists(pending_key)
     await crowd.settled()
 
-    assert await crowd.world.rows(RELATION, [one]) == {(one, other, True)}
-    assert (await crowd.world.counters(other))["follower_count"] == 1
+    assert await crowd.stores.rows(RELATION, [one]) == {(one, other, True)}
+    assert (await crowd.stores.counters(other))["follower_count"] == 1
 
 
 async def test_a_service_killed_between_publish_and_confirm(crowd):
-    author, fan = await crowd.world.add_users(2)
-    [video] = await crowd.world.add_videos(author, 1)
+    author, fan = await crowd.stores.add_users(2)
+    [video] = await crowd.stores.add_videos(author, 1)
     pair = (FAVORITE, fan, video)
     async with held_broker(crowd):
         calling = asyncio.create_task(crowd.act(pair, DO))
@@ -237,15 +237,15 @@ async def test_a_service_killed_between_publish_and_confirm(crowd):
     await crowd.settled()
     await crowd.act_until_accepted(pair, UNDO)
     await crowd.settled()
-    assert await crowd.world.favorite_count(video) == 0
+    assert await crowd.stores.favorite_count(video) == 0
 
 
 # Servers that die
 
 
 async def test_nothing_accepted_is_lost_while_every_server_and_service_is_killed(crowd):
-    author, *people = await crowd.world.add_users(13)
-    videos = await crowd.world.add_videos(author, 3)
+    author, *people = await crowd.stores.add_users(13)
+    videos = await crowd.stores.add_videos(author, 3)
     stop = asyncio.Event()
 
     async def person(user: int) -> None:
@@ -275,8 +275,8 @@ async def test_nothing_accepted_is_lost_while_every_server_and_service_is_killed
 
 
 async def test_reads_go_on_while_the_broker_and_redis_are_away(crowd):
-    author, fan = await crowd.world.add_users(2)
-    [video] = await crowd.world.add_videos(author, 1)
+    author, fan = await crowd.stores.add_users(2)
+    [video] = await crowd.stores.add_videos(author, 1)
     await crowd.act_until_accepted((FAVORITE, fan, video), DO)
     await crowd.settled()
     stub = favorite_pb2_grpc.FavoriteServiceStub(crowd.channels[FAVORITE])
@@ -295,8 +295,8 @@ async def test_reads_go_on_while_the_broker_and_redis_are_away(crowd):
 
 
 async def test_twenty_thousand_actions_of_a_hundred_people_on_ten_targets_are_exact(crowd):
-    author, *people = await crowd.world.add_users(101)
-    videos = await crowd.world.add_videos(author, 5)
+    author, *people = await crowd.stores.add_users(101)
+    videos = await crowd.stores.add_videos(author, 5)
     idols = people[:5]
 
     async def person(user: int) -> None:
@@ -319,7 +319,7 @@ async def test_twenty_thousand_actions_of_a_hundred_people_on_ten_targets_are_ex
         likes = sum(
             states == {True} for (_, _, target), states in crowd.possible.items() if target == video
         )
-        assert await crowd.world.favorite_count(video) == likes
+        assert await crowd.stores.favorite_count(video) == likes
 
 
 @asynccontextmanager
@@ -342,9 +342,9 @@ async def is_blocked(redis: object) -> bool:
     return bool(info["blocked_clients"])
 
 
-async def waits_for_guard(world: World) -> bool:
+async def waits_for_guard(stores: RegisterStores) -> bool:
     """Say whether a transaction waits for a row lock."""
-    async with world.database.read_source() as connection:
+    async with stores.database.read_source() as connection:
         status = await connection.execute(
             text("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'")
         )

@@ -1,4 +1,4 @@
-"""A stage on which senders and readers of one conversation take their steps in any order that a test wants.
+"""Senders and readers of one conversation that take their steps in any order that a test wants.
 
 Everything is real, the servers and the product's code; only between its steps (a call of Redis, a transaction, its commit) it
 waits for its turn. An actor may be killed between any two steps, as a SIGKILL of its process would.
@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dal.db.engine import Database
-from dal.pairs import Pair
+from dal.participants import Participants
 from dal.redis.chat import ChatMarks, Look
 from pkg.errors import DomainError
 
@@ -86,7 +86,7 @@ async def wait_for_turn() -> None:
         await actor.wait_for_turn()
 
 
-class StagedDatabase(Database):
+class SteppedDatabase(Database):
     """Waits for its turn before every read and transaction, and before and after every commit."""
 
     @asynccontextmanager
@@ -105,28 +105,32 @@ class StagedDatabase(Database):
         await wait_for_turn()
 
 
-class StagedMarks(ChatMarks):
+class SteppedMarks(ChatMarks):
     """Waits for its turn before every call of Redis."""
 
-    async def look(self, pair: Pair, senders: Sequence[int]) -> Look:
+    async def look(self, participants: Participants, senders: Sequence[int]) -> Look:
         await wait_for_turn()
-        return await super().look(pair, senders)
+        return await super().look(participants, senders)
 
-    async def mark(self, pair: Pair, *, above: int = 0) -> int:
+    async def mark(self, participants: Participants, *, above: int = 0) -> int:
         await wait_for_turn()
-        return await super().mark(pair, above=above)
+        return await super().mark(participants, above=above)
 
-    async def settle(self, pair: Pair, mark: int, *, sender_id: int, created_at_ms: int) -> None:
+    async def settle(
+        self, participants: Participants, mark: int, *, sender_id: int, created_at_ms: int
+    ) -> None:
         await wait_for_turn()
-        await super().settle(pair, mark, sender_id=sender_id, created_at_ms=created_at_ms)
+        await super().settle(participants, mark, sender_id=sender_id, created_at_ms=created_at_ms)
 
-    async def clear(self, pair: Pair, mark: int) -> None:
+    async def clear(self, participants: Participants, mark: int) -> None:
         await wait_for_turn()
-        await super().clear(pair, mark)
+        await super().clear(participants, mark)
 
-    async def recover(self, pair: Pair, mark: int, latest_ms: Mapping[int, int]) -> bool:
+    async def recover(
+        self, participants: Participants, mark: int, latest_ms: Mapping[int, int]
+    ) -> bool:
         await wait_for_turn()
-        return await super().recover(pair, mark, latest_ms)
+        return await super().recover(participants, mark, latest_ms)
 
 
 async def unless_refused(sending: Awaitable[int]) -> int | None:

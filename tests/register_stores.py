@@ -1,10 +1,11 @@
-"""People and videos that act on each other, and what MySQL then holds."""
+"""Users and videos whose registers a test writes, and what Redis and MySQL then hold."""
 
 import time
 import uuid
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import cast
 
 from redis.asyncio import Redis
 from sqlalchemy import insert, select, text
@@ -13,24 +14,31 @@ from dal.db.engine import Database, MySQLSettings, open_database
 from dal.db.models import User, Video, VideoStatus
 from dal.db.register_rows import COLUMNS
 from dal.redis.client import RedisSettings, open_redis
-from dal.redis.clock import ActionClock
-from dal.redis.pending import ActionStore
+from dal.redis.clock import VersionClock
+from dal.redis.keys import parse_register, user_pending_key
+from dal.redis.pending import PendingActions
 from dal.registers.model import Action, ActionType, Kind
 
 
 @dataclass
-class World:
-    """The stores of one test, and helpers that make and look at rows."""
+class RegisterStores:
+    """The database and the Redis of one test; makes users, videos and actions, and looks at what became of them."""
 
     database: Database
     redis: Redis
 
-    def store(self, kind: Kind) -> ActionStore:
-        return ActionStore(self.redis, kind)
+    def pending(self, kind: Kind) -> PendingActions:
+        return PendingActions(self.redis, kind)
+
+    async def list_pending_of(self, kind: Kind, user_id: int) -> list[Action]:
+        """Return what the index of a user's pending actions holds."""
+        reply = await self.redis.hgetall(user_pending_key(kind, user_id))
+        found = cast("dict[bytes, bytes]", reply)
+        return [parse_register(user_id, int(target), value) for target, value in found.items()]
 
     async def act(self, user_id: int, target_id: int, action_type: ActionType) -> Action:
         """Return a new action, the newest of all so far."""
-        return Action(user_id, target_id, await ActionClock(self.redis).draw(), action_type)
+        return Action(user_id, target_id, await VersionClock(self.redis).draw(), action_type)
 
     async def add_users(self, count: int) -> list[int]:
         names = [uuid.uuid4().hex for _ in range(count)]
@@ -89,7 +97,9 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(mysql: MySQLSettings, redis_actions: RedisSettings) -> AsyncIterator[World]:
+async def open_stores(
+    mysql: MySQLSettings, redis_actions: RedisSettings
+) -> AsyncIterator[RegisterStores]:
     """Open database and Redis for one test."""
     async with open_database(mysql) as database, open_redis(redis_actions) as redis:
-        yield World(database, redis)
+        yield RegisterStores(database, redis)
