@@ -22,9 +22,9 @@ from protos import message_pb2_grpc
 from protos.message_pb2 import MessageStreamRequest
 from scripts.stack.stack import Stack
 from tests.accounts import UserFactory
+from tests.chat import Phone, befriend
 from tests.conftest import AllSettings
 from tests.programs import Program, running_module
-from tests.services.test_messages import Phone, befriend
 from tests.waiting import eventually
 
 STALE_MARK_S = 0.5

@@ -15,14 +15,14 @@ from pkg.token import TokenIssuer
 from protos import message_pb2_grpc
 from protos.message_pb2 import Message, MessageStreamRequest
 from tests.accounts import UserFactory
-from tests.conftest import AllSettings
-from tests.services.test_messages import (
+from tests.chat import (
     Phone,
     befriend,
     make_handler,
     make_settings,
     write_many,
 )
+from tests.conftest import AllSettings
 from tests.serving import counted_statements, refused_with, serving
 
 PATIENCE_S = 20.0

@@ -2,9 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import AsyncIterator
 
 import grpc
 import pytest
@@ -12,19 +10,15 @@ from loguru import logger
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import select, text, update
 
 from dal.db.engine import Database
-from dal.db.messages import Draft, insert_message
 from dal.db.models import Conversation, MessageDataKey, Relation
 from dal.db.models import Message as MessageModel
 from dal.participants import Participants
-from dal.redis.chat import ChatMarks
 from dal.redis.clock import VersionClock
 from dal.redis.keys import chat_key
-from dal.redis.overlay import Overlay
 from dal.redis.pending import PendingActions
-from dal.registers.lists import RegisterLists
 from dal.registers.model import Action, ActionType, Kind
 from pkg.errors import (
     DependencyUnavailable,
@@ -33,90 +27,14 @@ from pkg.errors import (
     Unauthenticated,
     UserNotFound,
 )
-from pkg.token import TokenIssuer, TokenVerifier
+from pkg.token import TokenIssuer
 from protos import message_pb2_grpc
-from protos.message_pb2 import Message, MessageActionRequest, MessageChatRequest
-from services.message.chat import Chat
-from services.message.handler import MessageHandler
-from services.message.settings import MessageSettings
+from protos.message_pb2 import MessageActionRequest, MessageChatRequest
 from services.message_texts import UNREADABLE, MessageTexts
 from tests.accounts import UserFactory
+from tests.chat import MakePhone, Phone, befriend, make_handler, write_many
 from tests.conftest import AllSettings
 from tests.serving import counted_statements, refused_with, serving
-
-
-def make_settings(**changes: float) -> MessageSettings:
-    values = {"stale_mark_s": 3.0, "stream_interval_s": 0.05, "slow_client_timeout_s": 5.0}
-    return MessageSettings(
-        host="127.0.0.1",
-        port=1,
-        advertise_host="127.0.0.1",
-        metrics_port=1,
-        stop_grace_s=5,
-        **(values | changes),
-    )
-
-
-def make_handler(
-    settings: AllSettings, database: Database, redis: Redis, own: MessageSettings | None = None
-) -> MessageHandler:
-    own = own or make_settings()
-    return MessageHandler(
-        chat=Chat(database, ChatMarks(redis, stale_mark_s=own.stale_mark_s)),
-        texts=MessageTexts(database, settings.crypt),
-        lists=RegisterLists(database, Overlay(redis)),
-        verifier=TokenVerifier(settings.token),
-        settings=own,
-    )
-
-
-@dataclass
-class Phone:
-    """One person's app in the chat with the other one."""
-
-    stub: "message_pb2_grpc.MessageServiceAsyncStub"
-    token: str
-    user_id: int
-    other_id: int
-
-    async def send(self, content: str) -> None:
-        await self.stub.MessageAction(
-            MessageActionRequest(
-                token=self.token, to_user_id=self.other_id, action_type=1, content=content
-            )
-        )
-
-    async def read(self, pre_msg_time: int = 0) -> list[Message]:
-        request = MessageChatRequest(
-            token=self.token, to_user_id=self.other_id, pre_msg_time=pre_msg_time
-        )
-        return list((await self.stub.MessageChat(request)).message_list)
-
-    async def texts(self, pre_msg_time: int = 0) -> list[str]:
-        return [message.content for message in await self.read(pre_msg_time)]
-
-
-async def befriend(database: Database, *pairs: tuple[int, int]) -> None:
-    rows = [
-        {"user_id": follower, "to_user_id": followed, "active": True, "acted_at_us": 1}
-        for one, other in pairs
-        for follower, followed in ((one, other), (other, one))
-    ]
-    async with database.write() as connection:
-        await connection.execute(insert(Relation), rows)
-
-
-async def write_many(settings: AllSettings, database: Database, sender: Phone, count: int) -> None:
-    """Store long messages, quickly."""
-    key = await MessageTexts(database, settings.crypt).get_newest_key()
-    async with database.write(timeout_s=60) as connection:
-        for number in range(count):
-            encrypt = partial(key.encrypt, f"{number:01000}")
-            draft = Draft(sender.user_id, sender.other_id, key.id, encrypt)
-            await insert_message(connection, draft, mark=1, now_ms=1000)
-
-
-MakePhone = Callable[[int, int], Phone]
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Flags and lists: what somebody did shows at once to them, and reads go on without Redis."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,16 +11,10 @@ from dal.registers.flags import ViewerFlags
 from dal.registers.lists import RegisterLists, merge_pending
 from dal.registers.model import Action, ActionType, Kind
 from pkg.paging import FROM_THE_START, PageRequest, parse_page_request
-from tests.register_stores import RegisterStores, open_stores
+from tests.register_stores import RegisterStores
 
 DO, UNDO = ActionType.DO, ActionType.UNDO
 FAVORITE, RELATION = Kind.FAVORITE, Kind.RELATION
-
-
-@pytest.fixture
-async def stores(settings) -> AsyncIterator[RegisterStores]:
-    async with open_stores(settings.mysql, settings.redis_actions) as stores:
-        yield stores
 
 
 @pytest.fixture

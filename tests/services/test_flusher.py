@@ -1,9 +1,8 @@
-"""Messages, consuming and flushing: what can never be applied is put where a person sees it, and stops nothing else."""
+"""Consuming and flushing: what can never be applied is put where a person sees it, and stops nothing else."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
-import orjson
 import pytest
 from loguru import logger
 from prometheus_client import REGISTRY
@@ -14,11 +13,10 @@ from dal.redis.pending import FLUSH_LOCK_TTL_S
 from dal.registers.model import Action, ActionType, Kind
 from pkg.clock import now_ms
 from pkg.mq.consumer import Delivery
-from scripts.operator.recount import recount
 from scripts.operator.replay import replay
 from services.actions.consumer import apply_batch
 from services.actions.flusher import BacklogGauges, Flusher
-from services.actions.messages import MalformedAction, decode_action, encode_action
+from services.actions.messages import encode_action
 from tests.register_stores import RegisterStores, open_stores
 
 DO, UNDO = ActionType.DO, ActionType.UNDO
@@ -41,56 +39,6 @@ def deliver(body: bytes) -> Delivery:
     return Delivery(body, {}, 1, redelivered=False)
 
 
-# Messages
-
-
-@pytest.mark.parametrize("kind", Kind)
-def test_a_message_says_what_was_done(kind):
-    action = Action(7, 8, now_ms() * 1000, UNDO)
-    assert decode_action(kind, encode_action(kind, action)) == action
-
-
-def test_the_message_has_the_names_of_the_contract():
-    body = encode_action(FAVORITE, Action(7, 8, 1_700_000_000_000_000, DO))
-    assert orjson.loads(body) == {
-        "version": 1_700_000_000_000_000,
-        "video_id": 8,
-        "user_id": 7,
-        "action_type": 1,
-        "created_at": 1_700_000_000_000,
-    }
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"version": None},
-        {"version": "1"},
-        {"version": True},
-        {"version": -1},
-        {"version": 2**53},
-        {"version": (now_ms() + 3 * 24 * 3600 * 1000) * 1000},
-        {"user_id": 0},
-        {"user_id": 2**63},
-        {"to_user_id": 7},
-        {"to_user_id": 1.5},
-        {"action_type": 3},
-        {"action_type": [1]},
-        {"created_at": "now"},
-    ],
-)
-def test_a_message_with_a_wrong_value_is_refused(change):
-    message = orjson.loads(encode_action(RELATION, Action(7, 8, now_ms() * 1000, DO)))
-    with pytest.raises(MalformedAction):
-        decode_action(RELATION, orjson.dumps(message | change))
-
-
-@pytest.mark.parametrize("body", [b"", b"\xff", b"{", b"null", b"[]", b"{}", b'"like"'])
-def test_what_is_no_action_at_all_is_refused(body):
-    with pytest.raises(MalformedAction):
-        decode_action(FAVORITE, body)
-
-
 async def test_malformed_messages_do_not_stop_the_others_of_their_batch(stores):
     author, fan = await stores.add_users(2)
     action = await stores.act(fan, author, DO)
@@ -101,9 +49,6 @@ async def test_malformed_messages_do_not_stop_the_others_of_their_batch(stores):
     assert [letter.delivery.body for letter in dead] == [b"junk", b"{}"]
     assert "version: Field required" in dead[1].reason
     assert await stores.list_pending_of(RELATION, fan) == [action]
-
-
-# Flushing
 
 
 async def test_a_flush_takes_everything_in_batches(stores):
@@ -194,51 +139,6 @@ async def test_the_gauges_tell_how_much_is_pending_and_for_how_long(stores, sett
     await gauges.measure_pending()
     assert read_gauge("dousheng_pending_actions", "relation") == 0
     assert read_gauge("dousheng_oldest_pending_seconds", "relation") == 0
-
-
-# Counting again
-
-
-async def test_recount_finds_and_mends_every_wrong_counter(stores, settings, capsys):
-    author, fan = await stores.add_users(2)
-    [video] = await stores.add_videos(author, 1)
-    await stores.pending(FAVORITE).apply_actions([await stores.act(fan, video, DO)])
-    await make_flusher(stores, FAVORITE).flush()
-    assert await recount(settings, fix=True) in (0, 1)  # Rows of other tests may be made up.
-    assert await recount(settings, fix=False) == 0
-    await run_sql(stores, "UPDATE videos SET favorite_count = 7 WHERE id = :id", id=video)
-    await run_sql(stores, "UPDATE users SET follower_count = -1 WHERE id = :id", id=fan)
-    capsys.readouterr()
-
-    assert await recount(settings, fix=False) == 1
-
-    shown = capsys.readouterr().out
-    assert "videos.favorite_count" in shown
-    assert "stored 7          rows 1" in shown
-    assert "differences: 2" in shown
-    assert await recount(settings, fix=True) == 0
-    assert await stores.favorite_count(video) == 1
-
-
-async def test_recount_finds_nothing_while_flushes_go_on(stores, settings):
-    author, *fans = await stores.add_users(60)
-    [video] = await stores.add_videos(author, 1)
-    await recount(settings, fix=True)
-    stop = asyncio.Event()
-
-    async def load() -> None:
-        while not stop.is_set():
-            for action_type in (DO, UNDO):
-                await stores.pending(FAVORITE).apply_actions(
-                    [await stores.act(fan, video, action_type) for fan in fans]
-                )
-                await make_flusher(stores, FAVORITE).flush()
-
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(load())
-        results = [await recount(settings, fix=False) for _ in range(15)]
-        stop.set()
-    assert results == [0] * 15
 
 
 async def run_sql(stores: RegisterStores, statement: str, **parameters: int) -> None:
