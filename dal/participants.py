@@ -13,5 +13,5 @@ class Participants:
 
     @classmethod
     def of(cls, user_id: int, other_id: int) -> Self:
-        """Return the participants of the conversation between two users, whoever of them is named first."""
+        """Return the participants of the conversation between two users, in whichever order they are named."""
         return cls(min(user_id, other_id), max(user_id, other_id))

@@ -2,7 +2,7 @@
 
 from pkg.storage import Bucket
 
-# Uploads as they came; nobody outside reads them.
+# Uploads as they came; private.
 VIDEO_UPLOADS_BUCKET = Bucket("tiktok-video-uploads", is_public=False)
 VIDEOS_BUCKET = Bucket("tiktok-videos", is_public=True)
 VIDEO_COVERS_BUCKET = Bucket("tiktok-video-covers", is_public=True)

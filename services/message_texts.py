@@ -28,10 +28,10 @@ UNREADABLE = "[此消息无法显示]"
 
 @dataclass(frozen=True, slots=True)
 class LatestMessage:
-    """The last message between a user and somebody else."""
+    """The last message between two users, as one of them sees it."""
 
     text: str
-    is_sent: bool  # by the user, and not by the other one
+    is_sent: bool  # by this user, not by the other one
 
 
 class MessageTexts:

@@ -19,7 +19,7 @@ from services.buckets import (
     VIDEOS_BUCKET,
 )
 
-# What is left of somebody whose account was deleted while their videos or comments stay.
+# Shown as the author of videos and comments that outlived their author's account.
 DELETED_USER_NAME = "已注销用户"
 
 
@@ -111,7 +111,7 @@ class Presenter:
 
 
 def deleted_user(user_id: int) -> User:
-    """Return the card of somebody whose account is gone."""
+    """Return the card that stands for a deleted account."""
     return User(
         id=user_id,
         name=DELETED_USER_NAME,

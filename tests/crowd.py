@@ -5,6 +5,7 @@ import signal
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import grpc
 
@@ -105,6 +106,12 @@ class Crowd:
             return int(reply.method.message_count)
         finally:
             await connection.close()
+
+    def count_unread(self) -> int:
+        """Return how many bytes the broker has received and not read: what was sent to it while it is frozen."""
+        port = f":{self.stack.site.ports.of('rabbitmq'):04X}"
+        rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return sum(int(row[4].split(":")[1], 16) for row in rows if row[1].endswith(port))
 
     async def settled(self) -> None:
         """Wait until nothing is on its way, then check every pair and every counter."""

@@ -1,9 +1,9 @@
 """How a batch of pending likes or follows reaches its rows and counters.
 
 One transaction on the guard row absorbs a batch: it finds the pairs whose state flips, adds the difference to the counters, and
-then writes the rows by version. The guard row is what makes it exact: nobody else writes these tables, so what was
-found is still true when it is written. The batch travels as one JSON parameter. Counters of parents are changed before
-rows of children, and all in the order of their ids, as everywhere.
+then writes the rows by version. The guard row makes it exact: no other transaction writes these tables, so what was found is still true
+when it is written. The batch travels as one JSON parameter. As everywhere, parents' counters change before children's rows, in the order of
+their ids.
 """
 
 from collections import defaultdict
@@ -22,7 +22,7 @@ from dal.db.models import FlushGuard
 from dal.registers.model import Action, Kind
 from pkg.errors import DependencyUnavailable
 
-# Nobody waits for a flush, so it may take longer than a call; a frozen server still ends it.
+# No caller waits for a flush, so it may take longer than a call. The deadline frees it from a frozen server.
 FLUSH_TIMEOUT_S = 10.0
 # Errors of the data that drivers sort among those of the connection: out of range, wrong value, too long, a trigger's
 # SIGNAL, a check constraint (MySQL 3819, MariaDB 4025), broken JSON.
@@ -73,7 +73,7 @@ async def absorb_actions(database: Database, kind: Kind, actions: Sequence[Actio
 
     Raises:
         UnabsorbableActions: at least one of them can never be written; nothing was.
-        DependencyUnavailable, DeadlineExceeded: MySQL is away; the outcome is unknown.
+        DependencyUnavailable, DeadlineExceeded: MySQL is down or too slow; the outcome is unknown.
     """
     try:
         return await retry_conflicts(partial(_absorb, database, kind, actions))
@@ -103,7 +103,7 @@ async def _absorb(database: Database, kind: Kind, actions: Sequence[Action]) -> 
 
 
 async def lock_guard(connection: AsyncConnection, kind: Kind) -> None:
-    """Make this transaction the only one that writes rows and counters of the kind."""
+    """Make this transaction the only one that writes rows and counters of this kind, until it ends."""
     guard = select(FlushGuard.kind).where(FlushGuard.kind == kind.value).with_for_update()
     (await connection.execute(guard)).one()
 

@@ -1,4 +1,4 @@
-"""Every counter against the rows that it counts, in one snapshot, and how a wrong one is mended."""
+"""Compares every counter with the rows that it counts, in one snapshot, and fixes the wrong ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ COUNTERS = (
 async def list_differences(database: Database) -> list[Difference]:
     """Return every counter that does not equal its rows.
 
-    One statement sees one snapshot, so that what is written meanwhile makes no difference.
+    One statement sees one snapshot: what is written while it runs makes no difference.
     """
     parts = [_select_differences(counter) for counter in COUNTERS]
     async with database.read_source() as connection:
@@ -76,7 +76,7 @@ async def list_differences(database: Database) -> list[Difference]:
 async def fix_differences(database: Database, differences: Sequence[Difference]) -> int:
     """Set these counters to what their rows say now; return how many rows changed.
 
-    The guards keep likes and follows away meanwhile; whoever else changes a counter locks its row first, and so does this.
+    The guard rows keep flushes out until the commit. Every other writer of a counter locks the counter's row first, and so does this.
     """
     changed = 0
     async with database.write() as connection:

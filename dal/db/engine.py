@@ -187,7 +187,7 @@ async def translated_errors(timeout_s: float) -> AsyncIterator[None]:
     """Turn the driver's errors into ours and hold the deadline.
 
     Raises:
-        DependencyUnavailable: the server is away or refuses.
+        DependencyUnavailable: the server is down or refuses.
         DeadlineExceeded: `timeout_s` passed; of a write, the outcome is unknown.
         TransactionConflict: deadlock, or a lock that did not come.
     """

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dal.db.models import MessageDataKey
 
-# Whoever makes the first key gives it this id, so that there is one winner.
+# Every process that makes the first key gives it this id, so that one of them wins.
 FIRST_ID = 1
 
 
@@ -39,7 +39,7 @@ async def list_data_keys(connection: AsyncConnection, key_ids: Sequence[int]) ->
 
 
 async def insert_first_data_key(connection: AsyncConnection, *, pair_id: str, wrapped: str) -> None:
-    """Store the first key, unless somebody else just did."""
+    """Store the first key, unless another process has just done so."""
     statement = mysql_insert(MessageDataKey).values(
         id=FIRST_ID, wrapping_key_id=pair_id, wrapped_key=wrapped
     )

@@ -103,7 +103,7 @@ async def insert_message(
 async def fence_conversation(
     connection: AsyncConnection, *, reader_id: int, other_id: int, mark: int
 ) -> dict[int, int]:
-    """Let no send with a mark up to `mark` commit any more; return the time of either's newest message, 0 for none.
+    """Refuse every send with a mark up to `mark` from now on; return the time of each one's newest message, 0 for none.
 
     Does not wait for a send that is being written.
 

@@ -35,7 +35,7 @@ def migrate(settings: MySQLSettings) -> None:
     """Upgrade to the newest schema under a lock that a second migration waits for.
 
     Raises:
-        OperationalError: the server is away or refuses.
+        OperationalError: the server is down or refuses.
     """
     url = make_url(settings, driver="pymysql", host=settings.host, port=settings.port)
     engine = create_engine(url, poolclass=NullPool, hide_parameters=True)

@@ -1,7 +1,6 @@
 """The schema of `db_tiktok`. Queries select columns; no row is ever loaded as an object.
 
-There are no foreign keys: eight writers that touch a child and its parent's counter deadlock on them. Counters are signed,
-because an unsigned 0-1 is an error that would stop a whole batch.
+There are no foreign keys, and counters are signed: see dal/README.md.
 """
 
 from datetime import datetime
@@ -221,7 +220,7 @@ class Conversation(Base):
     high_user_id: Mapped[int] = mapped_column(UnsignedId, nullable=False)
     last_time_ms: Mapped[int] = mapped_column(BigInteger, nullable=False)
     last_message_id: Mapped[int | None] = mapped_column(UnsignedId, nullable=True)
-    # Sends whose mark is not above this one may not commit any more: their mark was cleared.
+    # A send whose mark is not above this one must not commit: its mark was cleared.
     fenced_mark: Mapped[int] = mapped_column(BigInteger, nullable=False, server_default=text("0"))
     created_at: Mapped[datetime] = _created_at()
     updated_at: Mapped[datetime] = _updated_at()

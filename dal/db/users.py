@@ -55,7 +55,7 @@ async def insert_user(connection: AsyncConnection, *, name: str, password_hash: 
     """Create an account and return its id.
 
     Raises:
-        UserNameTaken: by a unique key, so that there is one winner among concurrent ones.
+        UserNameTaken: the name has an owner; a unique key picks one winner among concurrent registrations.
     """
     statement = insert(User).values(user_name=name, password=password_hash)
     try:
@@ -77,7 +77,7 @@ async def find_credentials(connection: AsyncConnection, name: str) -> Credential
 async def replace_password_hash(
     connection: AsyncConnection, *, user_id: int, old_hash: str, new_hash: str
 ) -> None:
-    """Store a stronger hash of the same password, unless the stored one has changed meanwhile."""
+    """Store a stronger hash of the same password, unless the stored hash is no longer `old_hash`."""
     statement = update(User).where(User.id == user_id, User.password == old_hash)
     await connection.execute(statement.values(password=new_hash))
 

@@ -3,14 +3,14 @@
 One hash per pair of people:
 
     from:<user>   time in ms of the newest message of this sender that was settled or recovered
-    known         the times above hold for everything that was committed, but for sends whose mark stands
-    mark:<mark>   a send, or a recovery, that is on its way; value: when it began, in microseconds
+    known         the times above cover everything that was committed, except sends whose mark stands
+    mark:<mark>   a send, or a recovery, that is under way; value: when it began, in microseconds
     mark          the last mark that was drawn
 
-A sender marks before it writes to MySQL and settles after the commit. So where no mark stands and `known` is there, nothing is newer
-than the times. A mark whose sender died, and a conversation of which nothing is known, are recovered by the next reader: it draws a
-mark of its own, tells MySQL to let no older one commit any more (`fence_conversation`), reads the newest times there, and writes them
-down. All of it may be lost at any moment; the next reader recovers it.
+A sender marks before it writes to MySQL and settles after the commit. So where no mark stands and `known` is there, no message is newer
+than the times. A mark whose sender died, and a conversation of which nothing is known, are recovered by the next reader. It draws a mark of
+its own, makes MySQL refuse every send with an older mark (`fence_conversation`), reads the newest times there, and stores them here. All of
+the hash may be lost at any moment; the next reader recovers it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from dal.redis.keys import chat_key
 from dal.redis.scripting import run_script
 from pkg.batching import Batcher
 
-# A conversation where nothing happens for this long is recovered by whoever polls it next.
+# A conversation in which nothing happens for this long is forgotten, and recovered at the next poll.
 TTL_MS = 7 * 24 * 3600 * 1000
 MARKED, UNKNOWN = -1, -2
 
@@ -41,7 +41,7 @@ class Look:
 
 
 class ChatMarks:
-    """The marks and newest times of conversations. Every method raises DependencyUnavailable where Redis is away."""
+    """The marks and newest times of conversations. Every method raises DependencyUnavailable while Redis is down."""
 
     def __init__(self, redis: Redis, *, stale_mark_s: float) -> None:
         self._redis = redis
@@ -67,21 +67,21 @@ class ChatMarks:
     async def settle(
         self, participants: Participants, mark: int, *, sender_id: int, created_at_ms: int
     ) -> None:
-        """Make a committed message known and clear its mark, both at once."""
+        """Make a committed message known and clear its mark, in one step."""
         arguments = [mark, sender_id, created_at_ms, TTL_MS]
         await run_script(self._redis, "chat_settle", [([chat_key(participants)], arguments)])
 
     async def clear(self, participants: Participants, mark: int) -> None:
-        """Take back a mark under which nothing was committed, nor ever will be."""
+        """Clear a mark under which nothing was committed or ever will be."""
         with translated_errors():
             await self._redis.hdel(chat_key(participants), f"mark:{mark}")
 
     async def recover(
         self, participants: Participants, mark: int, latest_ms: Mapping[int, int]
     ) -> bool:
-        """Make the newest times known that MySQL told after it fenced off `mark`; clear that mark and all before it.
+        """Make known the newest times that MySQL gave after it fenced off `mark`; clear that mark and all before it.
 
-        Return False where Redis lost its data meanwhile; then nothing changes.
+        Return False, and change nothing, where Redis has lost its data since the mark was drawn.
         """
         times = [part for item in latest_ms.items() for part in item]
         [known] = await run_script(

@@ -43,7 +43,7 @@ async def open_redis(settings: RedisSettings) -> AsyncIterator[Redis]:
         timeout=settings.timeout_s,
         socket_timeout=settings.timeout_s,
         socket_connect_timeout=settings.timeout_s,
-        # A connection that the server closed while it was idle is noticed at its next use: connect once more.
+        # That the server closed an idle connection shows at its next use: connect once more.
         retry=Retry(ConstantBackoff(0.01), 1, supported_errors=(RedisConnectionError,)),
         retry_on_error=[RedisConnectionError],
     )
@@ -61,7 +61,7 @@ def translated_errors() -> Iterator[None]:
     """Turn the driver's errors into ours.
 
     Raises:
-        DependencyUnavailable: the server is away, loading, full, or did not answer in time.
+        DependencyUnavailable: the server is down, loading, full, or did not answer in time.
     """
     try:
         yield

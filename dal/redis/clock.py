@@ -9,7 +9,7 @@ from dal.redis.scripting import run_script
 
 
 class VersionClock:
-    """Draws versions; those who ask while a draw is on its way share the next one."""
+    """Draws versions. Callers who ask while a draw is under way share the next one."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -20,7 +20,7 @@ class VersionClock:
         """Return a version greater than every version drawn before this call, by anyone.
 
         Raises:
-            DependencyUnavailable: Redis is away.
+            DependencyUnavailable: Redis is down.
         """
         version: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.append(version)

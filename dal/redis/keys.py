@@ -64,7 +64,7 @@ def aside_key(kind: Kind, partition: int) -> str:
 
 
 def flush_lock_key(kind: Kind) -> str:
-    """Actions, string, expires: the token of whoever flushes this kind."""
+    """Actions, string, expires: the token of the process that flushes this kind."""
     return f"{{{kind}}}:flush-lock"
 
 

@@ -1,7 +1,7 @@
 """Failed logins, counted in the cache so that every instance of the user service sees them.
 
 A window opens with the first failure and lasts `window_s`; while a count stands at its limit, logins are refused. If the cache is lost, so
-are the counts, and the slow-down begins anew.
+are the counts, and counting begins again.
 """
 
 from dataclasses import dataclass

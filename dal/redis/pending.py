@@ -203,7 +203,7 @@ class PendingActions:
 
     @asynccontextmanager
     async def lock_flush(self) -> AsyncIterator[FlushLock | None]:
-        """Give the flush lock, or None while somebody else holds it."""
+        """Give the flush lock, or None while another process holds it."""
         lock = FlushLock(self._redis, self.kind)
         if not await lock.acquire():
             yield None

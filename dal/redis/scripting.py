@@ -1,4 +1,4 @@
-"""Lua scripts by name, sent by their digest."""
+"""Runs the Lua scripts of scripts/, sent to Redis by their digest."""
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
@@ -30,7 +30,7 @@ async def run_script(
     Each call is atomic by itself. After an error some of them may have run.
 
     Raises:
-        DependencyUnavailable: Redis is away, full, or did not answer in time.
+        DependencyUnavailable: Redis is down, full, or did not answer in time.
     """
     text, digest = read_script(name)
 

@@ -1,7 +1,7 @@
 """What a viewer has to do with others: whom they follow, what they like.
 
-The newest of Redis' registers and the row wins. However many targets there are, it takes one round trip to Redis and one
-statement for each kind, which viewers who ask at the same moment share.
+The newest of Redis' registers and the row wins. Any number of targets takes one round trip to Redis and one statement for each kind;
+viewers who ask at the same moment share the statement.
 """
 
 from collections.abc import Collection, Mapping
@@ -25,12 +25,9 @@ class Flags:
 
 
 class ViewerFlags:
-    """Reads the flags of one viewer at a time; an anonymous viewer (None) has none.
+    """Reads the flags of one viewer at a time; an anonymous viewer (None) has none."""
 
-    Without an overlay, what a viewer did a moment ago shows once it is flushed.
-    """
-
-    def __init__(self, database: Database, overlay: Overlay | None = None) -> None:
+    def __init__(self, database: Database, overlay: Overlay) -> None:
         self._database = database
         self._overlay = overlay
         self._rows = Batcher(self._load_rows)
@@ -60,14 +57,8 @@ class ViewerFlags:
     async def list_followed(
         self, viewer_id: int | None, user_ids: Collection[int]
     ) -> frozenset[int]:
-        """Return those of `user_ids` whom the viewer follows; nobody follows oneself."""
+        """Return those of `user_ids` whom the viewer follows; never the viewer."""
         return (await self.read(viewer_id, user_ids=user_ids)).followed
-
-    async def list_favorited(
-        self, viewer_id: int | None, video_ids: Collection[int]
-    ) -> frozenset[int]:
-        """Return those of `video_ids` that the viewer likes."""
-        return (await self.read(viewer_id, video_ids=video_ids)).favorited
 
     async def _find_active(
         self, viewer_id: int, targets: Mapping[Kind, list[int]]
@@ -75,7 +66,7 @@ class ViewerFlags:
         if not targets:
             return {}
         # Redis before the rows: what is flushed in between is found in one of them.
-        registers = await self._overlay.map_registers(viewer_id, targets) if self._overlay else {}
+        registers = await self._overlay.map_registers(viewer_id, targets)
         keys = [(kind, viewer_id, target) for kind, ids in targets.items() for target in ids]
         rows = await self._rows.get(keys)
         found = {}

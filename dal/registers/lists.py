@@ -1,6 +1,6 @@
-"""Lists of what somebody likes, whom they follow, who follows them, and who their friends are.
+"""Lists of what a user likes, whom they follow, who follows them, and who their friends are.
 
-Newest action first. Whoever looks at their own list sees what they did even before it is flushed: Redis is asked first and the source
+Newest action first. Users see in their own lists what they did even before it is flushed: Redis is asked first and the source
 second, so that an action which is no longer pending is found in its row.
 """
 

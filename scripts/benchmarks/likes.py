@@ -39,7 +39,7 @@ PROBES = 40
 PROBE_TIMEOUT_S = 10.0
 PENDING = 30_000
 CLEANING_TIMEOUT_S = 60.0
-# Nobody publishes under these ids: likes of them count for their fans alone.
+# No video has these ids: likes of them count for their fans alone.
 FIRST_MADE_UP_VIDEO = 2**40
 
 
@@ -120,7 +120,7 @@ async def _act(stage: Stage, person: int, following: Callable[[], tuple[int, Act
 async def _measure_effect(
     stage: Stage, probe: int, look: Callable[[Stage, int, int], Awaitable[object]]
 ) -> float:
-    """Return how long after the reply somebody sees something else than before."""
+    """Return how long after the reply `look` gives another answer than before."""
     person, video = probe % len(stage.people), probe % VIDEOS
     before = await look(stage, person, video)
     listed = await _own_list(stage, person, video)
@@ -208,7 +208,7 @@ async def _add_sample(database: Database, people_count: int) -> tuple[list[int],
 
 
 async def _remove_sample(database: Database, stage: Stage) -> None:
-    """Leave no trace: nobody else's counter counts any of these rows."""
+    """Delete all that was added: no other user's counter counts any of these rows."""
     async with database.write(timeout_s=CLEANING_TIMEOUT_S) as connection:
         await lock_guard(connection, Kind.FAVORITE)
         await connection.execute(

@@ -1,4 +1,4 @@
-"""Scripts that print for a person log nothing but what went wrong."""
+"""Scripts that print for a person: of the log they show errors alone."""
 
 import sys
 

@@ -98,8 +98,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/replay", description=__doc__)
     parser.add_argument("kind", choices=[kind.value for kind in Kind])
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--run", action="store_true", help="bring everything back")
-    what.add_argument("--discard", action="store_true", help="throw everything away")
+    what.add_argument("--run", action="store_true", help="replay everything that is shown")
+    what.add_argument("--discard", action="store_true", help="delete everything that is shown")
     options = parser.parse_args()
     quiet_logs()
     try:

@@ -16,7 +16,7 @@ from pkg.settings import ProcessSettings, SettingsError
 from scripts.operator.console import quiet_logs
 from scripts.operator.settings import load_settings
 
-# Every data key is wrapped anew in one transaction.
+# One transaction re-wraps every data key.
 ROTATION_TIMEOUT_S = 60
 
 
@@ -28,7 +28,7 @@ class RotateKeysSettings(ProcessSettings):
 async def rotate_keys(database: Database, keys: WrappingKeys) -> tuple[int, int]:
     """Add a data key and wrap all older ones under the current pair, in one transaction.
 
-    Return the new key's id and how many older ones were wrapped anew.
+    Return the new key's id and how many older ones were re-wrapped.
 
     Raises:
         SettingsError: a pair that wrapped one of them is missing.
@@ -51,7 +51,7 @@ async def _run(settings: RotateKeysSettings) -> None:
     async with open_database(settings.mysql) as database:
         new_id, rewrapped = await rotate_keys(database, keys)
     print(f"new messages use data key {new_id}, wrapped under the pair {keys.current_id!r}")
-    print(f"{rewrapped} older data keys were wrapped anew under it")
+    print(f"{rewrapped} older data keys were re-wrapped under it")
 
 
 def main() -> None:

@@ -67,7 +67,7 @@ class Flusher:
         self._is_waiting = False
 
     async def flush(self) -> int:
-        """Flush until little is pending, unless somebody else does; return how many actions MySQL absorbed.
+        """Flush until little is pending, unless another process does; return how many actions MySQL absorbed.
 
         Raises:
             DependencyUnavailable, DeadlineExceeded: a server is down; what MySQL did not absorb is still pending.

@@ -25,7 +25,7 @@ MAX_CONTENT_CHARS = 255
 
 
 class Comments:
-    """Adds, deletes, likes and lists comments. Texts are stored as they were written and never interpreted."""
+    """Adds, deletes, likes and lists comments. Texts are stored as they were written."""
 
     def __init__(self, database: Database, presenter: Presenter, display_zone: ZoneInfo) -> None:
         self._database = database
@@ -100,7 +100,7 @@ class Comments:
                 connection, video_id=video_id, before_id=wanted.before, limit=wanted.fetch_limit
             )
             if not rows:
-                # A video with comments is published; one without may not exist.
+                # A video with comments is published; one without comments perhaps does not exist.
                 await require_video(connection, video_id)
         page = make_page(rows, wanted, key=lambda row: row.id)
         return Page(await self._to_cards(page.items, viewer_id=viewer_id), page.next_cursor)

@@ -1,7 +1,6 @@
 """Sending and reading messages, so that no poller misses one or sees it twice, and an empty poll asks Redis alone.
 
-The promise is kept by MySQL (commit order is time order) and by the marks of dal/redis/chat.py; this module does their steps in the
-right order.
+MySQL (commit order is time order) and the marks of dal/redis/chat.py keep this promise; this module takes their steps in the right order.
 """
 
 from collections.abc import Callable, Sequence
@@ -120,7 +119,7 @@ class Chat:
         return last_ms
 
     async def require_user(self, user_id: int) -> None:
-        """Check that somebody exists.
+        """Check that a user exists.
 
         Raises:
             UserNotFound: nobody has this id.
@@ -149,7 +148,7 @@ class Chat:
         )
 
     async def _recover_if_needed(self, look: Look, reader_id: int, other_id: int) -> None:
-        """Make Redis know the conversation again, or leave that to a later reader: MySQL answers this one anyway."""
+        """Make Redis know the conversation again, or leave that to a later reader: MySQL answers this reader anyway."""
         if not look.needs_recovery:
             return
         try:
@@ -158,7 +157,7 @@ class Chat:
             logger.bind(cause=repr(exc)).info("chat recovery put off")
 
     async def _recover(self, reader_id: int, other_id: int) -> None:
-        # A mark is a key for days: nobody may make one for an id that they made up.
+        # A mark makes a key that lives for days: an id that a caller made up must not get one.
         await self.require_user(other_id)
         participants = Participants.of(reader_id, other_id)
         mark = await self._marks.mark(participants)

@@ -89,7 +89,7 @@ class MessageHandler(message_pb2_grpc.MessageServiceServicer):
             after_ms = await self._chat.get_last_time_ms(viewer_id, other_id)
         clock = asyncio.get_running_loop().time
         while True:
-            self._verifier.verify(request.token)  # It may expire meanwhile.
+            self._verifier.verify(request.token)  # It may have expired since the last turn.
             rows = await self._chat.list_new(viewer_id, other_id, after_ms=after_ms)
             for message in await self._to_messages(rows):
                 began = clock()

@@ -14,7 +14,7 @@ MAX_PASSWORD_CHARS = 32
 
 
 class Accounts:
-    """Creates accounts and checks who somebody is."""
+    """Creates accounts and checks passwords."""
 
     def __init__(self, database: Database, passwords: Passwords, attempts: LoginAttempts) -> None:
         self._database = database

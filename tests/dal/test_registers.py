@@ -76,7 +76,7 @@ async def test_a_like_shows_in_flags_and_own_list_before_it_is_flushed(stores, l
     [video] = await stores.add_videos(author, 1)
     await stores.pending(FAVORITE).apply_actions([await stores.act(fan, video, DO)])
 
-    assert await flags.list_favorited(fan, [video]) == {video}
+    assert (await flags.read(fan, video_ids=[video])).favorited == {video}
     own = await lists.list_targets(FAVORITE, fan, PageRequest(10), viewer_id=fan)
     assert own.items == [video]
     others = await lists.list_targets(FAVORITE, fan, PageRequest(10), viewer_id=author)
@@ -101,7 +101,7 @@ async def test_a_row_that_is_newer_than_a_register_wins(stores, flags):
     like, unlike = await stores.act(fan, video, DO), await stores.act(fan, video, UNDO)
     await absorb_actions(stores.database, FAVORITE, [unlike])
     await stores.pending(FAVORITE).apply_actions([like])
-    assert await flags.list_favorited(fan, [video]) == frozenset()
+    assert (await flags.read(fan, video_ids=[video])).favorited == frozenset()
 
 
 async def test_flags_take_one_command_per_kind_for_any_number_of_targets(stores, flags):
@@ -118,7 +118,7 @@ async def test_flags_take_one_command_per_kind_for_any_number_of_targets(stores,
 async def test_nobody_follows_oneself_and_nobody_unknown_has_flags(stores, flags):
     [user] = await stores.add_users(1)
     assert await flags.list_followed(user, [user]) == frozenset()
-    assert await flags.list_favorited(None, [1]) == frozenset()
+    assert (await flags.read(None, video_ids=[1])).favorited == frozenset()
 
 
 @pytest.mark.parametrize("limit", [1, 3, 5, 10, 11])
@@ -182,7 +182,7 @@ async def test_reads_go_on_from_the_rows_while_redis_is_away(stores, servers, se
         servers.stop("redis-actions")
         try:
             flags = ViewerFlags(stores.database, overlay)
-            assert await flags.list_favorited(fan, [video]) == {video}
+            assert (await flags.read(fan, video_ids=[video])).favorited == {video}
             page = await RegisterLists(stores.database, overlay).list_targets(
                 FAVORITE, fan, PageRequest(10), viewer_id=fan
             )

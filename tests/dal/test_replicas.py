@@ -10,6 +10,7 @@ from sqlalchemy import text
 from dal.db import engine
 from dal.db.engine import Database, open_database
 from dal.db.users import list_users
+from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
 from services.presenters import Presenter
 from tests.dal.mysql_replica import MySQLReplica
@@ -157,9 +158,9 @@ async def test_a_frozen_replica_is_left_out(replicated, replica, settings):
 
 
 async def test_somebody_whom_the_replica_does_not_know_yet_is_read_on_the_source(
-    replicated, replica, make_user
+    replicated, replica, make_user, actions_redis
 ):
-    presenter = Presenter(replicated, ViewerFlags(replicated))
+    presenter = Presenter(replicated, ViewerFlags(replicated, Overlay(actions_redis)))
     known = await make_user()
     await eventually(lambda: found_on(replica, known))
     await eventually(lambda: is_healthy_after_check(replicated))

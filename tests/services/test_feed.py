@@ -10,6 +10,7 @@ from sqlalchemy import insert, update
 
 from dal.db.models import FavoriteVideo, Relation, Video
 from dal.db.videos import condemn_video, fail_video
+from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
 from pkg.clock import now_ms
 from pkg.errors import InvalidParameter, Unauthenticated, UserNotFound, VideoNotFound
@@ -53,7 +54,7 @@ class Phone:
 
 
 @pytest.fixture
-async def phone(settings, database, storage, verifier) -> AsyncIterator[Phone]:
+async def phone(settings, database, storage, verifier, *, actions_redis) -> AsyncIterator[Phone]:
     handler = VideoHandler(
         database=database,
         uploads=Uploads(
@@ -63,7 +64,7 @@ async def phone(settings, database, storage, verifier) -> AsyncIterator[Phone]:
             settings=settings.video,
             on_uploaded=lambda: None,
         ),
-        presenter=Presenter(database, ViewerFlags(database)),
+        presenter=Presenter(database, ViewerFlags(database, Overlay(actions_redis))),
         verifier=verifier,
     )
     async with serving(

@@ -5,6 +5,7 @@ from sqlalchemy import func, insert, update
 
 from dal.db.models import FavoriteVideo, Relation, User
 from dal.db.videos import VideoRow, list_videos
+from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
 from pkg.errors import UserNotFound
 from services.presenters import DELETED_USER_NAME, Presenter
@@ -13,8 +14,8 @@ from tests.videos import Videos
 
 
 @pytest.fixture
-def presenter(database) -> Presenter:
-    return Presenter(database, ViewerFlags(database))
+def presenter(database, actions_redis) -> Presenter:
+    return Presenter(database, ViewerFlags(database, Overlay(actions_redis)))
 
 
 async def publish_by_others(database, make_user, count: int) -> list[VideoRow]:

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from dal.db.models import User, Video, VideoStatus
+from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
 from pkg.containers import HEAD_SIZE
 from pkg.errors import (
@@ -155,7 +156,7 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(storage, videos, settings, video_settings) -> AsyncIterator[Desk]:
+async def desk(storage, videos, settings, video_settings, *, actions_redis) -> AsyncIterator[Desk]:
     database = videos.database
     for key in await storage.list_keys(VIDEO_UPLOADS_BUCKET, limit=1000):
         await storage.delete(VIDEO_UPLOADS_BUCKET, key)
@@ -167,7 +168,7 @@ async def desk(storage, videos, settings, video_settings) -> AsyncIterator[Desk]
         settings=video_settings,
         on_uploaded=woken.set,
     )
-    presenter = Presenter(database, ViewerFlags(database))
+    presenter = Presenter(database, ViewerFlags(database, Overlay(actions_redis)))
     handler = VideoHandler(
         database=database,
         uploads=uploads,

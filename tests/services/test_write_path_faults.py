@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import grpc
 import pytest
@@ -24,6 +25,7 @@ from pkg.token import TokenIssuer
 from protos import favorite_pb2_grpc
 from protos.favorite_pb2 import FavoriteListRequest
 from scripts.stack import Stack
+from scripts.stack.processes import is_alive
 from tests.conftest import AllSettings
 from tests.crowd import CALL_TIMEOUT_S, QUICK, Crowd, Pair
 from tests.register_stores import RegisterStores, open_stores
@@ -69,6 +71,12 @@ async def crowd(services: Stack, settings: AllSettings) -> AsyncIterator[Crowd]:
         yield crowd
 
 
+# A person acts once in this time: twelve of them leave the servers room to be started again.
+PACE_S = 0.02
+# More than a heartbeat and less than a published action.
+MESSAGE_BYTES = 100
+
+
 # Crash windows
 
 
@@ -83,7 +91,7 @@ async def test_a_consumer_killed_between_redis_and_its_acknowledgement(crowd):
     redis = crowd.stores.redis
     async with held_broker(crowd) as release_broker:
         calling = asyncio.create_task(crowd.act(pair, UNDO))
-        await asyncio.sleep(0.3)  # The message lies in the frozen broker's socket.
+        await eventually(lambda: crowd.count_unread() >= MESSAGE_BYTES)
         await redis.execute_command("CLIENT", "PAUSE", 20_000, "WRITE")
         release_broker()
         assert await calling
@@ -132,7 +140,7 @@ async def test_a_service_killed_between_publish_and_confirm(crowd):
     pair = (FAVORITE, fan, video)
     async with held_broker(crowd):
         calling = asyncio.create_task(crowd.act(pair, DO))
-        await asyncio.sleep(0.3)
+        await eventually(lambda: crowd.count_unread() >= MESSAGE_BYTES)
         crowd.signal("favorite", signal.SIGKILL)
         assert not await calling
 
@@ -159,15 +167,16 @@ async def test_nothing_accepted_is_lost_while_every_server_and_service_is_killed
             else:
                 pair = (RELATION, user, chooser.choice([p for p in people if p != user][:4]))
             await crowd.act(pair, chooser.choice((DO, UNDO)))
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(PACE_S)
 
     async with asyncio.TaskGroup() as tasks:
         for user in people:
             tasks.create_task(person(user))
         for name in ("rabbitmq", "redis-actions", "redis-cache", "mysql", "favorite", "relation"):
-            await asyncio.sleep(1)
+            await crowd.accepts_again()
+            pid = crowd.stack.pid(name)
             crowd.signal(name, signal.SIGKILL)
-            await asyncio.sleep(0.5)
+            await eventually(partial(is_gone, pid))
             await asyncio.to_thread(crowd.stack.wait_ready, name)
             await crowd.accepts_again()
         stop.set()
@@ -237,6 +246,10 @@ async def held_broker(crowd: Crowd) -> AsyncIterator[Callable[[], None]]:
         yield release
     finally:
         release()
+
+
+def is_gone(pid: int) -> bool:
+    return not is_alive(pid)
 
 
 async def is_blocked(redis: object) -> bool:

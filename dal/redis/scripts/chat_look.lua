@@ -1,7 +1,7 @@
 #!lua flags=no-writes,allow-stale
 -- Says how new the newest message of some senders is, so that a poll need not ask MySQL.
 -- KEYS[1]: the conversation. ARGV: microseconds after which a mark is stale, then the senders.
--- Returns the newest time in ms; -1 where a send is on its way; -2 where the conversation must be recovered first.
+-- Returns the newest time in ms; -1 where a send is under way; -2 where the conversation must be recovered first.
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
 local fields = redis.call('HGETALL', KEYS[1])
@@ -10,7 +10,7 @@ for i = 1, #fields, 2 do
     values[fields[i]] = tonumber(fields[i + 1])
     if string.sub(fields[i], 1, 5) == 'mark:' then
         marked = true
-        -- The clock may have gone back since; a recovery harms nobody who still lives.
+        -- abs: the clock may have gone back since. Recovering too early is harmless: a sender that is still alive draws a new mark.
         if math.abs(now_us - values[fields[i]]) > tonumber(ARGV[1]) then
             return -2
         end

@@ -1,6 +1,6 @@
--- Writes down what MySQL said under the mark ARGV[1], and clears that mark and all before it: MySQL lets none of them commit any more.
+-- Stores what MySQL said under the mark ARGV[1], and clears that mark and all before it: MySQL lets none of them commit any more.
 -- KEYS[1]: the conversation. ARGV: mark, milliseconds that the key lives, then sender and newest time in ms, for both.
--- Without the own mark this Redis lost its data meanwhile, and with them marks that nobody can see: then nothing is known.
+-- Where our own mark is missing, this Redis has lost its data, other marks among them: then nothing is known.
 if redis.call('HEXISTS', KEYS[1], 'mark:' .. ARGV[1]) == 0 then
     return 0
 end
