@@ -1,14 +1,19 @@
 """The whole write path on real servers: whatever is delivered, flushed, repeated and stalled, the last action of a pair counts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    rule,
+    run_state_machine_as_test,
+)
 
 from dal.db.absorption import absorb_actions
 from dal.db.users import require_user
@@ -110,150 +115,153 @@ async def open_path(all_settings: Any) -> AsyncIterator[Path]:
             stop.set()
 
 
-def make_machine(run: Any, path: Path) -> type[RuleBasedStateMachine]:
-    """Return the state machine on these servers; `run` runs a coroutine on their loop."""
+class WritePathMachine(RuleBasedStateMachine):
+    """People like, unlike, follow and unfollow; the model is the last action of each pair."""
 
-    class WritePathMachine(RuleBasedStateMachine):
-        """People like, unlike, follow and unfollow; the model is the last action of each pair."""
+    def __init__(self, run: Callable[[Coroutine[Any, Any, Any]], Any], path: Path) -> None:
+        """Act on these servers; `run` runs a coroutine on their loop."""
+        super().__init__()
+        self.run = run
+        self.path = path
 
-        @initialize()
-        def begin(self) -> None:
-            self.people = run(path.stores.add_users(PEOPLE))
-            self.videos = run(path.stores.add_videos(self.people[0], VIDEOS))
-            self.last: dict[tuple[Kind, int, int], ActionType] = {}
-            self.order: list[tuple[Kind, int, int]] = []
-            self.late: list[tuple[Kind, bytes]] = []
-            self.sent: list[tuple[Kind, bytes]] = []
-            self.stalled: list[tuple[Kind, list[Action]]] = []
+    @initialize()
+    def begin(self) -> None:
+        self.people = self.run(self.path.stores.add_users(PEOPLE))
+        self.videos = self.run(self.path.stores.add_videos(self.people[0], VIDEOS))
+        self.last: dict[tuple[Kind, int, int], ActionType] = {}
+        self.order: list[tuple[Kind, int, int]] = []
+        self.late: list[tuple[Kind, bytes]] = []
+        self.sent: list[tuple[Kind, bytes]] = []
+        self.stalled: list[tuple[Kind, list[Action]]] = []
 
-        def _remember(self, pair: tuple[Kind, int, int], action: ActionType) -> None:
-            self.last[pair] = action
-            self.order = [*(other for other in self.order if other != pair), pair]
+    def _remember(self, pair: tuple[Kind, int, int], action: ActionType) -> None:
+        self.last[pair] = action
+        self.order = [*(other for other in self.order if other != pair), pair]
 
-        def _pair(self, data: st.DataObject) -> tuple[Kind, int, int]:
-            kind = data.draw(st.sampled_from(Kind))
-            user = data.draw(st.sampled_from(self.people))
-            others = [person for person in self.people if person != user]
-            target = data.draw(st.sampled_from(self.videos if kind is Kind.FAVORITE else others))
-            return kind, user, target
+    def _pair(self, data: st.DataObject) -> tuple[Kind, int, int]:
+        kind = data.draw(st.sampled_from(Kind))
+        user = data.draw(st.sampled_from(self.people))
+        others = [person for person in self.people if person != user]
+        target = data.draw(st.sampled_from(self.videos if kind is Kind.FAVORITE else others))
+        return kind, user, target
 
-        @rule(data=st.data(), count=st.integers(1, 6))
-        def act(self, data: st.DataObject, count: int) -> None:
-            for _ in range(count):
-                pair, action = self._pair(data), data.draw(st.sampled_from(ActionType))
-                run(path.accept(*pair, action))
-                self._remember(pair, action)
-
-        @rule(data=st.data(), action=st.sampled_from(ActionType))
-        def act_but_arrive_late(self, data: st.DataObject, action: ActionType) -> None:
-            kind, user, target = pair = self._pair(data)
-            version = run(path.clock.draw())
-            body = encode_action(kind, Action(user, target, version, action))
-            self.late.append((kind, body))
+    @rule(data=st.data(), count=st.integers(1, 6))
+    def act(self, data: st.DataObject, count: int) -> None:
+        for _ in range(count):
+            pair, action = self._pair(data), data.draw(st.sampled_from(ActionType))
+            self.run(self.path.accept(*pair, action))
             self._remember(pair, action)
 
-        @rule()
-        def deliver_what_is_late(self) -> None:
-            late, self.late = self.late, []
-            for kind, body in reversed(late):
-                run(path.publish(kind, body))
-                self.sent.append((kind, body))
+    @rule(data=st.data(), action=st.sampled_from(ActionType))
+    def act_but_arrive_late(self, data: st.DataObject, action: ActionType) -> None:
+        kind, user, target = pair = self._pair(data)
+        version = self.run(self.path.clock.draw())
+        body = encode_action(kind, Action(user, target, version, action))
+        self.late.append((kind, body))
+        self._remember(pair, action)
 
-        @rule(data=st.data())
-        def deliver_again(self, data: st.DataObject) -> None:
-            if self.sent:
-                run(path.publish(*data.draw(st.sampled_from(self.sent))))
+    @rule()
+    def deliver_what_is_late(self) -> None:
+        late, self.late = self.late, []
+        for kind, body in reversed(late):
+            self.run(self.path.publish(kind, body))
+            self.sent.append((kind, body))
 
-        @rule()
-        def let_the_consumers_work(self) -> None:
-            run(path.consumed())
+    @rule(data=st.data())
+    def deliver_again(self, data: st.DataObject) -> None:
+        if self.sent:
+            self.run(self.path.publish(*data.draw(st.sampled_from(self.sent))))
 
-        @rule(kind=st.sampled_from(Kind))
-        def flush(self, kind: Kind) -> None:
-            run(path.flushers[kind].flush())
+    @rule()
+    def let_the_consumers_work(self) -> None:
+        self.run(self.path.consumed())
 
-        @rule(kind=st.sampled_from(Kind))
-        def flush_twice_at_once(self, kind: Kind) -> None:
-            async def both_without_lock() -> None:
-                pending = await path.stores.pending(kind).list_oldest(1000)
+    @rule(kind=st.sampled_from(Kind))
+    def flush(self, kind: Kind) -> None:
+        self.run(self.path.flushers[kind].flush())
 
-                async def one() -> None:
-                    if pending:
-                        await absorb_actions(path.stores.database, kind, pending)
-                    await path.stores.pending(kind).settle(pending)
+    @rule(kind=st.sampled_from(Kind))
+    def flush_twice_at_once(self, kind: Kind) -> None:
+        async def both_without_lock() -> None:
+            pending = await self.path.stores.pending(kind).list_oldest(1000)
 
-                await asyncio.gather(one(), one(), path.flushers[kind].flush())
-
-            run(both_without_lock())
-
-        @rule(data=st.data(), count=st.integers(1, 4))
-        def act_while_a_flusher_stalls(self, data: st.DataObject, count: int) -> None:
-            """It has read what is pending, and goes on when newer actions have come, or later still."""
-            run(path.consumed())
-            for kind in Kind:
-                self.stalled.append((kind, run(path.stores.pending(kind).list_oldest(1000))))
-            self.act(data, count)
-            if data.draw(st.booleans()):
-                run(path.flushers[data.draw(st.sampled_from(Kind))].flush())
-            if data.draw(st.booleans()):
-                run(path.consumed())
-                self.wake_the_stalled()
-
-        @rule()
-        def wake_the_stalled(self) -> None:
-            async def finish(kind: Kind, pending: list[Action]) -> None:
+            async def one() -> None:
                 if pending:
-                    await absorb_actions(path.stores.database, kind, pending)
-                await path.stores.pending(kind).settle(pending)
+                    await absorb_actions(self.path.stores.database, kind, pending)
+                await self.path.stores.pending(kind).settle(pending)
 
-            stalled, self.stalled = self.stalled, []
-            for kind, pending in stalled:
-                run(finish(kind, pending))
+            await asyncio.gather(one(), one(), self.path.flushers[kind].flush())
 
-        @rule()
-        def everybody_looks(self) -> None:
-            self.deliver_what_is_late()
-            run(path.consumed())
-            overlay = Overlay(path.stores.redis)
-            flags = ViewerFlags(path.stores.database, overlay)
-            lists = RegisterLists(path.stores.database, overlay)
-            for person in self.people:
-                seen = run(flags.read(person, user_ids=self.people, video_ids=self.videos))
-                for kind, shown in (
-                    (Kind.FAVORITE, seen.favorited),
-                    (Kind.RELATION, seen.followed),
-                ):
-                    expected = [
-                        target
-                        for pair_kind, user, target in reversed(self.order)
-                        if (pair_kind, user) == (kind, person)
-                        and self.last[pair_kind, user, target] is ActionType.DO
-                    ]
-                    assert shown == set(expected)
-                    page = run(lists.list_targets(kind, person, PageRequest(100), viewer_id=person))
-                    assert page.items == expected
+        self.run(both_without_lock())
 
-        @rule()
-        def counters_equal_rows(self) -> None:
-            run(check_counters(path.stores, self.people, self.videos))
-
-        def teardown(self) -> None:
-            if not hasattr(self, "people"):
-                return
-            self.everybody_looks()
+    @rule(data=st.data(), count=st.integers(1, 4))
+    def act_while_a_flusher_stalls(self, data: st.DataObject, count: int) -> None:
+        """It has read what is pending, and goes on when newer actions have come, or later still."""
+        self.run(self.path.consumed())
+        for kind in Kind:
+            self.stalled.append((kind, self.run(self.path.stores.pending(kind).list_oldest(1000))))
+        self.act(data, count)
+        if data.draw(st.booleans()):
+            self.run(self.path.flushers[data.draw(st.sampled_from(Kind))].flush())
+        if data.draw(st.booleans()):
+            self.run(self.path.consumed())
             self.wake_the_stalled()
-            for kind in Kind:
-                run(path.flushers[kind].flush())
-            for kind in Kind:
-                rows = run(path.stores.rows(kind, self.people))
-                assert rows == {
-                    (user, target, action is ActionType.DO)
-                    for (pair_kind, user, target), action in self.last.items()
-                    if pair_kind is kind
-                }
-            self.counters_equal_rows()
 
-    return WritePathMachine
+    @rule()
+    def wake_the_stalled(self) -> None:
+        async def finish(kind: Kind, pending: list[Action]) -> None:
+            if pending:
+                await absorb_actions(self.path.stores.database, kind, pending)
+            await self.path.stores.pending(kind).settle(pending)
+
+        stalled, self.stalled = self.stalled, []
+        for kind, pending in stalled:
+            self.run(finish(kind, pending))
+
+    @rule()
+    def everybody_looks(self) -> None:
+        self.deliver_what_is_late()
+        self.run(self.path.consumed())
+        overlay = Overlay(self.path.stores.redis)
+        flags = ViewerFlags(self.path.stores.database, overlay)
+        lists = RegisterLists(self.path.stores.database, overlay)
+        for person in self.people:
+            seen = self.run(flags.read(person, user_ids=self.people, video_ids=self.videos))
+            for kind, shown in (
+                (Kind.FAVORITE, seen.favorited),
+                (Kind.RELATION, seen.followed),
+            ):
+                expected = [
+                    target
+                    for pair_kind, user, target in reversed(self.order)
+                    if (pair_kind, user) == (kind, person)
+                    and self.last[pair_kind, user, target] is ActionType.DO
+                ]
+                assert shown == set(expected)
+                page = self.run(
+                    lists.list_targets(kind, person, PageRequest(100), viewer_id=person)
+                )
+                assert page.items == expected
+
+    @rule()
+    def counters_equal_rows(self) -> None:
+        self.run(check_counters(self.path.stores, self.people, self.videos))
+
+    def teardown(self) -> None:
+        if not hasattr(self, "people"):
+            return
+        self.everybody_looks()
+        self.wake_the_stalled()
+        for kind in Kind:
+            self.run(self.path.flushers[kind].flush())
+        for kind in Kind:
+            rows = self.run(self.path.stores.rows(kind, self.people))
+            assert rows == {
+                (user, target, action is ActionType.DO)
+                for (pair_kind, user, target), action in self.last.items()
+                if pair_kind is kind
+            }
+        self.counters_equal_rows()
 
 
 async def check_counters(
@@ -286,15 +294,21 @@ def test_the_last_action_of_every_pair_counts_whatever_happens_on_the_way(reques
 
         # The consumers run whenever a rule runs, which is as late and as often as rules are drawn.
         path = run(stack.enter_async_context(open_path(all_settings)))
+
+        class Machine(WritePathMachine):
+            def __init__(self) -> None:
+                super().__init__(run, path)
+
         try:
-            machine = make_machine(run, path)
-            machine.TestCase.settings = settings(
-                max_examples=30,
-                stateful_step_count=25,
-                deadline=None,
-                phases=[Phase.generate, Phase.shrink],
-                suppress_health_check=list(HealthCheck),
+            run_state_machine_as_test(
+                Machine,
+                settings=settings(
+                    max_examples=30,
+                    stateful_step_count=25,
+                    deadline=None,
+                    phases=[Phase.generate, Phase.shrink],
+                    suppress_health_check=list(HealthCheck),
+                ),
             )
-            machine.TestCase("runTest").debug()
         finally:
             run(stack.aclose())
