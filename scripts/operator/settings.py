@@ -15,9 +15,15 @@ SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
 
 
 def use_local_stack() -> None:
-    """Put the local stack's settings into the environment, unless a database is named there."""
-    if not any(name.startswith("DOUSHENG_MYSQL__") for name in os.environ):
-        os.environ.update(Stack().environment())
+    """Put the local stack's settings into the environment, unless a database is named there; end the script without either."""
+    if any(name.startswith("DOUSHENG_MYSQL__") for name in os.environ):
+        return
+    stack = Stack()
+    if not (stack.site.run_dir / "env").exists():
+        sys.exit(
+            "there is no stack here, and no DOUSHENG_MYSQL__… in the environment; run scripts/up first"
+        )
+    os.environ.update(stack.environment())
 
 
 def load_settings(settings_class: type[SettingsT]) -> SettingsT:
