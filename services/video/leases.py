@@ -9,7 +9,7 @@ from loguru import logger
 
 from dal.db.engine import Database, TransactionConflict
 from dal.db.models import VideoStatus
-from dal.db.videos import ClaimedVideo, LeaseLost, claim_video, release_video, renew_lease
+from dal.db.upload_jobs import ClaimedVideo, LeaseLost, claim_video, release_video, renew_lease
 from pkg.clock import now_ms
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
 

@@ -12,10 +12,9 @@ from typing import BinaryIO
 from loguru import logger
 
 from dal.db.engine import Database
+from dal.db.upload_jobs import ClaimedVideo, LeaseLost, ObjectKeys, insert_upload, mark_uploaded
 from dal.db.users import require_user
-from dal.db.videos import ClaimedVideo, LeaseLost, ObjectKeys, insert_upload, mark_uploaded
 from pkg.clock import now_ms
-from pkg.containers import HEAD_SIZE, looks_like_video
 from pkg.errors import (
     DeadlineExceeded,
     DependencyUnavailable,
@@ -23,6 +22,7 @@ from pkg.errors import (
     PayloadTooLarge,
     UnsupportedVideo,
 )
+from pkg.media import HEAD_SIZE, looks_like_video
 from pkg.storage import Storage, random_key
 from pkg.text import clean_name
 from services.buckets import VIDEO_UPLOADS_BUCKET

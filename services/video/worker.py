@@ -11,7 +11,13 @@ from loguru import logger
 
 from dal.db.engine import Database, TransactionConflict, retry_conflicts
 from dal.db.models import VideoStatus
-from dal.db.videos import ClaimedVideo, LeaseLost, condemn_video, fail_video, publish_video
+from dal.db.upload_jobs import (
+    ClaimedVideo,
+    LeaseLost,
+    fail_video,
+    publish_video,
+    set_failure_reason,
+)
 from pkg.clock import now_ms
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
 from pkg.media import MediaTool, MediaToolFailed, UnreadableVideo
@@ -159,7 +165,7 @@ class Worker:
 
     async def _fail(self, video: ClaimedVideo, reason: str) -> None:
         async with self._database.write() as connection:
-            await condemn_video(connection, video, reason=reason)
+            await set_failure_reason(connection, video, reason=reason)
         await self._delete_objects(video)
         sweep_at_ms = now_ms() + int(SWEEP_DELAY_LEASES * self._settings.lease_s * 1000)
         async with self._database.write() as connection:

@@ -14,7 +14,6 @@ from sqlalchemy import func, select, update
 
 from dal.db.models import User, Video, VideoStatus
 from dal.registers.flags import ViewerFlags
-from pkg.containers import HEAD_SIZE
 from pkg.errors import (
     DeadlineExceeded,
     DependencyUnavailable,
@@ -24,6 +23,7 @@ from pkg.errors import (
     UnsupportedVideo,
     UserNotFound,
 )
+from pkg.media import HEAD_SIZE
 from pkg.rpc.status import decode_error
 from pkg.storage import Storage
 from pkg.token import TokenIssuer, TokenVerifier

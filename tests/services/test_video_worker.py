@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import update
 
 from dal.db.models import Video, VideoStatus
-from dal.db.videos import ClaimedVideo, condemn_video, mark_uploaded
+from dal.db.upload_jobs import ClaimedVideo, mark_uploaded, set_failure_reason
 from pkg.media import MediaTool
 from pkg.storage import Bucket, Storage, object_path
 from services.buckets import VIDEO_COVERS_BUCKET, VIDEO_UPLOADS_BUCKET, VIDEOS_BUCKET
@@ -220,7 +220,7 @@ async def test_a_worker_that_died_while_cleaning_up_is_replaced(workshop, sample
     await put_results(workshop, video_id, samples / "film.mp4", cover=True)
     dead = await workshop.claim()
     async with workshop.videos.database.write() as connection:
-        await condemn_video(connection, dead, reason="坏了")
+        await set_failure_reason(connection, dead, reason="坏了")
     keys = (dead.keys.upload, dead.keys.play, dead.keys.cover)
     for bucket, key in list(zip(BUCKETS, keys, strict=True))[:deleted]:
         await workshop.storage.delete(bucket, key)
