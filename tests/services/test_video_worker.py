@@ -19,7 +19,7 @@ from services.buckets import VIDEO_COVERS_BUCKET, VIDEO_UPLOADS_BUCKET, VIDEOS_B
 from services.video.leases import Leases
 from services.video.settings import VideoSettings
 from services.video.worker import GIVEN_UP, INTERRUPTED, Worker
-from tests.media_samples import cut, make_sound, make_video
+from tests.media_samples import cut, make_audio, make_video
 from tests.videos import Videos
 from tests.waiting import eventually
 
@@ -33,7 +33,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("samples")
     film = make_video(folder / "film.mp4", options="", seconds=0.4)
     cut(folder / "broken.mp4", film, size=film.stat().st_size * 2 // 3)
-    make_sound(folder / "sound.mp4")
+    make_audio(folder / "audio.mp4")
     make_video(folder / "slow.avi", video="mpeg4", audio="mp3", seconds=3, size="1280x720")
     return folder
 
@@ -177,7 +177,7 @@ async def test_a_broken_film_is_told_as_failed_and_nothing_of_it_stays(workshop,
 
 
 async def test_a_file_without_a_picture_is_told_as_failed(workshop, samples):
-    video_id = await workshop.add_upload(samples / "sound.mp4")
+    video_id = await workshop.add_upload(samples / "audio.mp4")
 
     await workshop.work()
 
