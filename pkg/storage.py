@@ -1,8 +1,8 @@
 """Object storage (S3: MinIO, SeaweedFS or another), the one place that knows its client.
 
-An object is moved in one request with a pre-signed URL: a PUT stores the whole object or nothing, so that a crash leaves
-no parts behind, and it streams from the file, so that memory does not grow with it. Every call has a deadline, and one
-that is given up or cancelled has its connection cut: it does not go on behind its caller's back.
+An object is transferred in one request with a pre-signed URL: a PUT stores the whole object or nothing, so that a crash
+leaves no parts behind, and it streams from the file, so that memory does not grow with it. Every call has a deadline. When
+a transfer is given up or cancelled, its connection is cut: it does not go on after its caller has gone.
 """
 
 import asyncio
@@ -86,8 +86,8 @@ def random_key(suffix: str = "") -> str:
 class Storage:
     """Objects in buckets.
 
-    Every call raises DependencyUnavailable when storage does not answer in time or refuses; of a write, the outcome may
-    then be unknown. Write again under a new key, since a server that was frozen may carry out an old request late.
+    Every call raises DependencyUnavailable when storage does not answer in time or refuses. It is then unknown whether a
+    write was carried out: a server that was frozen may still do it later.
     """
 
     def __init__(self, settings: StorageSettings) -> None:
@@ -208,7 +208,7 @@ class Storage:
             try:
                 self._minio.make_bucket(bucket.name)
             except S3Error:
-                # Another instance may have been quicker; each server has its own words for that.
+                # Another instance may have made it first; each server has its own error code for that.
                 if not self._minio.bucket_exists(bucket.name):
                     raise
         if bucket.is_public:
@@ -283,11 +283,11 @@ async def _settle(request: _Request, running: asyncio.Future[int]) -> None:
     if running.done():
         return
     request.cut()
-    # A thread that is still looking up a name cannot be hurried; it will find the mark.
+    # A thread that is still resolving a host name cannot be interrupted; it will see the mark.
     await asyncio.wait([running], timeout=1)
     running.cancel()
     if running.done() and not running.cancelled():
-        running.exception()  # was expected: without a look, asyncio would report it
+        running.exception()  # expected, but asyncio reports an exception that nobody has read
 
 
 def _public_read_policy(bucket: Bucket) -> str:
