@@ -22,6 +22,7 @@ from services.buckets import BUCKETS
 from services.user.settings import UserSettings
 from services.video.settings import VideoSettings
 from tests.accounts import UserFactory
+from tests.stored_objects import StoredObjects
 from tests.videos import Videos
 
 # What needs no server first, what kills servers last.
@@ -103,6 +104,12 @@ async def storage(settings: AllSettings) -> AsyncIterator[Storage]:
     async with Storage(settings.storage) as opened:
         await opened.ensure_buckets(BUCKETS)
         yield opened
+
+
+@pytest.fixture
+def stored_objects(settings: AllSettings, storage: Storage) -> StoredObjects:
+    """What is in the buckets, which are there."""
+    return StoredObjects(settings.storage)
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ async def insert_upload(
     now_ms: int,
     lease_expires_at_ms: int,
 ) -> ClaimedVideo:
-    """Write down an upload before its first byte is stored; whoever receives it holds it."""
+    """Insert the row of an upload before its first byte is stored; whoever receives the upload holds it."""
     statement = insert(Video).values(
         author_id=author_id,
         title=title,

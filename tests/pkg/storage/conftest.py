@@ -4,12 +4,17 @@ import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
-from pkg.storage import Storage
+from pkg.storage import Bucket, Storage
 from services.buckets import BUCKETS
 from tests.pkg.storage.s3_server import S3Server
+
+
+class PutObject(Protocol):
+    async def __call__(self, bucket: Bucket, key: str, content: bytes = ..., /) -> None: ...
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +46,15 @@ def video(tmp_path: Path) -> Path:
     path = tmp_path / "video.mp4"
     path.write_bytes(os.urandom(3_000_000))
     return path
+
+
+@pytest.fixture
+def put_object(storage: Storage, tmp_path: Path) -> PutObject:
+    """Stores a few bytes."""
+
+    async def put(bucket: Bucket, key: str, content: bytes = b"content", /) -> None:
+        path = tmp_path / "content"
+        path.write_bytes(content)
+        await storage.put_file(bucket, key, path, "video/mp4")
+
+    return put

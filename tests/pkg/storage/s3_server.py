@@ -8,7 +8,6 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from minio import Minio
 from minio.error import MinioException
 from urllib3.exceptions import HTTPError
 
@@ -16,6 +15,7 @@ from pkg.storage import StorageSettings
 from scripts.stack.ports import Ports, find_free_port_base
 from scripts.stack.servers.s3 import REGION, S3
 from scripts.stack.site import Site
+from tests.stored_objects import open_client
 
 TIMEOUT_S = 3.0
 
@@ -80,15 +80,11 @@ class S3Server:
 
     def sign_put(self, bucket: str, key: str) -> str:
         """Return the path and query with which anybody may store one object."""
-        client = Minio(
-            f"127.0.0.1:{self.settings.port}",
-            access_key=self.settings.access_key.get_secret_value(),
-            secret_key=self.settings.secret_key.get_secret_value(),
-            secure=False,
-            region=REGION,
-        )
-        parts = urlsplit(client.get_presigned_url("PUT", bucket, key))
+        parts = urlsplit(open_client(self.settings).get_presigned_url("PUT", bucket, key))
         return f"{parts.path}?{parts.query}"
+
+    def has_bucket(self, bucket: str) -> bool:
+        return open_client(self.settings).bucket_exists(bucket)
 
     def ask(self, path: str, method: str = "GET", **headers: str) -> http.client.HTTPResponse:
         """Ask without credentials, as a phone does."""

@@ -12,15 +12,16 @@ from services.buckets import (
     VIDEOS_BUCKET,
 )
 from services.user.default_images import ensure_default_images
+from tests.pkg.storage.conftest import PutObject
 from tests.pkg.storage.s3_server import S3Server
 
 
 @pytest.mark.parametrize("bucket", PUBLIC_BUCKETS)
 async def test_anyone_reads_a_public_object_in_parts_and_may_keep_it(
-    storage: Storage, server: S3Server, bucket: Bucket
+    storage: Storage, put_object: PutObject, server: S3Server, bucket: Bucket
 ) -> None:
     key = random_key(".mp4")
-    await storage.put_bytes(bucket, key, b"0123456789", "video/mp4")
+    await put_object(bucket, key, b"0123456789")
 
     reply = server.ask(object_path(bucket, key), Range="bytes=2-4")
 
@@ -32,10 +33,10 @@ async def test_anyone_reads_a_public_object_in_parts_and_may_keep_it(
 
 @pytest.mark.parametrize("bucket", PUBLIC_BUCKETS)
 async def test_strangers_neither_list_nor_write_nor_remove(
-    storage: Storage, server: S3Server, bucket: Bucket
+    storage: Storage, put_object: PutObject, server: S3Server, bucket: Bucket
 ) -> None:
     key = random_key(".mp4")
-    await storage.put_bytes(bucket, key, b"content", "video/mp4")
+    await put_object(bucket, key)
 
     assert server.ask(bucket.name).status == 403
     assert server.ask(object_path(bucket, key), "PUT").status == 403
@@ -43,8 +44,10 @@ async def test_strangers_neither_list_nor_write_nor_remove(
     assert await storage.exists(bucket, key)
 
 
-async def test_nobody_outside_reads_an_upload(storage: Storage, server: S3Server) -> None:
-    await storage.put_bytes(VIDEO_UPLOADS_BUCKET, "upload", b"content", "video/mp4")
+async def test_nobody_outside_reads_an_upload(
+    storage: Storage, put_object: PutObject, server: S3Server
+) -> None:
+    await put_object(VIDEO_UPLOADS_BUCKET, "upload")
 
     assert server.ask(object_path(VIDEO_UPLOADS_BUCKET, "upload")).status == 403
 

@@ -14,12 +14,13 @@ import pytest
 from pkg.errors import DependencyUnavailable
 from pkg.storage import Bucket, Storage, random_key
 from services.buckets import BUCKETS, VIDEO_UPLOADS_BUCKET, VIDEOS_BUCKET
+from tests.pkg.storage.conftest import PutObject
 from tests.pkg.storage.s3_server import TIMEOUT_S, S3Server
 from tests.waiting import eventually
 
 
 async def test_a_client_that_dies_while_it_stores_leaves_no_object(
-    storage: Storage, server: S3Server
+    storage: Storage, put_object: PutObject, server: S3Server
 ) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", server.settings.port)
     connection.putrequest("PUT", server.sign_put(VIDEOS_BUCKET.name, "half"))
@@ -29,19 +30,17 @@ async def test_a_client_that_dies_while_it_stores_leaves_no_object(
     connection.close()
 
     async with asyncio.timeout(5):
-        await storage.put_bytes(VIDEOS_BUCKET, "whole", b"content", "video/mp4")
+        await put_object(VIDEOS_BUCKET, "whole")
     assert not await storage.exists(VIDEOS_BUCKET, "half")
 
 
 def list_calls(video: Path) -> dict[str, Callable[[Storage], Coroutine[Any, Any, object]]]:
     return {
         "put_file": lambda s: s.put_file(VIDEO_UPLOADS_BUCKET, random_key(), video, "video/mp4"),
-        "put_bytes": lambda s: s.put_bytes(VIDEO_UPLOADS_BUCKET, random_key(), b"x", "video/mp4"),
         "get_file": lambda s: s.get_file(VIDEO_UPLOADS_BUCKET, "key", video),
         "exists": lambda s: s.exists(VIDEO_UPLOADS_BUCKET, "key"),
         # Not "key": a server that thaws carries out what it had received.
         "delete": lambda s: s.delete(VIDEO_UPLOADS_BUCKET, "another"),
-        "list_keys": lambda s: s.list_keys(VIDEO_UPLOADS_BUCKET, limit=1),
         "ensure_buckets": lambda s: s.ensure_buckets(BUCKETS),
     }
 
@@ -65,9 +64,9 @@ def has_bytes_on_the_way(port: int) -> bool:
 
 
 async def test_calls_to_a_frozen_server_end_within_their_deadline(
-    storage: Storage, server: S3Server, video: Path
+    storage: Storage, put_object: PutObject, server: S3Server, video: Path
 ) -> None:
-    await storage.put_bytes(VIDEO_UPLOADS_BUCKET, "key", b"content", "video/mp4")
+    await put_object(VIDEO_UPLOADS_BUCKET, "key")
     server.signal(signal.SIGSTOP)
 
     # More calls than threads: those that wait for a thread have a deadline too.

@@ -36,9 +36,11 @@ def video_settings(settings: AllSettings, tmp_path: Path) -> VideoSettings:
 
 
 @pytest.fixture
-async def upload_service(storage, videos, settings, video_settings) -> AsyncIterator[UploadService]:
+async def upload_service(
+    storage, stored_objects, videos, *, settings, video_settings
+) -> AsyncIterator[UploadService]:
     database = videos.database
-    for key in await storage.list_keys(VIDEO_UPLOADS_BUCKET, limit=1000):
+    for key in await stored_objects.list_keys(VIDEO_UPLOADS_BUCKET):
         await storage.delete(VIDEO_UPLOADS_BUCKET, key)
     woken = asyncio.Event()
     uploads = Uploads(
@@ -60,7 +62,9 @@ async def upload_service(storage, videos, settings, video_settings) -> AsyncIter
     ) as channel:
         stub = VideoServiceStub(channel)
         phone = Phone(stub, TokenIssuer(settings.token).issue(videos.author_id))
-        yield UploadService(phone, stub, videos, storage, video_settings.spool_dir, woken)
+        yield UploadService(
+            phone, stub, videos, storage, stored_objects, video_settings.spool_dir, woken
+        )
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from pkg.rpc.status import decode_error
 from pkg.storage import Storage
 from protos.video_pb2 import PublishActionRequest
 from services.buckets import VIDEO_UPLOADS_BUCKET
+from tests.stored_objects import StoredObjects
 from tests.videos import Videos
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class UploadService:
     stub: "VideoServiceAsyncStub"
     videos: Videos
     storage: Storage
+    stored_objects: StoredObjects
     spool_dir: Path
     woken: asyncio.Event
 
@@ -102,7 +104,7 @@ class UploadService:
             return list(await connection.scalars(select(Video.id)))
 
     async def objects(self) -> list[str]:
-        return await self.storage.list_keys(VIDEO_UPLOADS_BUCKET, limit=1000)
+        return await self.stored_objects.list_keys(VIDEO_UPLOADS_BUCKET)
 
     def spooled_bytes(self) -> int:
         """Count what this process holds in files without a name, and in ones with a name."""
