@@ -1,28 +1,25 @@
 """Object storage (S3: MinIO, SeaweedFS or another), the one place that knows its client.
 
-An object is moved in one request with a pre-signed URL: a PUT stores the whole object or nothing, so that a crash leaves
-no parts behind, and it streams from the file, so that memory does not grow with it. Every call has a deadline, and one
-that is given up or cancelled has its connection cut: it does not go on behind its caller's back.
+An object is transferred in one request with a pre-signed URL: a PUT stores the whole object or nothing, so that a crash
+leaves no parts behind, and it streams from the file, so that memory does not grow with it. Every call has a deadline. When
+a transfer is given up or cancelled, its connection is cut: it does not go on after its caller has gone.
 """
 
 import asyncio
 import http.client
-import io
 import json
 import os
 import secrets
 import shutil
 import socket
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Self, TypeVar
+from typing import BinaryIO, Self
 from urllib.parse import urlsplit
 
 import urllib3
@@ -38,8 +35,6 @@ PUBLIC_CACHE_CONTROL = "public, max-age=31536000, immutable"
 SLOWEST_BYTES_PER_S = 2_000_000
 BLOCK_BYTES = 256 * 1024
 THREADS = 8
-
-T = TypeVar("T")
 
 
 class StorageSettings(Section):
@@ -86,8 +81,8 @@ def random_key(suffix: str = "") -> str:
 class Storage:
     """Objects in buckets.
 
-    Every call raises DependencyUnavailable when storage does not answer in time or refuses; of a write, the outcome may
-    then be unknown. Write again under a new key, since a server that was frozen may carry out an old request late.
+    Every call raises DependencyUnavailable when storage does not answer in time or refuses. It is then unknown whether a
+    write was carried out: a server that was frozen may still do it later.
     """
 
     def __init__(self, settings: StorageSettings) -> None:
@@ -117,19 +112,24 @@ class Storage:
 
     async def ensure_buckets(self, buckets: Iterable[Bucket]) -> None:
         """Make the buckets that are missing, and let anyone read single objects of the public ones."""
-        for bucket in buckets:
-            await self._call_client(partial(self._ensure_bucket, bucket))
+        loop = asyncio.get_running_loop()
+        try:
+            for bucket in buckets:
+                async with asyncio.timeout(self._timeout_s):
+                    await loop.run_in_executor(self._threads, self._ensure_bucket, bucket)
+        except (MinioException, urllib3.exceptions.HTTPError, OSError) as exc:
+            detail = f"storage: {type(exc).__name__} {exc}"
+            raise DependencyUnavailable(detail=detail) from exc
 
     async def put_file(self, bucket: Bucket, key: str, path: Path, content_type: str) -> None:
         """Store a file as one object, wholly or not at all."""
         with path.open("rb") as body:
             size = os.fstat(body.fileno()).st_size
-            await self._put(bucket, key, body, size=size, content_type=content_type)
-
-    async def put_bytes(self, bucket: Bucket, key: str, content: bytes, content_type: str) -> None:
-        """Store a small object, wholly or not at all."""
-        body = io.BytesIO(content)
-        await self._put(bucket, key, body, size=len(content), content_type=content_type)
+            headers = {"Content-Type": content_type, "Content-Length": str(size)}
+            if bucket.is_public:
+                headers["Cache-Control"] = PUBLIC_CACHE_CONTROL
+            request = replace(self._request("PUT", bucket, key), body=body, headers=headers)
+            await self._transfer(request, size=size)
 
     async def get_file(self, bucket: Bucket, key: str, path: Path) -> None:
         """Write an object to a file; on an error a part of it may be there.
@@ -160,24 +160,6 @@ class Storage:
         with suppress(ObjectMissing):
             await self._transfer(self._request("DELETE", bucket, key))
 
-    async def list_keys(self, bucket: Bucket, *, prefix: str = "", limit: int) -> list[str]:
-        """Return at most `limit` keys, in the order of their bytes."""
-
-        def read() -> list[str]:
-            found = self._minio.list_objects(bucket.name, prefix=prefix, recursive=True)
-            return [item.object_name for item in islice(found, limit) if item.object_name]
-
-        return await self._call_client(read)
-
-    async def _put(
-        self, bucket: Bucket, key: str, body: BinaryIO, *, size: int, content_type: str
-    ) -> None:
-        headers = {"Content-Type": content_type, "Content-Length": str(size)}
-        if bucket.is_public:
-            headers["Cache-Control"] = PUBLIC_CACHE_CONTROL
-        request = self._request("PUT", bucket, key)
-        await self._transfer(replace(request, body=body, headers=headers), size=size)
-
     def _request(self, method: str, bucket: Bucket, key: str) -> "_Request":
         url = self._minio.get_presigned_url(method, bucket.name, key, expires=timedelta(hours=1))
         return _Request(method, url, timeout_s=self._timeout_s)
@@ -194,21 +176,12 @@ class Storage:
         finally:
             await _settle(request, running)
 
-    async def _call_client(self, call: Callable[[], T]) -> T:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return await loop.run_in_executor(self._threads, call)
-        except (MinioException, urllib3.exceptions.HTTPError, OSError) as exc:
-            detail = f"storage: {type(exc).__name__} {exc}"
-            raise DependencyUnavailable(detail=detail) from exc
-
     def _ensure_bucket(self, bucket: Bucket) -> None:
         if not self._minio.bucket_exists(bucket.name):
             try:
                 self._minio.make_bucket(bucket.name)
             except S3Error:
-                # Another instance may have been quicker; each server has its own words for that.
+                # Another instance may have made it first; each server has its own error code for that.
                 if not self._minio.bucket_exists(bucket.name):
                     raise
         if bucket.is_public:
@@ -283,11 +256,11 @@ async def _settle(request: _Request, running: asyncio.Future[int]) -> None:
     if running.done():
         return
     request.cut()
-    # A thread that is still looking up a name cannot be hurried; it will find the mark.
+    # A thread that is still resolving a host name cannot be interrupted; it will see the mark.
     await asyncio.wait([running], timeout=1)
     running.cancel()
     if running.done() and not running.cancelled():
-        running.exception()  # was expected: without a look, asyncio would report it
+        running.exception()  # expected, but asyncio reports an exception that nobody has read
 
 
 def _public_read_policy(bucket: Bucket) -> str:

@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 
 from dal.db.engine import Database, MySQLSettings, open_database
+from dal.db.models import Video
 from dal.redis.client import RedisSettings, open_redis
 from pkg.crypt.messages import CryptSettings
 from pkg.media import MediaSettings
@@ -20,6 +22,8 @@ from services.buckets import BUCKETS
 from services.user.settings import UserSettings
 from services.video.settings import VideoSettings
 from tests.accounts import UserFactory
+from tests.stored_objects import StoredObjects
+from tests.videos import Videos
 
 # What needs no server first, what kills servers last.
 ORDER = ("pkg", "gateway", "dal", "services", "stack", "system")
@@ -103,6 +107,20 @@ async def storage(settings: AllSettings) -> AsyncIterator[Storage]:
 
 
 @pytest.fixture
+def stored_objects(settings: AllSettings, storage: Storage) -> StoredObjects:
+    """What is in the buckets, which are there."""
+    return StoredObjects(settings.storage)
+
+
+@pytest.fixture
 def make_user(database: Database) -> UserFactory:
     """Makes accounts with names of their own."""
     return UserFactory(database)
+
+
+@pytest.fixture
+async def videos(database: Database, make_user: UserFactory) -> Videos:
+    """A new author's videos; nobody else has any at the beginning."""
+    async with database.write() as connection:
+        await connection.execute(delete(Video))
+    return Videos(database, await make_user())

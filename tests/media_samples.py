@@ -34,15 +34,15 @@ def make_video(
 
     Args:
         video: ffmpeg's name of the encoder and its options.
-        audio: the same for the sound; None for a silent film.
+        audio: the same for the audio stream; None for a silent video.
         options: of the muxer; without faststart an MP4 has its index at the end.
     """
     picture = ["-f", "lavfi", "-i", f"testsrc2=s={size}:r=25:d={seconds}"]
     tone = ["-f", "lavfi", "-i", f"sine=f=440:d={seconds}"] if audio else []
-    sound = f"-c:a {audio}".split() if audio else []
-    film = f"-c:v {video}".split()
+    audio_options = f"-c:a {audio}".split() if audio else []
+    video_options = f"-c:v {video}".split()
     muxer = options.split() if path.suffix in {".mp4", ".mov", ".m4v", ".3gp"} else []
-    run_ffmpeg(*picture, *tone, *film, *sound, *muxer, str(path))
+    run_ffmpeg(*picture, *tone, *video_options, *audio_options, *muxer, str(path))
     return path
 
 
@@ -63,7 +63,7 @@ def make_located_video(path: Path, source: Path) -> Path:
 
 
 def make_video_of_size(path: Path, *, size_mb: float) -> Path:
-    """Make an MP4 of exactly so many million bytes, as a phone films: 720x1280, 24 Mbit/s."""
+    """Make an MP4 of exactly so many million bytes, as a phone records it: 720x1280, 24 Mbit/s."""
     size = round(size_mb * 1_000_000)
     seconds = max(0.2, size * 0.9 * 8 / 24_000_000)
     run_ffmpeg(
@@ -86,13 +86,13 @@ def append_free_box(path: Path, *, total_bytes: int) -> None:
     os.truncate(path, total_bytes)
 
 
-def make_sound(path: Path) -> Path:
+def make_audio(path: Path) -> Path:
     """Make a file with a tone and without a picture."""
     run_ffmpeg("-f", "lavfi", "-i", "sine=d=1", str(path))
     return path
 
 
-def make_sound_with_cover(path: Path, picture: Path) -> Path:
+def make_audio_with_cover(path: Path, picture: Path) -> Path:
     """Make a tone with a cover, which a demuxer shows as a video stream of one picture."""
     run_ffmpeg(
         *("-f", "lavfi", "-i", "sine=d=1", "-i", str(picture), "-map", "0", "-map", "1"),

@@ -7,15 +7,15 @@ from sqlalchemy import select
 
 from dal.db.engine import Database, retry_conflicts
 from dal.db.models import User, Video, VideoStatus
-from dal.db.videos import (
+from dal.db.upload_jobs import (
     ClaimedVideo,
     ObjectKeys,
     claim_video,
     insert_upload,
-    list_feed,
     mark_uploaded,
     publish_video,
 )
+from dal.db.videos import list_feed
 from pkg.clock import now_ms
 from pkg.paging import FROM_THE_START
 

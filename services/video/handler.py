@@ -7,14 +7,9 @@ import grpc
 
 from dal.db.engine import Database
 from dal.db.models import VideoStatus
+from dal.db.upload_jobs import PublicationRow, list_publications
 from dal.db.users import require_user
-from dal.db.videos import (
-    PublicationRow,
-    VideoRow,
-    list_feed,
-    list_publications,
-    list_videos_of_author,
-)
+from dal.db.videos import VideoRow, list_feed, list_videos_of_author
 from pkg.batching import Batcher
 from pkg.clock import now_ms
 from pkg.errors import InvalidParameter, VideoNotFound

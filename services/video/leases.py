@@ -1,4 +1,4 @@
-"""Leases on videos: whoever works on one keeps it, and whoever died loses it."""
+"""Leases on videos: whoever works on one renews its lease, and the lease of whoever died ends by itself."""
 
 import asyncio
 import secrets
@@ -9,7 +9,7 @@ from loguru import logger
 
 from dal.db.engine import Database, TransactionConflict
 from dal.db.models import VideoStatus
-from dal.db.videos import ClaimedVideo, LeaseLost, claim_video, release_video, renew_lease
+from dal.db.upload_jobs import ClaimedVideo, LeaseLost, claim_video, release_video, renew_lease
 from pkg.clock import now_ms
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
 
@@ -17,7 +17,7 @@ RENEWALS_PER_LEASE = 3
 
 
 class Leases:
-    """Claims videos, keeps them and gives them back."""
+    """Claims videos, renews their leases and gives them back."""
 
     def __init__(self, database: Database, *, lease_s: float) -> None:
         self._database = database
@@ -28,7 +28,11 @@ class Leases:
         return now_ms() + int(self._lease_s * 1000)
 
     async def claim(self) -> ClaimedVideo | None:
-        """Take a video to process, an upload whose receiver died, or a failed one to sweep; None if there is none."""
+        """Take a job; None if there is none.
+
+        First a video to process, then an upload whose receiver died, then a failed video whose objects are to be deleted
+        again.
+        """
         async with self._database.write() as connection:
             for status in (VideoStatus.PROCESSING, VideoStatus.UPLOADING, VideoStatus.FAILED):
                 video = await claim_video(
@@ -58,17 +62,17 @@ class Leases:
         """Renew the lease while the block runs; the block is cancelled when the lease is lost.
 
         Raises:
-            LeaseLost: it was.
+            LeaseLost: somebody else holds the video now.
         """
         scope = asyncio.timeout(None)
         try:
             async with scope:
-                keeper = asyncio.create_task(self._renew(video, scope))
+                renewing = asyncio.create_task(self._renew(video, scope))
                 try:
                     yield
                 finally:
-                    keeper.cancel()
-                    await asyncio.wait({keeper})
+                    renewing.cancel()
+                    await asyncio.wait({renewing})
         except TimeoutError as exc:
             if scope.expired():
                 raise LeaseLost from exc
@@ -84,5 +88,5 @@ class Leases:
                 scope.reschedule(asyncio.get_running_loop().time())
                 return
             except (DependencyUnavailable, DeadlineExceeded, TransactionConflict) as exc:
-                # The work goes on: what it writes at its end is fenced by the lease's token.
+                # The work goes on: its last write checks the lease's token, so that a lost lease publishes nothing.
                 logger.bind(video_id=video.id, cause=repr(exc)).warning("lease not renewed")

@@ -1,4 +1,7 @@
-"""Taking an upload: from the stream to storage, with its row written down first."""
+"""Receiving an upload: from the gRPC stream through a temporary file into storage.
+
+Its row is written before its first byte is stored, so that whatever a crash leaves in storage belongs to a row.
+"""
 
 import asyncio
 import secrets
@@ -12,10 +15,9 @@ from typing import BinaryIO
 from loguru import logger
 
 from dal.db.engine import Database
+from dal.db.upload_jobs import ClaimedVideo, LeaseLost, ObjectKeys, insert_upload, mark_uploaded
 from dal.db.users import require_user
-from dal.db.videos import ClaimedVideo, LeaseLost, ObjectKeys, insert_upload, mark_uploaded
 from pkg.clock import now_ms
-from pkg.containers import HEAD_SIZE, looks_like_video
 from pkg.errors import (
     DeadlineExceeded,
     DependencyUnavailable,
@@ -23,6 +25,7 @@ from pkg.errors import (
     PayloadTooLarge,
     UnsupportedVideo,
 )
+from pkg.media import HEAD_SIZE, looks_like_video
 from pkg.storage import Storage, random_key
 from pkg.text import clean_name
 from services.buckets import VIDEO_UPLOADS_BUCKET
@@ -43,7 +46,7 @@ class Upload:
 
 
 class Uploads:
-    """Receives uploads; a row that is left `uploading` is cleaned up by a worker once its lease ends."""
+    """Receives uploads; where that breaks off, a worker cleans up once the lease of the row ends."""
 
     def __init__(
         self,
@@ -78,7 +81,7 @@ class Uploads:
             UnsupportedVideo: it does not begin like a video.
             PayloadTooLarge: it is over the limit.
             UserNotFound: the author's account is gone.
-            DependencyUnavailable: a server is away, or the disk is full.
+            DependencyUnavailable: a server is unavailable, or the disk is full.
         """
         title = clean_name(upload.title, label="标题", max_chars=MAX_TITLE_CHARS)
         if upload.size > self._max_bytes:
@@ -87,13 +90,13 @@ class Uploads:
             await require_user(connection, upload.author_id)
         with _open_spool(self._spool_dir) as spooled:
             await _spool(chunks, spooled, size=upload.size, on_accepted=on_accepted)
-            video = await self._write_down(upload.author_id, title)
+            video = await self._insert(upload.author_id, title)
             await self._store(video, Path(f"/proc/self/fd/{spooled.fileno()}"))
         logger.bind(video_id=video.id, bytes=upload.size).info("upload stored")
         self._on_uploaded()
         return video.id
 
-    async def _write_down(self, author_id: int, title: str) -> ClaimedVideo:
+    async def _insert(self, author_id: int, title: str) -> ClaimedVideo:
         keys = ObjectKeys(random_key(), random_key(".mp4"), random_key(".jpg"))
         async with self._database.write() as connection:
             return await insert_upload(
@@ -136,7 +139,7 @@ async def _spool(
     size: int,
     on_accepted: Callable[[], Awaitable[None]],
 ) -> None:
-    """Write the stream to a file and judge it by its beginning as soon as that is there."""
+    """Write the stream to a file; refuse it as soon as its beginning is there and does not look like a video."""
     received, head = 0, b""
     async for chunk in chunks:
         received += len(chunk)

@@ -1,7 +1,8 @@
-"""Making published videos out of uploads, in the background.
+"""Turning uploads into published videos, in the background.
 
-Every step may be repeated: a worker that dies at any point is replaced once its lease ends, and the next one goes on. The
-upload is deleted last but one, so an upload that is gone while its results are there has only its publication left.
+The steps: fetch the upload, convert it, store the playable file, store the cover, delete the upload, publish. Every step may
+be repeated: a worker that dies at any point is replaced once its lease ends, and the next one goes on. Where the upload is
+gone and both results are there, only the last step is left.
 """
 
 import asyncio
@@ -11,10 +12,16 @@ from loguru import logger
 
 from dal.db.engine import Database, TransactionConflict, retry_conflicts
 from dal.db.models import VideoStatus
-from dal.db.videos import ClaimedVideo, LeaseLost, condemn_video, fail_video, publish_video
+from dal.db.upload_jobs import (
+    ClaimedVideo,
+    LeaseLost,
+    fail_video,
+    publish_video,
+    set_failure_reason,
+)
 from pkg.clock import now_ms
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
-from pkg.media import MediaTool, MediaToolFailed, UnreadableVideo
+from pkg.media import PROCESSING_FAILED, MediaTool, MediaToolFailed, UnreadableVideo
 from pkg.spool import work_folder
 from pkg.storage import ObjectMissing, Storage
 from services.buckets import VIDEO_COVERS_BUCKET, VIDEO_UPLOADS_BUCKET, VIDEOS_BUCKET
@@ -22,15 +29,15 @@ from services.video.leases import Leases
 from services.video.settings import VideoSettings
 
 INTERRUPTED = "上传中断,请重新上传"
-GIVEN_UP = "视频处理失败,请稍后重新上传"
 VIDEO_CONTENT_TYPE = "video/mp4"
 COVER_CONTENT_TYPE = "image/jpeg"
 RETRY_DELAY_S = 2.0
+# A PUT that a frozen server carries out late comes within the lease of the worker that sent it, or soon after.
 SWEEP_DELAY_LEASES = 2
 
 
 class Worker:
-    """Takes one video after the other; run as many as there are cores for ffmpeg."""
+    """Processes one video after the other; run as many workers as there may be processes of ffmpeg."""
 
     def __init__(
         self,
@@ -88,15 +95,15 @@ class Worker:
             raise error
 
     async def work_on(self, video: ClaimedVideo) -> None:
-        """Bring one claimed video to its end, or give it back for another try."""
+        """Publish or fail one claimed video, or give it back for another attempt."""
         log = logger.bind(video_id=video.id, attempt=video.attempts)
         try:
             async with self._leases.kept(video):
                 await self._advance(video)
         except LeaseLost:
-            log.warning("video taken over by another worker")
+            log.warning("video is held by another worker")
         except (DependencyUnavailable, DeadlineExceeded, TransactionConflict, OSError) as exc:
-            # Not the video's fault but a server's or the disk's: it is tried again for as long as it takes.
+            # Not the video's fault but a server's or the disk's: it is tried again until that works.
             log.bind(cause=repr(exc)).warning("video waits for a server")
             await self._give_back(video, counts=False)
         except MediaToolFailed as exc:
@@ -124,7 +131,7 @@ class Worker:
             return video.failure_reason
         if video.status is VideoStatus.UPLOADING:
             return INTERRUPTED
-        return GIVEN_UP if video.attempts > self._settings.max_attempts else None
+        return PROCESSING_FAILED if video.attempts > self._settings.max_attempts else None
 
     async def _make_ready(self, video: ClaimedVideo) -> None:
         with work_folder(self._settings.spool_dir) as folder:
@@ -159,7 +166,7 @@ class Worker:
 
     async def _fail(self, video: ClaimedVideo, reason: str) -> None:
         async with self._database.write() as connection:
-            await condemn_video(connection, video, reason=reason)
+            await set_failure_reason(connection, video, reason=reason)
         await self._delete_objects(video)
         sweep_at_ms = now_ms() + int(SWEEP_DELAY_LEASES * self._settings.lease_s * 1000)
         async with self._database.write() as connection:
@@ -167,7 +174,7 @@ class Worker:
         logger.bind(video_id=video.id, reason=reason).info("video failed")
 
     async def _sweep(self, video: ClaimedVideo) -> None:
-        """Delete once more: a server that was frozen may have carried out a PUT after the DELETE that followed it."""
+        """Delete again: a storage server that was frozen may have carried out a PUT after the DELETE that followed it."""
         await self._delete_objects(video)
         async with self._database.write() as connection:
             await fail_video(connection, video)

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert, update
 
 from dal.db.models import FavoriteVideo, Relation, Video
-from dal.db.videos import condemn_video, fail_video
+from dal.db.upload_jobs import fail_video, set_failure_reason
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
 from pkg.clock import now_ms
@@ -221,22 +221,22 @@ async def test_a_page_that_does_not_exist_is_an_error(phone, videos, issuer, fie
 
 async def test_an_author_is_told_what_became_of_every_upload(phone, videos, issuer):
     failed_id = await videos.add_job()
+    failed = await videos.claim()
+    async with videos.database.write() as connection:
+        await set_failure_reason(connection, failed, reason="视频已损坏")
+        await fail_video(connection, failed)
+    await videos.add_published()
+    failing_id = await videos.add_job()
     failing = await videos.claim()
     async with videos.database.write() as connection:
-        await condemn_video(connection, failing, reason="视频已损坏")
-        await fail_video(connection, failing)
-    await videos.add_published()
-    condemned_id = await videos.add_job()
-    condemned = await videos.claim()
-    async with videos.database.write() as connection:
-        await condemn_video(connection, condemned, reason="还在清理")
+        await set_failure_reason(connection, failing, reason="还在清理")
     uploading = await videos.upload("第一个 🐶")
 
     reply = await phone.status(issuer.issue(videos.author_id))
 
     told = [(p.video_id, p.status, p.reason) for p in reply.publish_list]
     assert told[0] == (uploading.id, "processing", "")
-    assert told[1] == (condemned_id, "processing", "")
+    assert told[1] == (failing_id, "processing", "")
     assert told[2][1:] == ("published", "")
     assert told[3] == (failed_id, "failed", "视频已损坏")
     assert reply.publish_list[0].title == "第一个 🐶"

@@ -7,11 +7,11 @@ import httpx
 import pytest
 
 from dal.db.engine import Database
-from pkg.storage import Storage
 from scripts.stack import Stack, find_free_port_base
 from scripts.stack.environment import SERVICES
 from tests.conftest import AllSettings
 from tests.media_samples import append_free_box, make_video, make_video_of_size
+from tests.stored_objects import StoredObjects
 from tests.system.app import App
 from tests.system.eventually import eventually
 from tests.system.publishing import Remains
@@ -160,13 +160,13 @@ def video_45mb(samples: Path) -> Path:
 
 
 @pytest.fixture
-async def remains(system: System, database: Database, storage: Storage) -> Remains:
+async def remains(system: System, database: Database, stored_objects: StoredObjects) -> Remains:
     """What there was before the test."""
 
     async def at_rest() -> bool:
         return not system.list_spooled()
 
     await eventually(at_rest, within_s=30)
-    found = Remains(system, database, storage)
+    found = Remains(system, database, stored_objects)
     await found.remember()
     return found

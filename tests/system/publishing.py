@@ -4,7 +4,7 @@ from sqlalchemy import func, select
 
 from dal.db.engine import Database
 from dal.db.models import Video
-from pkg.storage import Storage
+from tests.stored_objects import StoredObjects
 from tests.system.app import App, Json
 from tests.system.eventually import eventually
 from tests.system.system import System
@@ -46,22 +46,22 @@ async def count_uploads(database: Database) -> int:
 class Remains:
     """Rows, objects and spooled files, to be compared with what there was."""
 
-    def __init__(self, system: System, database: Database, storage: Storage) -> None:
+    def __init__(self, system: System, database: Database, stored: StoredObjects) -> None:
         self._system = system
         self._database = database
-        self._storage = storage
+        self._stored = stored
         self._rows = 0
         self._objects: set[str] = set()
 
     async def remember(self) -> None:
         """Look at what there is now."""
         self._rows = await count_uploads(self._database)
-        self._objects = await self._system.list_objects(self._storage)
+        self._objects = await self._system.list_objects(self._stored)
 
     async def check(self, *, rows: int = 0, objects: int = 0) -> None:
         """Check that nothing was added but `rows` rows and `objects` objects."""
         assert await count_uploads(self._database) == self._rows + rows
-        present = await self._system.list_objects(self._storage)
+        present = await self._system.list_objects(self._stored)
         assert self._objects <= present
         assert len(present - self._objects) == objects, present - self._objects
         assert self._system.list_spooled() == []

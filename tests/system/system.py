@@ -8,13 +8,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pkg.storage import Storage, object_path
+from pkg.storage import object_path
 from scripts.stack import Stack
 from scripts.stack.processes import is_alive, list_pids, wait_until
 from services.buckets import BUCKETS
+from tests.stored_objects import StoredObjects
 from tests.system.app import Spoken
-
-MOST_OBJECTS = 100_000
 
 
 @dataclass(frozen=True)
@@ -56,12 +55,10 @@ class System:
         ]
         return named + open_files
 
-    async def list_objects(self, storage: Storage) -> set[str]:
+    async def list_objects(self, stored: StoredObjects) -> set[str]:
         """Return every object of every bucket."""
         return {
-            object_path(bucket, key)
-            for bucket in BUCKETS
-            for key in await storage.list_keys(bucket, limit=MOST_OBJECTS)
+            object_path(bucket, key) for bucket in BUCKETS for key in await stored.list_keys(bucket)
         }
 
     def list_ffmpeg(self) -> list[int]:

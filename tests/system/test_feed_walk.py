@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from dal.db.engine import Database, retry_conflicts
-from dal.db.videos import ClaimedVideo, ObjectKeys, insert_upload, publish_video
+from dal.db.upload_jobs import ClaimedVideo, ObjectKeys, insert_upload, publish_video
 from pkg.clock import now_ms
 from pkg.storage import random_key
 from tests.accounts import UserFactory

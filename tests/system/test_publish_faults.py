@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.media_samples import cut, make_picture, make_sound
+from tests.media_samples import cut, make_audio, make_picture
 from tests.system.app import App, read_envelope, upload_until_refused
 from tests.system.publishing import Remains, wait_failed, wait_published
 from tests.system.system import System, peak_memory
@@ -67,7 +67,7 @@ async def test_a_truncated_mp4_is_told_as_failed_with_a_reason(
 async def test_a_sound_without_a_picture_is_told_as_failed(
     author: App, remains: Remains, samples: Path
 ) -> None:
-    video_id = await author.publish(make_sound(samples / "song.mp4"))
+    video_id = await author.publish(make_audio(samples / "song.mp4"))
 
     assert (await wait_failed(author, video_id))["reason"]
     await remains.check(rows=1)

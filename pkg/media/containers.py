@@ -1,8 +1,8 @@
 """What the bytes of a video file say about it, read without a decoder.
 
-The first bytes name the container: an upload that is none of them is refused in the reply, and ffmpeg is told which
-demuxer to use, so that no file can pass itself off as a playlist. The sizes that a container declares tell whether its
-end is missing, which a demuxer may well overlook: it plays what is there.
+The first bytes name the container: an upload without a known one is refused in the reply, and ffmpeg is told which demuxer
+to use, so that no file is taken for a playlist. The sizes that a container declares tell whether its end is missing, which
+a demuxer may overlook: it plays what is there.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,13 +28,13 @@ class Container(StrEnum):
 MP4_FIRST_BOXES = frozenset(
     {b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid"}
 )
-# Brands of files that hold pictures or sound alone (HEIF, AVIF, Canon raw, audio books).
+# Brands of files that hold still pictures or audio alone (HEIF, AVIF, Canon raw, audio books).
 MP4_OTHER_BRANDS = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"}
     | {b"crx ", b"M4A ", b"M4B ", b"M4P ", b"F4A ", b"F4B "}
 )
-# A box of these kinds that ends behind the end of the file has lost something. Other kinds do not
-# count: some cameras append notes of their own, whose bytes are no boxes.
+# Where a box of these kinds ends after the end of the file, something is missing. Other kinds do not
+# count: some cameras append data of their own, whose bytes are no boxes.
 MP4_MEASURED_BOXES = frozenset({b"moov", b"mdat", b"moof", b"mfra", b"sidx", b"meta", b"uuid"})
 EBML_MAGIC = b"\x1a\x45\xdf\xa3"
 MATROSKA_SEGMENT = b"\x18\x53\x80\x67"
@@ -68,7 +68,7 @@ def _begins_like_avi(head: bytes) -> bool:
 
 
 def _begins_like_flv(head: bytes) -> bool:
-    # Bit 0 of the flags says that the file has pictures.
+    # Bit 0 of the flags says that the file has a video stream.
     return head.startswith(b"FLV\x01") and len(head) > 9 and bool(head[4] & 1)
 
 
@@ -111,7 +111,7 @@ def is_cut_short(path: Path, container: Container) -> bool:
 
 
 def _walk_boxes(file: BinaryIO, file_size: int) -> Iterator[tuple[bytes, int]]:
-    """Yield the kind and the end of every box of the top level; the last one may end behind the file."""
+    """Yield the kind and the end of every box of the top level; the last one may end after the end of the file."""
     start = 0
     while start + 8 <= file_size:
         file.seek(start)
@@ -121,7 +121,7 @@ def _walk_boxes(file: BinaryIO, file_size: int) -> Iterator[tuple[bytes, int]]:
             return
         if size == 1:
             size = int.from_bytes(header[8:16])
-        if size < 8:  # no box: notes of the camera
+        if size < 8:  # no box: data of the camera
             return
         start += size
         yield kind, start

@@ -1,0 +1,20 @@
+"""ffmpeg and ffprobe: every look into a video's content and every change of it. See README.md beside this file."""
+
+from pkg.media.containers import HEAD_SIZE, Container, looks_like_video
+from pkg.media.errors import PROCESSING_FAILED, MediaError, MediaToolFailed, UnreadableVideo
+from pkg.media.probe import VideoInfo
+from pkg.media.settings import MediaSettings
+from pkg.media.tool import MediaTool
+
+__all__ = [
+    "HEAD_SIZE",
+    "PROCESSING_FAILED",
+    "Container",
+    "MediaError",
+    "MediaSettings",
+    "MediaTool",
+    "MediaToolFailed",
+    "UnreadableVideo",
+    "VideoInfo",
+    "looks_like_video",
+]

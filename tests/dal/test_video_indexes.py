@@ -1,0 +1,107 @@
+"""Every list of videos is read from its index, in its order, also among thousands."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, create_engine, delete, event, insert, text
+
+from dal.db.engine import make_url
+from dal.db.models import Video, VideoStatus
+from dal.db.upload_jobs import claim_video, list_publications
+from dal.db.videos import list_feed, list_videos_of_author
+from pkg.clock import now_ms
+from pkg.paging import FROM_THE_START
+
+
+@contextmanager
+def recorded_statements() -> Iterator[list[tuple[str, Any]]]:
+    """Give the statements that run meanwhile, with their parameters."""
+    found: list[tuple[str, Any]] = []
+
+    def record(_conn: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        found.append((statement, parameters))
+
+    event.listen(Engine, "before_cursor_execute", record)
+    try:
+        yield found
+    finally:
+        event.remove(Engine, "before_cursor_execute", record)
+
+
+@pytest.fixture(scope="module")
+def thousands_of_videos(settings) -> Iterator[None]:
+    """Enough rows that MySQL prefers an index."""
+    first = 1_600_000_000_000
+    rows = [
+        {
+            "author_id": 900_000 + number % 50,
+            "title": "t",
+            "upload_key": "",
+            "play_url": "",
+            "cover_url": "",
+            "status": "published" if number % 10 else "processing",
+            "published_at_ms": first + number if number % 10 else None,
+            "created_at_ms": first,
+            "lease_expires_at_ms": 2**50,
+        }
+        for number in range(5000)
+    ]
+    mysql = settings.mysql
+    engine = create_engine(make_url(mysql, driver="pymysql", host=mysql.host, port=mysql.port))
+    with engine.begin() as connection:
+        connection.execute(insert(Video), rows)
+        connection.execute(text("ANALYZE TABLE videos"))
+    yield
+    with engine.begin() as connection:
+        connection.execute(delete(Video).where(Video.author_id >= 900_000))
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        (
+            lambda c: list_feed(c, before_ms=1_600_000_002_500, limit=30),
+            "uq_videos_published_at_ms",
+        ),
+        (lambda c: list_feed(c, before_ms=FROM_THE_START, limit=30), "uq_videos_published_at_ms"),
+        (
+            lambda c: list_videos_of_author(
+                c, author_id=900_007, before_ms=FROM_THE_START, limit=100
+            ),
+            "ix_videos_author_published",
+        ),
+        (
+            lambda c: list_publications(
+                c, author_id=900_007, video_id=None, before_id=2**60, limit=100
+            ),
+            "ix_videos_author_id",
+        ),
+        (
+            lambda c: claim_video(
+                c,
+                status=VideoStatus.PROCESSING,
+                now_ms=now_ms(),
+                lease_token="t",
+                lease_expires_at_ms=0,
+            ),
+            "ix_videos_claim",
+        ),
+    ],
+    ids=["feed", "feed from the start", "of an author", "publications", "claim"],
+)
+@pytest.mark.usefixtures("thousands_of_videos")
+async def test_a_list_is_read_from_its_index_in_order(database, query, index):
+    async with database.read_source() as connection:
+        with recorded_statements() as statements:
+            await query(connection)
+        ((statement, parameters),) = statements
+        plan = await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+        (step,) = plan.mappings().all()
+
+    assert step["key"] == index
+    assert step["type"] in {"range", "ref"}
+    assert "filesort" not in step["Extra"]
+    assert "temporary" not in step["Extra"]

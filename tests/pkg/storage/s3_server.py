@@ -1,0 +1,96 @@
+"""A real S3 server that a test may freeze, kill and start again."""
+
+import http.client
+import os
+import subprocess
+import time
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from minio.error import MinioException
+from urllib3.exceptions import HTTPError
+
+from pkg.storage import StorageSettings
+from scripts.stack.ports import Ports, find_free_port_base
+from scripts.stack.servers.s3 import REGION, S3
+from scripts.stack.site import Site
+from tests.stored_objects import open_client
+
+TIMEOUT_S = 3.0
+
+
+class S3Server:
+    """A real S3 server in a folder of its own, which a test may freeze and kill."""
+
+    def __init__(self, folder: Path) -> None:
+        self._s3 = S3(Site(folder / "run", Ports(find_free_port_base())))
+        self._log = folder / "s3.log"
+        self._s3.site.claim_socket_dir()
+        self._s3.prepare()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def settings(self) -> StorageSettings:
+        site = self._s3.site
+        return StorageSettings(
+            host="127.0.0.1",
+            port=site.ports.of("s3"),
+            secure=False,
+            access_key=site.credentials.s3_access_key,
+            secret_key=site.credentials.s3_secret_key,
+            region=REGION,
+            timeout_s=TIMEOUT_S,
+        )
+
+    def start(self) -> None:
+        program = self._s3.program()
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "--", *program.command],
+                env={**os.environ, **program.environment},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        deadline = time.monotonic() + 30
+        while not self._works():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(self._log.read_text()[-2000:])
+            time.sleep(0.1)
+
+    def _works(self) -> bool:
+        try:
+            self._s3.probe()
+        except (MinioException, HTTPError, OSError):
+            return False
+        return True
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def clean_up(self) -> None:
+        self.kill()
+        self._s3.site.release_socket_dir()
+
+    def sign_put(self, bucket: str, key: str) -> str:
+        """Return the path and query with which anybody may store one object."""
+        parts = urlsplit(open_client(self.settings).get_presigned_url("PUT", bucket, key))
+        return f"{parts.path}?{parts.query}"
+
+    def has_bucket(self, bucket: str) -> bool:
+        return open_client(self.settings).bucket_exists(bucket)
+
+    def ask(self, path: str, method: str = "GET", **headers: str) -> http.client.HTTPResponse:
+        """Ask without credentials, as a phone does."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.settings.port, timeout=10)
+        with closing(connection):
+            connection.request(method, f"/{path}", headers=headers)
+            reply = connection.getresponse()
+            reply.read()
+            return reply

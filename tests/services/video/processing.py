@@ -1,0 +1,144 @@
+"""A worker, and everything that it works on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import urlopen
+
+from sqlalchemy import update
+
+from dal.db.models import Video, VideoStatus
+from dal.db.upload_jobs import ClaimedVideo, mark_uploaded
+from pkg.media import MediaTool
+from pkg.storage import Bucket, Storage, object_path
+from services.buckets import VIDEO_COVERS_BUCKET, VIDEO_UPLOADS_BUCKET, VIDEOS_BUCKET
+from services.video.leases import Leases
+from services.video.settings import VideoSettings
+from services.video.worker import Worker
+from tests.videos import Videos
+
+LEASE_S = 0.6
+BUCKETS = (VIDEO_UPLOADS_BUCKET, VIDEOS_BUCKET, VIDEO_COVERS_BUCKET)
+
+
+@dataclass
+class Processing:
+    """A worker and everything that it works on."""
+
+    videos: Videos
+    storage: Storage
+    settings: VideoSettings
+    media: MediaTool
+    base_url: str
+
+    @property
+    def leases(self) -> Leases:
+        return Leases(self.videos.database, lease_s=LEASE_S)
+
+    def worker(
+        self, *, media: MediaTool | None = None, woken: asyncio.Event | None = None
+    ) -> Worker:
+        return Worker(
+            database=self.videos.database,
+            storage=self.storage,
+            media=media or self.media,
+            leases=self.leases,
+            settings=self.settings,
+            woken=woken or asyncio.Event(),
+        )
+
+    async def add_upload(self, path: Path, *, received: bool = True) -> int:
+        """Store a file as an upload and return the id of its video."""
+        video = await self.videos.upload()
+        await self.storage.put_file(
+            VIDEO_UPLOADS_BUCKET, video.keys.upload, path, "application/octet-stream"
+        )
+        if received:
+            async with self.videos.database.write() as connection:
+                await mark_uploaded(connection, video)
+        return video.id
+
+    async def claim(self) -> ClaimedVideo:
+        """Claim what there is as a worker does whose predecessor died long ago."""
+        await self.end_leases()
+        video = await self.leases.claim()
+        assert video
+        return video
+
+    async def end_leases(self) -> None:
+        async with self.videos.database.write() as connection:
+            await connection.execute(update(Video).values(lease_expires_at_ms=0))
+
+    async def work(self, *, media: MediaTool | None = None) -> None:
+        """Claim the one job and work on it once."""
+        await self.worker(media=media).work_on(await self.claim())
+
+    async def stored(self, video_id: int) -> tuple[bool, bool, bool]:
+        """Tell whether upload, video and cover are in storage."""
+        row = await self.videos.row(video_id)
+        keys = (row.upload_key, row.play_url, row.cover_url)
+        pairs = zip(BUCKETS, keys, strict=True)
+        upload, video, cover = [await self.storage.exists(bucket, key) for bucket, key in pairs]
+        return upload, video, cover
+
+    async def fetch(self, bucket: Bucket, key: str) -> tuple[str, bytes]:
+        """Load a published object as a phone does; returns its content type and content."""
+
+        def load() -> tuple[str, bytes]:
+            with urlopen(f"{self.base_url}/{object_path(bucket, key)}", timeout=10) as reply:  # noqa: S310
+                return reply.headers["Content-Type"], reply.read()
+
+        return await asyncio.to_thread(load)
+
+    async def assert_published(self, video_id: int) -> None:
+        row = await self.videos.row(video_id)
+        assert row.status == VideoStatus.PUBLISHED
+        assert row.published_at_ms
+        assert await self.stored(video_id) == (False, True, True)
+        assert await self.videos.work_count() == 1
+        assert len(await self.videos.feed()) == 1
+        self.assert_clean()
+
+    async def assert_failed(self, video_id: int, reason: str) -> None:
+        row = await self.videos.row(video_id)
+        assert (row.status, row.failure_reason) == (VideoStatus.FAILED, reason)
+        assert await self.stored(video_id) == (False, False, False)
+        assert await self.videos.work_count() == 0
+        assert await self.videos.feed() == []
+        self.assert_clean()
+
+    def assert_clean(self) -> None:
+        folder = self.settings.spool_dir
+        assert not folder.exists() or not list(folder.iterdir())
+
+
+@asynccontextmanager
+async def running(*workers: Worker) -> AsyncIterator[asyncio.Event]:
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        for worker in workers:
+            tasks.create_task(worker.run(stop))
+        try:
+            yield stop
+        finally:
+            stop.set()
+
+
+async def put_results(processing: Processing, video_id: int, sample: Path, *, cover: bool) -> None:
+    """Store what a worker had made before it died."""
+    row = await processing.videos.row(video_id)
+    await processing.storage.put_file(VIDEOS_BUCKET, row.play_url, sample, "video/mp4")
+    if cover:
+        await processing.storage.put_file(VIDEO_COVERS_BUCKET, row.cover_url, sample, "image/jpeg")
+
+
+async def has_published(processing: Processing, count: int) -> bool:
+    return len(await processing.videos.feed()) == count
+
+
+async def is_idle(processing: Processing) -> bool:
+    async with processing.videos.database.read_source() as connection:
+        found = await connection.execute(Video.__table__.select())
+        return all(row.status in {VideoStatus.PUBLISHED, VideoStatus.FAILED} for row in found)
