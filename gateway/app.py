@@ -6,7 +6,6 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from gateway.clients import Clients
-from gateway.dependencies import Gateway
 from gateway.errors import add_error_handlers
 from gateway.media_urls import MediaUrls
 from gateway.middleware import GatewayMiddleware
@@ -16,6 +15,7 @@ from gateway.rate_limit import RequestLimits
 from gateway.routes import comment, favorite, health, message, relation, user, video
 from gateway.settings import GatewaySettings
 from gateway.slots import Slots
+from gateway.state import GatewayState
 from pkg.errors import RouteNotFound
 from pkg.token import TokenVerifier
 
@@ -24,7 +24,7 @@ def create_app(settings: GatewaySettings, clients: Clients, tokens: TokenVerifie
     """Return the gateway's application; it starts nothing and connects to nothing by itself."""
     app = FastAPI(redirect_slashes=False, redoc_url=None, swagger_ui_oauth2_redirect_url=None)
     limits = RequestLimits(settings.rate_limit)
-    app.state.gateway = Gateway(
+    app.state.gateway = GatewayState(
         settings=settings,
         clients=clients,
         tokens=tokens,

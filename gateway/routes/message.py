@@ -9,10 +9,11 @@ from fastapi import APIRouter, Query, WebSocket
 from starlette.responses import Response
 
 from gateway import schemas
+from gateway.authentication import RequiredViewer
 from gateway.clients import STREAM_LIFETIME_S
-from gateway.dependencies import RequiredViewer
 from gateway.errors import describe_close
 from gateway.parameters import PreviousMessageTime, ProperText, SendAction, ToUserId
+from gateway.relay import relay
 from gateway.replies import convert
 from pkg import log
 from pkg.rpc.interceptor import REQUEST_ID_KEY
@@ -38,7 +39,7 @@ async def chat(
     request = MessageChatRequest(
         token=viewer.token, to_user_id=to_user_id, pre_msg_time=pre_msg_time
     )
-    return await viewer.ask(viewer.clients.message.stub.MessageChat, request)
+    return await relay(viewer, viewer.clients.message.stub.MessageChat, request)
 
 
 @router.post("/action/", response_model=schemas.Envelope, dependencies=[ProperText])
@@ -52,7 +53,7 @@ async def message_action(
     request = MessageActionRequest(
         token=viewer.token, to_user_id=to_user_id, action_type=action_type, content=content
     )
-    return await viewer.ask(viewer.clients.message.stub.MessageAction, request)
+    return await relay(viewer, viewer.clients.message.stub.MessageAction, request)
 
 
 @router.websocket("/ws/")
@@ -66,7 +67,7 @@ async def push(
     request = MessageStreamRequest(
         token=viewer.token, to_user_id=to_user_id, pre_msg_time=pre_msg_time
     )
-    with viewer.gateway.socket_slots.take(str(viewer.user_id)):
+    with viewer.state.socket_slots.take(str(viewer.user_id)):
         stream = viewer.clients.message.stub.MessageStream(
             request,
             timeout=STREAM_LIFETIME_S,
