@@ -15,10 +15,10 @@ from dal.db.videos import (
     list_publications,
     list_videos_of_author,
 )
-from pkg.batching import Batcher
 from pkg.clock import now_ms
 from pkg.errors import InvalidParameter, VideoNotFound
 from pkg.paging import FROM_THE_START, decode_cursor, next_cursor, read_limit
+from pkg.single_flight import SingleFlight
 from pkg.token import TokenVerifier
 from protos import video_pb2_grpc
 from protos.video_pb2 import (
@@ -52,7 +52,7 @@ class VideoHandler(video_pb2_grpc.VideoServiceServicer):
         self._uploads = uploads
         self._presenter = presenter
         self._verifier = verifier
-        self._newest_pages = Batcher(self._load_pages)
+        self._newest_page = SingleFlight(self._load_newest_page)
 
     async def Feed(self, request: FeedRequest, context: Context) -> FeedReply:
         viewer_id = self._verifier.find_user(request.token)
@@ -114,16 +114,16 @@ class VideoHandler(video_pb2_grpc.VideoServiceServicer):
 
     async def _list_feed(self, before_ms: int) -> list[VideoRow]:
         if before_ms == FROM_THE_START:  # Nearly everyone begins here; behind it pages differ.
-            return (await self._newest_pages.get([before_ms]))[before_ms]
-        return (await self._load_pages({before_ms}))[before_ms]
+            return await self._newest_page.get()
+        return await self._load_page(before_ms)
 
-    async def _load_pages(self, starts_ms: set[int]) -> dict[int, list[VideoRow]]:
+    async def _load_newest_page(self) -> list[VideoRow]:
+        return await self._load_page(FROM_THE_START)
+
+    async def _load_page(self, before_ms: int) -> list[VideoRow]:
         # The order of the feed is read on the source: a walk must not miss what a replica learns later.
         async with self._database.read_source() as connection:
-            return {
-                start_ms: await list_feed(connection, before_ms=start_ms, limit=FEED_LIMIT)
-                for start_ms in starts_ms
-            }
+            return await list_feed(connection, before_ms=before_ms, limit=FEED_LIMIT)
 
 
 async def _chunks(
