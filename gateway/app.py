@@ -20,12 +20,15 @@ from pkg.errors import RouteNotFound
 from pkg.token import TokenVerifier
 
 
-def create_app(settings: GatewaySettings, clients: Clients, tokens: TokenVerifier) -> FastAPI:
+def create_app(
+    settings: GatewaySettings, clients: Clients, tokens: TokenVerifier, *, max_upload_bytes: int
+) -> FastAPI:
     """Return the gateway's application; it starts nothing and connects to nothing by itself."""
     app = FastAPI(redirect_slashes=False, redoc_url=None, swagger_ui_oauth2_redirect_url=None)
     limits = RequestLimits(settings.rate_limit)
     app.state.gateway = GatewayState(
         settings=settings,
+        max_upload_bytes=max_upload_bytes,
         clients=clients,
         tokens=tokens,
         limits=limits,

@@ -10,8 +10,8 @@ from pydantic import BeforeValidator
 
 from pkg.clock import now_ms
 from pkg.errors import InvalidParameter
+from pkg.ids import MAX_ID
 
-MAX_ID = 2**53 - 1
 EARLIEST_MS = 946_684_800_000  # 2000-01-01: no video is older
 # A publication clock may run ahead of ours; whoever walks by `next_time` must not be sent back to the start.
 CLOCK_SKEW_MS = 86_400_000

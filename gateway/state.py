@@ -18,6 +18,7 @@ class GatewayState:
     """Made once by `create_app`; lives in `app.state.gateway`."""
 
     settings: GatewaySettings
+    max_upload_bytes: int
     clients: Clients
     tokens: TokenVerifier
     limits: RequestLimits

@@ -4,10 +4,7 @@ The file has no name, so that nothing of it is left whatever happens. Memory hol
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryFile
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import IO, TYPE_CHECKING
 
 import grpc
@@ -16,10 +13,11 @@ from starlette.requests import ClientDisconnect, Request
 from gateway.multipart import UploadForm
 from gateway.settings import GatewaySettings
 from pkg import log
-from pkg.errors import DeadlineExceeded, DependencyUnavailable, PayloadTooLarge
+from pkg.errors import DeadlineExceeded, PayloadTooLarge
 from pkg.rpc.client import observe_call
-from pkg.rpc.interceptor import REQUEST_ID_KEY
+from pkg.rpc.metadata import REQUEST_ID_KEY
 from pkg.rpc.status import decode_error
+from pkg.uploads import UPLOAD_ACCEPTED
 from protos.video_pb2 import PublishActionReply, PublishActionRequest
 
 if TYPE_CHECKING:
@@ -29,24 +27,8 @@ if TYPE_CHECKING:
 
 SPOOL_BYTES = 512 * 1024
 CHUNK_BYTES = 256 * 1024
-# See PublishAction in protos/video.proto.
-UPLOAD_ACCEPTED = ("x-upload", "accepted")
 # What a form may need beside its file: boundaries, headers, small fields.
 FORM_OVERHEAD_BYTES = 1024 * 1024
-
-
-@contextmanager
-def open_spool(directory: Path) -> Iterator[IO[bytes]]:
-    """Give a nameless file in `directory` that is gone when it is closed.
-
-    Raises:
-        DependencyUnavailable: the disk is full or fails.
-    """
-    try:
-        with TemporaryFile(dir=directory) as file:
-            yield file
-    except OSError as exc:
-        raise DependencyUnavailable(detail=f"spool: {exc.strerror}") from exc
 
 
 async def receive_form(
@@ -54,6 +36,7 @@ async def receive_form(
     file: IO[bytes],
     settings: GatewaySettings,
     *,
+    max_video_bytes: int,
     on_token: Callable[[str], None],
 ) -> UploadForm:
     """Read the whole form, its video into `file`, and return its other fields.
@@ -66,12 +49,10 @@ async def receive_form(
         InvalidParameter: the form is broken or lacks a field.
         DeadlineExceeded: the client pauses or takes too long.
     """
-    max_body_bytes = settings.max_upload_bytes + FORM_OVERHEAD_BYTES
+    max_body_bytes = max_video_bytes + FORM_OVERHEAD_BYTES
     if int(request.headers.get("content-length", 0)) > max_body_bytes:
         raise PayloadTooLarge
-    form = UploadForm(
-        request.headers.get("content-type", ""), max_video_bytes=settings.max_upload_bytes
-    )
+    form = UploadForm(request.headers.get("content-type", ""), max_video_bytes=max_video_bytes)
     token_told = False
     received = 0
     async for chunk in _read_body(request, settings):

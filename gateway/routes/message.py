@@ -16,7 +16,7 @@ from gateway.parameters import PreviousMessageTime, ProperText, SendAction, ToUs
 from gateway.relay import relay
 from gateway.replies import convert
 from pkg import log
-from pkg.rpc.interceptor import REQUEST_ID_KEY
+from pkg.rpc.metadata import REQUEST_ID_KEY
 from pkg.rpc.status import decode_error
 from protos.message_pb2 import (
     Message,

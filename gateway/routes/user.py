@@ -10,6 +10,7 @@ from gateway.authentication import AnonymousViewer, OptionalViewer
 from gateway.middleware import address_of
 from gateway.parameters import ProperText, UserId
 from gateway.relay import relay
+from pkg.rpc.metadata import CLIENT_ADDRESS_KEY
 from protos.user_pb2 import LoginRequest, RegisterRequest, UserInfoRequest
 
 router = APIRouter(prefix="/douyin/user", tags=["user"])
@@ -28,7 +29,7 @@ async def register(viewer: AnonymousViewer, username: UserName, password: Passwo
 @router.post("/login/", response_model=schemas.SessionReply, dependencies=[ProperText])
 async def login(viewer: AnonymousViewer, username: UserName, password: Password) -> Response:
     """Get a token; repeated failures are slowed down with 429."""
-    address = ("x-client-address", address_of(viewer.connection.scope))
+    address = (CLIENT_ADDRESS_KEY, address_of(viewer.connection.scope))
     request = LoginRequest(username=username, password=password)
     return await relay(viewer, viewer.clients.user.stub.Login, request, metadata=(address,))
 

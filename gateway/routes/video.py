@@ -26,8 +26,9 @@ from gateway.parameters import (
 from gateway.relay import relay
 from gateway.replies import render_reply
 from gateway.state import get_state
-from gateway.uploads import hand_over, open_spool, receive_form
+from gateway.uploads import hand_over, receive_form
 from gateway.viewer import Viewer
+from pkg.spool import open_spool
 from protos.video_pb2 import FeedRequest, PublishListRequest, PublishStatusRequest
 
 router = APIRouter(prefix="/douyin", tags=["video"])
@@ -79,7 +80,13 @@ async def publish_action(request: Request, token: TokenParameter = "") -> Respon
     _ = state.clients.video.stub
     address = address_of(request.scope)
     with state.upload_slots.take(address), open_spool(state.settings.spool_dir) as file:
-        form = await receive_form(request, file, state.settings, on_token=identify)
+        form = await receive_form(
+            request,
+            file,
+            state.settings,
+            max_video_bytes=state.max_upload_bytes,
+            on_token=identify,
+        )
         identify(find_bearer_token(request))
         # Asked for again: the instances may have changed while the upload arrived.
         reply = await hand_over(

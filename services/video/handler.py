@@ -20,6 +20,7 @@ from pkg.errors import InvalidParameter, VideoNotFound
 from pkg.paging import FROM_THE_START, decode_cursor, next_cursor, read_limit
 from pkg.single_flight import SingleFlight
 from pkg.token import TokenVerifier
+from pkg.uploads import UPLOAD_ACCEPTED
 from protos import video_pb2_grpc
 from protos.video_pb2 import (
     FeedReply,
@@ -38,8 +39,6 @@ from services.video.uploads import Upload, Uploads
 Context = grpc.aio.ServicerContext[Any, Any]
 FEED_LIMIT = 30
 LIST_LIMIT = 100
-# See PublishAction in protos/video.proto.
-UPLOAD_ACCEPTED = (("x-upload", "accepted"),)
 
 
 class VideoHandler(video_pb2_grpc.VideoServiceServicer):
@@ -71,7 +70,7 @@ class VideoHandler(video_pb2_grpc.VideoServiceServicer):
             video_id = await self._uploads.receive(
                 upload,
                 _chunks(first, request_iterator),
-                on_accepted=lambda: context.send_initial_metadata(UPLOAD_ACCEPTED),
+                on_accepted=lambda: context.send_initial_metadata((UPLOAD_ACCEPTED,)),
             )
             return PublishActionReply(video_id=video_id)
         raise InvalidParameter("上传没有完成,请重试")

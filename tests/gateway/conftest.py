@@ -92,7 +92,9 @@ def start_gateway(
     """Start a gateway whose settings differ from the shipped ones as told; rate limits are off unless told."""
 
     @asynccontextmanager
-    async def start(*, reachable: bool = True, **changes: Any) -> AsyncIterator[RunningGateway]:
+    async def start(
+        *, reachable: bool = True, max_upload_mb: int = 50, **changes: Any
+    ) -> AsyncIterator[RunningGateway]:
         section = read_section(DEFAULT_CONFIG_DIR, "gateway")
         section |= {"port": 1, "spool_dir": tmp_path, "stop_grace_s": 3}
         section["rate_limit"] |= {"enabled": False, **changes.pop("rate_limit", {})}
@@ -101,7 +103,12 @@ def start_gateway(
         if reachable:
             for _, service in clients.named():
                 service.use(frozenset({services.address}))
-        app = create_app(settings, clients, TokenVerifier(token_settings))
+        app = create_app(
+            settings,
+            clients,
+            TokenVerifier(token_settings),
+            max_upload_bytes=max_upload_mb * 1024 * 1024,
+        )
         server = make_server(app, settings, port=0)
         serving = asyncio.create_task(server.serve())
         while not server.started:  # noqa: ASYNC110 - uvicorn offers nothing to wait for

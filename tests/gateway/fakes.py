@@ -13,6 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from pkg.rpc.interceptor import ErrorInterceptor
+from pkg.uploads import UPLOAD_ACCEPTED
 from protos import comment_pb2, favorite_pb2, message_pb2, relation_pb2, user_pb2, video_pb2
 
 FILES: dict[str, FileDescriptor] = {
@@ -103,7 +104,7 @@ class FakeServices:
         async for message in messages:
             if first is None:
                 first = message
-                await context.send_initial_metadata((("x-upload", "accepted"),))
+                await context.send_initial_metadata((UPLOAD_ACCEPTED,))
             if message.data:
                 sizes.append(len(message.data))
                 digest.update(message.data)

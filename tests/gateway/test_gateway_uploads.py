@@ -313,11 +313,13 @@ async def test_memory_does_not_grow_with_the_upload(
 async def test_a_spool_that_cannot_be_written_is_503(
     start_gateway: StartGateway, token: str, tmp_path: Path
 ) -> None:
-    async with start_gateway(spool_dir=tmp_path / "missing") as gateway:
+    no_folder = tmp_path / "occupied"
+    no_folder.write_bytes(b"")
+    async with start_gateway(spool_dir=no_folder) as gateway:
         response = await publish(gateway.client, fields_of(token).items())
 
     assert_error(response, errors.DependencyUnavailable)
-    assert "missing" not in response.text
+    assert "occupied" not in response.text
 
 
 def open_spool_files(directory: Path) -> list[str]:

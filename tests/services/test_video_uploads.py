@@ -33,7 +33,6 @@ from services.buckets import VIDEO_UPLOADS_BUCKET
 from services.presenters import Presenter
 from services.video.handler import VideoHandler
 from services.video.leases import Leases
-from services.video.settings import VideoSettings
 from services.video.uploads import Uploads
 from tests.conftest import AllSettings
 from tests.freezing import frozen
@@ -53,12 +52,6 @@ RANDOM_KEY = re.compile(r"[0-9a-f]{40}(\.mp4|\.jpg)?")
 @pytest.fixture(scope="module")
 def video_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return make_video(tmp_path_factory.mktemp("upload") / "video.mp4", seconds=0.2).read_bytes()
-
-
-@pytest.fixture
-def video_settings(settings: AllSettings, tmp_path: Path) -> VideoSettings:
-    changes = {"spool_dir": tmp_path / "spool", "max_upload_mb": 16}
-    return settings.video.model_copy(update=changes)
 
 
 class Phone:
@@ -155,7 +148,7 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(storage, videos, settings, video_settings) -> AsyncIterator[Desk]:
+async def desk(storage, videos, settings: AllSettings, tmp_path: Path) -> AsyncIterator[Desk]:
     database = videos.database
     for key in await storage.list_keys(VIDEO_UPLOADS_BUCKET, limit=1000):
         await storage.delete(VIDEO_UPLOADS_BUCKET, key)
@@ -164,7 +157,8 @@ async def desk(storage, videos, settings, video_settings) -> AsyncIterator[Desk]
         database=database,
         storage=storage,
         leases=Leases(database, lease_s=LEASE_S),
-        settings=video_settings,
+        max_bytes=16 * MIB,
+        spool_dir=tmp_path / "spool",
         on_uploaded=woken.set,
     )
     presenter = Presenter(database, ViewerFlags(database))
@@ -179,7 +173,7 @@ async def desk(storage, videos, settings, video_settings) -> AsyncIterator[Desk]
     ) as channel:
         stub = VideoServiceStub(channel)
         phone = Phone(stub, TokenIssuer(settings.token).issue(videos.author_id))
-        yield Desk(phone, stub, videos, storage, video_settings.spool_dir, woken)
+        yield Desk(phone, stub, videos, storage, tmp_path / "spool", woken)
 
 
 def cut(content: bytes, size: int) -> list[bytes]:
