@@ -11,6 +11,13 @@ from gateway.viewer import Viewer
 from pkg.errors import Unauthenticated
 
 BEARER = "bearer "
+# The same for the documentation, in the words of OpenAPI; {} is the anonymous viewer.
+TOKEN_SCHEMES = {
+    "bearerToken": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    "queryToken": {"type": "apiKey", "in": "query", "name": "token"},
+}
+TOKEN_REQUIRED: list[dict[str, list[str]]] = [{name: []} for name in TOKEN_SCHEMES]
+TOKEN_OPTIONAL = [*TOKEN_REQUIRED, {}]
 
 TokenParameter = Annotated[
     str, Query(description="The token of register or login; `Authorization: Bearer …` serves too.")
@@ -44,16 +51,18 @@ def find_bearer_token(connection: HTTPConnection) -> str:
     return header[len(BEARER) :].strip() if header[: len(BEARER)].lower() == BEARER else ""
 
 
-async def _require_viewer(connection: HTTPConnection, token: TokenParameter = "") -> Viewer:
+async def require_viewer(connection: HTTPConnection, token: TokenParameter = "") -> Viewer:
+    """Return the viewer, whose token must be valid, and count their request."""
     viewer = authenticate(connection, token or find_bearer_token(connection))
     count_request(viewer)
     return viewer
 
 
-async def _find_viewer(connection: HTTPConnection, token: TokenParameter = "") -> Viewer:
+async def find_viewer(connection: HTTPConnection, token: TokenParameter = "") -> Viewer:
+    """Return the viewer; without a valid token the anonymous one."""
     if token or find_bearer_token(connection):
         with contextlib.suppress(Unauthenticated):
-            return await _require_viewer(connection, token)
+            return await require_viewer(connection, token)
     return Viewer(get_state(connection), connection)
 
 
@@ -61,6 +70,6 @@ async def _ignore_token(connection: HTTPConnection) -> Viewer:
     return Viewer(get_state(connection), connection)
 
 
-RequiredViewer = Annotated[Viewer, Depends(_require_viewer)]
-OptionalViewer = Annotated[Viewer, Depends(_find_viewer)]
+RequiredViewer = Annotated[Viewer, Depends(require_viewer)]
+OptionalViewer = Annotated[Viewer, Depends(find_viewer)]
 AnonymousViewer = Annotated[Viewer, Depends(_ignore_token)]

@@ -32,7 +32,7 @@ MessageStream = grpc.aio.UnaryStreamCall[MessageStreamRequest, Message]
 
 
 @router.get("/chat/", response_model=schemas.MessageListReply)
-async def chat(
+async def message_chat(
     viewer: RequiredViewer, to_user_id: ToUserId, pre_msg_time: PreviousMessageTime = 0
 ) -> Response:
     """Open a chat (`pre_msg_time` 0), or poll for what the other person wrote since."""

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from gateway import schemas
 from gateway.authentication import (
+    TOKEN_REQUIRED,
     OptionalViewer,
     RequiredViewer,
     TokenParameter,
@@ -34,6 +35,7 @@ from protos.video_pb2 import FeedRequest, PublishListRequest, PublishStatusReque
 router = APIRouter(prefix="/douyin", tags=["video"])
 
 UPLOAD_FORM: dict[str, Any] = {
+    "security": TOKEN_REQUIRED,
     "requestBody": {
         "required": True,
         "content": {
@@ -49,7 +51,7 @@ UPLOAD_FORM: dict[str, Any] = {
                 }
             }
         },
-    }
+    },
 }
 
 
