@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from hypothesis import settings
 
 from gateway.app import create_app
 from gateway.clients import make_clients
@@ -26,6 +27,9 @@ from pkg.token import TokenIssuer, TokenSettings, TokenVerifier
 from tests.gateway.fakes import FakeServices
 
 VIEWER_ID = 41
+# The machine may be busy: how long an example takes says nothing.
+settings.register_profile("gateway", deadline=None)
+settings.load_profile("gateway")
 
 
 @dataclass
@@ -98,18 +102,18 @@ def start_gateway(
         section = read_section(DEFAULT_CONFIG_DIR, "gateway")
         section |= {"port": 1, "spool_dir": tmp_path, "stop_grace_s": 3}
         section["rate_limit"] |= {"enabled": False, **changes.pop("rate_limit", {})}
-        settings = GatewaySettings(**(section | changes))
+        gateway_settings = GatewaySettings(**(section | changes))
         clients = make_clients()
         if reachable:
             for _, service in clients.named():
                 service.use(frozenset({services.address}))
         app = create_app(
-            settings,
+            gateway_settings,
             clients,
             TokenVerifier(token_settings),
             max_upload_bytes=max_upload_mb * 1024 * 1024,
         )
-        server = make_server(app, settings, port=0)
+        server = make_server(app, gateway_settings, port=0)
         serving = asyncio.create_task(server.serve())
         while not server.started:  # noqa: ASYNC110 - uvicorn offers nothing to wait for
             await asyncio.sleep(0.01)
