@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from fastapi import FastAPI
 from hypothesis import settings
 
 from gateway.app import create_app
@@ -71,6 +72,14 @@ def make_token_keys(directory: Path) -> TokenSettings:
     )
 
 
+def make_settings(spool_dir: Path, **changes: Any) -> GatewaySettings:
+    """Return the shipped settings with these changes; rate limits are off unless told."""
+    section = read_section(DEFAULT_CONFIG_DIR, "gateway")
+    section |= {"port": 1, "spool_dir": spool_dir, "stop_grace_s": 3}
+    section["rate_limit"] |= {"enabled": False, **changes.pop("rate_limit", {})}
+    return GatewaySettings(**(section | changes))
+
+
 @pytest.fixture(scope="session")
 def issuer(token_settings: TokenSettings) -> TokenIssuer:
     return TokenIssuer(token_settings)
@@ -99,10 +108,7 @@ def start_gateway(
     async def start(
         *, reachable: bool = True, max_upload_mb: int = 50, **changes: Any
     ) -> AsyncIterator[RunningGateway]:
-        section = read_section(DEFAULT_CONFIG_DIR, "gateway")
-        section |= {"port": 1, "spool_dir": tmp_path, "stop_grace_s": 3}
-        section["rate_limit"] |= {"enabled": False, **changes.pop("rate_limit", {})}
-        gateway_settings = GatewaySettings(**(section | changes))
+        gateway_settings = make_settings(**({"spool_dir": tmp_path} | changes))
         clients = make_clients()
         if reachable:
             for _, service in clients.named():
@@ -124,6 +130,17 @@ def start_gateway(
         await serving
 
     return start
+
+
+@pytest.fixture(scope="session")
+def app(token_settings: TokenSettings, tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    """An application that is not served, for what can be asked without a request."""
+    return create_app(
+        make_settings(tmp_path_factory.mktemp("spool")),
+        make_clients(),
+        TokenVerifier(token_settings),
+        max_upload_bytes=1,
+    )
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from gateway import openapi
 from gateway.authentication import TOKEN_OPTIONAL, TOKEN_REQUIRED
@@ -43,12 +44,12 @@ CONTRACT: dict[tuple[str, str], tuple[set[str], set[str]]] = {
 OPERATION_ID = re.compile(r"[a-z]+(_[a-z]+)*")
 
 
-@pytest.fixture
-async def document(client: httpx.AsyncClient) -> Any:
-    return (await client.get("/openapi.json")).json()
+@pytest.fixture(scope="module")
+def document(app: FastAPI) -> Any:
+    return app.openapi()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def operations(document: Any) -> dict[tuple[str, str], Any]:
     """Every operation below the prefix, by method and path."""
     return {
@@ -150,6 +151,12 @@ async def test_the_page_loads_from_no_other_host_and_finds_every_file(
         assert ("max-age=31536000" in reply.headers.get("cache-control", "")) == (
             suffix in expected
         )
+
+
+async def test_the_document_is_served_as_it_is_built(
+    client: httpx.AsyncClient, document: Any
+) -> None:
+    assert (await client.get("/openapi.json")).json() == document
 
 
 async def test_files_of_another_version_have_another_url(client: httpx.AsyncClient) -> None:

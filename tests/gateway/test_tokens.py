@@ -11,19 +11,19 @@ from tests.gateway.conftest import VIEWER_ID
 from tests.gateway.endpoints import ENDPOINTS, Endpoint, assert_envelope, name_of, send
 from tests.gateway.fakes import FakeServices
 
-BAD_TOKENS = {"none": "", "junk": "junk", "dots": "a.b.c", "long": "x" * 3000, "not ascii": "令牌"}
+BAD_TOKENS = ("", "junk", "a.b.c", "x" * 3000, "令牌")
 
 
-@pytest.mark.parametrize("bad", BAD_TOKENS.values(), ids=BAD_TOKENS.keys())
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=name_of)
 async def test_a_required_token_that_is_missing_or_broken_is_401_and_an_optional_one_anonymous(
-    client: httpx.AsyncClient, services: FakeServices, endpoint: Endpoint, bad: str
+    client: httpx.AsyncClient, services: FakeServices, endpoint: Endpoint
 ) -> None:
-    reply = await send(client, endpoint, token=bad)
+    for bad in BAD_TOKENS:
+        reply = await send(client, endpoint, token=bad)
 
-    assert_envelope(reply, errors.Unauthenticated if endpoint.required else None)
+        assert_envelope(reply, errors.Unauthenticated if endpoint.required else None)
     sent = [getattr(request, "token", "") for request in services.requests[endpoint.rpc]]
-    assert sent == ([] if endpoint.required else [""])
+    assert sent == ([] if endpoint.required else [""] * len(BAD_TOKENS))
 
 
 async def test_an_expired_token_is_401_where_required_and_anonymous_elsewhere(
