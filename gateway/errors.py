@@ -65,7 +65,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 def render_error_table() -> str:
-    """Return the README's table of error classes in Markdown, made from `pkg.errors`."""
+    """Return the documents' table of error classes in Markdown, made from `pkg.errors`."""
     lines = [
         "| `status_code` | HTTP | gRPC | Class | `status_msg` |",
         "|---|---|---|---|---|",

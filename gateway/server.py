@@ -90,8 +90,8 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def make_server(app: FastAPI, settings: GatewaySettings, **overrides: Any) -> Server:
-    """Return the server for `app`; `overrides` are uvicorn's own settings."""
+def make_server(app: FastAPI, settings: GatewaySettings) -> Server:
+    """Return the server for `app`."""
     options: dict[str, Any] = {
         "host": settings.host,
         "port": settings.port,
@@ -113,4 +113,4 @@ def make_server(app: FastAPI, settings: GatewaySettings, **overrides: Any) -> Se
         "timeout_graceful_shutdown": settings.stop_grace_s,
         "lifespan": "off",
     }
-    return Server(uvicorn.Config(app, **(options | overrides)))
+    return Server(uvicorn.Config(app, **options))

@@ -119,7 +119,8 @@ def start_gateway(
             TokenVerifier(token_settings),
             max_upload_bytes=max_upload_mb * 1024 * 1024,
         )
-        server = make_server(app, gateway_settings, port=0)
+        server = make_server(app, gateway_settings)
+        server.config.port = 0
         serving = asyncio.create_task(server.serve())
         while not server.started:  # noqa: ASYNC110 - uvicorn offers nothing to wait for
             await asyncio.sleep(0.01)

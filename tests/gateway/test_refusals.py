@@ -6,7 +6,6 @@ import json
 import httpx
 import pytest
 
-from gateway.errors import render_error_table
 from pkg import errors
 from tests.gateway.conftest import RunningGateway, StartGateway
 from tests.gateway.endpoints import ENDPOINTS, Endpoint, assert_envelope, name_of, send
@@ -157,11 +156,3 @@ async def test_what_is_no_http_gets_the_envelope(
 
     assert head.startswith(b"HTTP/1.1 200 OK")
     assert json.loads(body)["status_code"] == errors.InvalidParameter.status_code
-
-
-def test_the_table_of_errors_holds_every_class() -> None:
-    table = render_error_table()
-
-    for error in errors.list_error_classes():
-        assert f"| {error.status_code} | {error.http_status} | {error.grpc_code.name} |" in table
-        assert error.http_status not in (400, 422)
