@@ -26,7 +26,7 @@ def main() -> None:
         sys.stderr.write(f"{exc}\n")
         sys.exit(2)
     setup_logging(settings.log, process="gateway")
-    # It warns about every broken form, which is the client's affair.
+    # It warns about every broken form, but a broken form is an error of the client.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     try:
         uvloop.run(run_gateway(settings, tokens))

@@ -40,7 +40,7 @@ class TokenBuckets:
 
 
 class RequestLimits:
-    """The limits of the contract, both raised as `RateLimited`."""
+    """The two limits of the contract; a request over either raises `RateLimited`."""
 
     def __init__(self, settings: RateLimitSettings) -> None:
         self._enabled = settings.enabled
@@ -60,7 +60,7 @@ class RequestLimits:
         self._check(self._users, user_id, "user")
 
     def check_address(self, address: str) -> None:
-        """Count one request of an address; an IPv6 household counts as one."""
+        """Count one request of an address; an IPv6 network of one customer counts as one address."""
         self._check(self._addresses, _network_of(address), "address")
 
     def _check(self, buckets: TokenBuckets, key: Hashable, limit: str) -> None:

@@ -1,4 +1,4 @@
-"""What the gateway can be told: `config/gateway.yml` and the sections that it shares with others."""
+"""The settings of the gateway's process: the section `gateway` and those that it shares with other processes."""
 
 from pathlib import Path
 from typing import Annotated

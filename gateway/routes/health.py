@@ -1,4 +1,4 @@
-"""For those who operate it: is it alive, can it serve, what does it do."""
+"""For operators: is the process alive, can it serve, what does it do."""
 
 import asyncio
 

@@ -101,7 +101,7 @@ async def _send_all(websocket: WebSocket, stream: MessageStream) -> None:
     except grpc.aio.AioRpcError as exc:
         code, reason = describe_close(decode_error(exc))
     except asyncio.CancelledError:
-        # A stream whose channel was closed ends like this too; then it is not this task that was cancelled.
+        # A stream whose channel was closed raises this too; then this task itself was not cancelled.
         if _is_cancelled_itself():
             raise
     await websocket.close(code, reason)
@@ -113,6 +113,6 @@ def _is_cancelled_itself() -> bool:
 
 
 async def _wait_until_gone(websocket: WebSocket) -> None:
-    # What a client says is read, so that its pings and its end are seen, and dropped.
+    # Reading is the only way to see pings and the end of the connection; what the client sends is ignored.
     while (await websocket.receive())["type"] != "websocket.disconnect":
         pass

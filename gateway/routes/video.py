@@ -78,7 +78,7 @@ async def publish_action(request: Request, token: TokenParameter = "") -> Respon
 
     if token:
         identify(token)
-    # A service that is not there now is told before the upload, not after it.
+    # Raises when the service is down, so that the client does not upload in vain.
     _ = state.clients.video.stub
     address = address_of(request.scope)
     with state.upload_slots.take(address), open_spool(state.settings.spool_dir) as file:

@@ -1,4 +1,4 @@
-"""A real gateway on a free port, in front of services that answer what a test tells them."""
+"""A real gateway on a free port, in front of services whose answers a test sets."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""Six services that answer what a test tells them, over real gRPC with the product's own interceptor."""
+"""Six services whose answers a test sets, over real gRPC with the product's own interceptor."""
 
 import asyncio
 from collections import defaultdict
@@ -33,10 +33,10 @@ class FakeServices:
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
         self.requests: dict[str, list[Any]] = defaultdict(list)
-        self.metadata: dict[str, dict[str, str]] = {}
+        self.last_metadata: dict[str, dict[str, str]] = {}
         self.uploads: list[tuple[list[int], str]] = []  # sizes of the chunks, digest of the whole
-        self.stream: asyncio.Queue[Message | Exception | None] = asyncio.Queue()
-        self.stream_ended = asyncio.Event()
+        self.messages_to_push: asyncio.Queue[Message | Exception | None] = asyncio.Queue()
+        self.push_ended = asyncio.Event()
         self.health = health.aio.HealthServicer()
         self._server = grpc.aio.server(interceptors=[ErrorInterceptor()])
         self.address = ""
@@ -76,7 +76,7 @@ class FakeServices:
 
         async def answer(request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
             self.requests[method.name].append(request)
-            self.metadata[method.name] = {
+            self.last_metadata[method.name] = {
                 key: value
                 for key, value in context.invocation_metadata() or ()
                 if isinstance(value, str)
@@ -118,12 +118,12 @@ class FakeServices:
     async def _push(self, request: Message, _context: object) -> AsyncIterator[Message]:
         self.requests["MessageStream"].append(request)
         try:
-            while (item := await self.stream.get()) is not None:
+            while (item := await self.messages_to_push.get()) is not None:
                 if isinstance(item, Exception):
                     raise item
                 yield item
         finally:
-            self.stream_ended.set()
+            self.push_ended.set()
 
 
 def list_methods() -> Iterator[MethodDescriptor]:

@@ -17,7 +17,7 @@ async def test_the_request_id_comes_in_goes_on_and_comes_back(
     response = await client.get("/douyin/feed/", headers={"X-Request-ID": "app-1.2_3"})
 
     assert response.headers["x-request-id"] == "app-1.2_3"
-    assert services.metadata["Feed"]["x-request-id"] == "app-1.2_3"
+    assert services.last_metadata["Feed"]["x-request-id"] == "app-1.2_3"
 
 
 @pytest.mark.parametrize("bad", ["", "a b", "x" * 65, "a;b", "<script>"])
@@ -34,13 +34,13 @@ async def test_login_tells_the_service_the_address_that_a_trusted_proxy_tells(
     forwarded = {"X-Forwarded-For": "6.6.6.6, 203.0.113.9"}
 
     reply = await client.post("/douyin/user/login?username=a&password=b", headers=forwarded)
-    trusted = services.metadata["Login"]["x-client-address"]
+    trusted = services.last_metadata["Login"]["x-client-address"]
     async with start_gateway(trusted_proxies=[]) as careful:
         await careful.client.post("/douyin/user/login?username=a&password=b", headers=forwarded)
 
     assert reply.json() == {"status_code": 0, "status_msg": "成功", "user_id": 3, "token": "t"}
     assert trusted == "203.0.113.9"
-    assert services.metadata["Login"]["x-client-address"] == "127.0.0.1"
+    assert services.last_metadata["Login"]["x-client-address"] == "127.0.0.1"
 
 
 async def test_limits_of_users_and_addresses_are_429_with_retry_after(

@@ -246,7 +246,7 @@ async def test_what_the_service_refuses_in_the_middle_is_its_error(
     assert_envelope(await publish(client, fields_of(token).items()), errors.UnsupportedVideo)
 
 
-async def test_a_service_that_is_away_is_told_before_the_upload(
+async def test_a_service_that_is_down_is_told_before_the_upload(
     start_gateway: StartGateway, token: str
 ) -> None:
     async with start_gateway(reachable=False) as gateway:
