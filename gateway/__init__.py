@@ -1,1 +1,1 @@
-"""The HTTP gateway: speaks with the app as the HTTP contract says, and gRPC with the six services."""
+"""The HTTP gateway: HTTP with the app, gRPC with the six services. README.md holds the contract."""

@@ -26,7 +26,7 @@ def main() -> None:
         sys.stderr.write(f"{exc}\n")
         sys.exit(2)
     setup_logging(settings.log, process="gateway")
-    # It warns about every broken form, which is the client's affair.
+    # It warns about every broken form, but a broken form is an error of the client.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     try:
         uvloop.run(run_gateway(settings, tokens))
@@ -39,7 +39,8 @@ def main() -> None:
 async def run_gateway(settings: GatewayProcessSettings, tokens: TokenVerifier) -> None:
     """Serve until a signal; end with an error when the registry can no longer be followed."""
     clients = make_clients()
-    server = make_server(create_app(settings.gateway, clients, tokens), settings.gateway)
+    app = create_app(settings.gateway, clients, tokens, max_upload_bytes=settings.upload.max_bytes)
+    server = make_server(app, settings.gateway)
     async with asyncio.TaskGroup() as tasks:
         following = tasks.create_task(clients.follow(settings.etcd))
         logger.bind(host=settings.gateway.host, port=settings.gateway.port).info("serving")

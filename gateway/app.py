@@ -6,26 +6,29 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from gateway.clients import Clients
-from gateway.dependencies import Gateway
 from gateway.errors import add_error_handlers
 from gateway.media_urls import MediaUrls
 from gateway.middleware import GatewayMiddleware
 from gateway.newest_feed import NewestFeed
 from gateway.openapi import describe
 from gateway.rate_limit import RequestLimits
-from gateway.routes import comment, favorite, health, message, relation, user, video
+from gateway.routes import comment, docs, favorite, health, message, relation, user, video
 from gateway.settings import GatewaySettings
 from gateway.slots import Slots
+from gateway.state import GatewayState
 from pkg.errors import RouteNotFound
 from pkg.token import TokenVerifier
 
 
-def create_app(settings: GatewaySettings, clients: Clients, tokens: TokenVerifier) -> FastAPI:
+def create_app(
+    settings: GatewaySettings, clients: Clients, tokens: TokenVerifier, *, max_upload_bytes: int
+) -> FastAPI:
     """Return the gateway's application; it starts nothing and connects to nothing by itself."""
-    app = FastAPI(redirect_slashes=False, redoc_url=None, swagger_ui_oauth2_redirect_url=None)
+    app = FastAPI(redirect_slashes=False, docs_url=None, redoc_url=None)
     limits = RequestLimits(settings.rate_limit)
-    app.state.gateway = Gateway(
+    app.state.gateway = GatewayState(
         settings=settings,
+        max_upload_bytes=max_upload_bytes,
         clients=clients,
         tokens=tokens,
         limits=limits,
@@ -37,7 +40,7 @@ def create_app(settings: GatewaySettings, clients: Clients, tokens: TokenVerifie
         newest_feed=NewestFeed(clients, timeout_s=settings.rpc_timeout_s),
     )
     # One flat list: an included router would be searched, and its paths put together, at every request.
-    for module in (user, video, favorite, comment, relation, message, health):
+    for module in (user, video, favorite, comment, relation, message, health, docs):
         app.router.routes.extend(module.router.routes)
     app.router.default = _refuse_unknown_route
     app.add_middleware(GatewayMiddleware, limits=limits)

@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 
 StubT = TypeVar("StubT")
 
-# A second copy of these would make a second account, comment, message or video.
+# Sent twice, these would make a second account, comment, message or video.
 UNREPEATABLE = frozenset({"Register", "CommentAction", "MessageAction", "PublishAction"})
 
 
 LONGEST_CALL_S = 5
 LONGEST_UPLOAD_S = 60
-# After this a client of a stream has to show its token again; it goes on with its last create_time.
+# After this a client has to connect and show its token again; it continues with its last create_time.
 STREAM_LIFETIME_S = 3600
 
 

@@ -33,7 +33,7 @@ def error_response(error: errors.DomainError, **facts: Any) -> Response:
 
 
 def answer_error(error: errors.DomainError) -> Response:
-    """Return the reply for an error that ended a request, and log what an operator has to know of it."""
+    """Return the reply for an error that ended a request, and log what an operator has to know about it."""
     if error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
         logger.bind(error=str(error)).warning("dependency failed")
     return error_response(error)
@@ -65,7 +65,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 def render_error_table() -> str:
-    """Return the README's table of error classes in Markdown, made from `pkg.errors`."""
+    """Return the documents' table of error classes in Markdown, made from `pkg.errors`."""
     lines = [
         "| `status_code` | HTTP | gRPC | Class | `status_msg` |",
         "|---|---|---|---|---|",

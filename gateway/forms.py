@@ -1,4 +1,4 @@
-"""Form fields of a POST, put behind its query, so that endpoints know query parameters alone."""
+"""Form fields of a POST, put behind its query, so that endpoints only know query parameters."""
 
 from urllib.parse import parse_qsl, urlencode
 
@@ -22,11 +22,11 @@ def is_form(scope: Scope) -> bool:
 
 
 async def merge_form(scope: Scope, receive: Receive) -> None:
-    """Read the form and add to the query what the query does not say itself.
+    """Read the form and add the fields that the query does not have.
 
     Raises:
         PayloadTooLarge: the body is over 64 KiB.
-        InvalidParameter: it is no form, or not UTF-8.
+        InvalidParameter: it is not a form, or not UTF-8.
     """
     body = await _read_body(scope, receive)
     try:
@@ -38,7 +38,7 @@ async def merge_form(scope: Scope, receive: Receive) -> None:
         )
     except ValueError as exc:
         raise InvalidParameter(BROKEN_FORM) from exc
-    # Undecodable bytes of the query keep their value: whether they matter is for the endpoint to say.
+    # Bytes of the query that are not UTF-8 stay as they are: the endpoint decides whether they matter.
     query = parse_qsl(
         scope["query_string"].decode("ascii"), keep_blank_values=True, errors="surrogateescape"
     )

@@ -10,7 +10,7 @@ SECURE_SCHEMES = frozenset({"https", "wss"})
 
 
 class MediaUrls:
-    """Says what stands in front of an object's path."""
+    """Knows what stands in front of an object's path."""
 
     def __init__(self, *, base_url: str | None, port: int) -> None:
         self._fixed = base_url.rstrip("/") + "/" if base_url else None
@@ -26,7 +26,7 @@ class MediaUrls:
         return self._build_cached(scope["scheme"], header.decode("latin-1"), server[0])
 
     def _build(self, scheme: str, host_header: str, server_address: str) -> str:
-        # The header is whatever the client says: nothing but a plain host may reach a URL.
+        # The client writes the header: only a plain host may get into a URL.
         match = HOST.fullmatch(host_header)
         host = match["host"] if match else _bracket(server_address)
         return f"{'https' if scheme in SECURE_SCHEMES else 'http'}://{host}:{self._port}/media/"

@@ -22,12 +22,12 @@ from pkg.errors import DeadlineExceeded, DomainError, InternalError
 
 PREFIX = "/douyin"
 UPLOAD_PATH = "/douyin/publish/action/"
-# Never limited, and not worth a line in the log.
+# Never limited and never logged.
 QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 DEADLINE_S = 10
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 STARTS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
-CLIENT_GONE = 499  # nginx's number for it; for metrics and logs alone
+CLIENT_GONE = 499  # nginx's number for it; only metrics and logs see it
 
 
 class Exchange:
@@ -52,7 +52,7 @@ class Exchange:
         await self._send(message)
 
     def finish(self) -> None:
-        """Count and log it, without anything that the client wrote."""
+        """Count and log the request, without anything that the client wrote."""
         route = getattr(self.scope.get("route"), "path", "unmatched")
         method = self.scope.get("method", "WEBSOCKET")
         seconds = time.perf_counter() - self._began
@@ -69,7 +69,7 @@ class Exchange:
 
 
 class GatewayMiddleware:
-    """Request id, paths, limits, form fields, deadline, metrics, log, and the net under everything."""
+    """Request id, paths, limits, form fields, deadline, metrics, log, and the last error handler."""
 
     def __init__(self, app: ASGIApp, limits: RequestLimits) -> None:
         self._app = app
@@ -130,7 +130,7 @@ def normalise_path(path: str) -> str:
 
 
 def address_of(scope: Scope) -> str:
-    """Return the client's address as trusted proxies tell it."""
+    """Return the client's address; behind a trusted proxy, the one that the proxy gives."""
     client = scope.get("client")
     return str(client[0]) if client else "unknown"
 

@@ -23,7 +23,7 @@ MISSING_FIELD = "缺少参数 {},请补全后重试"
 class UploadForm:
     """A push parser: `feed` it the body, take the video's bytes away, `finish` it, read the fields.
 
-    Fields may come in any order; fields that we do not know are skipped.
+    Fields may come in any order; unknown fields are skipped.
 
     Raises (all methods):
         InvalidParameter: the form is broken, or a field is missing, empty, repeated or no text.
@@ -50,7 +50,7 @@ class UploadForm:
 
     @property
     def title(self) -> str:
-        """The title as sent; the video service judges it."""
+        """The title as sent; the video service checks it."""
         return self._texts.get("title", "")
 
     @property

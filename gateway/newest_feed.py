@@ -1,7 +1,7 @@
-"""The first page of the feed for viewers without an account: one reply serves all who ask at the same moment.
+"""The first page of the feed for anonymous viewers: one reply serves all who ask at the same moment.
 
-It is the same for all of them but for the media base, and most of what a launch day brings. See pkg/batching.py: nobody gets a reply
-that is older than their request.
+It is the same for all of them but for the media base, and most of what a launch day brings. See pkg/single_flight.py:
+nobody gets a reply that is older than their request.
 """
 
 from starlette.responses import Response
@@ -9,9 +9,23 @@ from starlette.responses import Response
 from gateway.clients import Clients
 from gateway.errors import JSON
 from gateway.replies import render_body
-from pkg.batching import Batcher
 from pkg.rpc.client import call
-from protos.video_pb2 import FeedRequest
+from pkg.single_flight import SingleFlight
+from protos.video_pb2 import FeedReply, FeedRequest
+
+
+class SharedReply:
+    """One reply of the service, rendered once for each media base under which it is wanted."""
+
+    def __init__(self, reply: FeedReply) -> None:
+        self._reply = reply
+        self._bodies: dict[str, bytes] = {}
+
+    def body_for(self, media_base: str) -> bytes:
+        """Return the body for viewers who load media from `media_base`."""
+        if media_base not in self._bodies:
+            self._bodies[media_base] = render_body(self._reply, media_base=media_base)
+        return self._bodies[media_base]
 
 
 class NewestFeed:
@@ -20,7 +34,7 @@ class NewestFeed:
     def __init__(self, clients: Clients, *, timeout_s: float) -> None:
         self._clients = clients
         self._timeout_s = timeout_s
-        self._bodies = Batcher(self._load)
+        self._replies = SingleFlight(self._ask)
 
     async def reply(self, media_base: str) -> Response:
         """Return the reply for viewers who load media from `media_base`.
@@ -28,10 +42,9 @@ class NewestFeed:
         Raises:
             DomainError: what the service says, or that it does not answer.
         """
-        bodies = await self._bodies.get([media_base])
-        return Response(bodies[media_base], media_type=JSON)
+        shared = await self._replies.get()
+        return Response(shared.body_for(media_base), media_type=JSON)
 
-    async def _load(self, media_bases: set[str]) -> dict[str, bytes]:
+    async def _ask(self) -> SharedReply:
         stub = self._clients.video.stub
-        reply = await call(stub.Feed, FeedRequest(), timeout_s=self._timeout_s)
-        return {base: render_body(reply, media_base=base) for base in media_bases}
+        return SharedReply(await call(stub.Feed, FeedRequest(), timeout_s=self._timeout_s))

@@ -1,4 +1,4 @@
-"""What endpoints take, as types: each refuses what the contract refuses, and documents itself."""
+"""The parameters of endpoints as types: each refuses what the contract refuses, and documents itself."""
 
 import re
 from decimal import Decimal
@@ -10,10 +10,10 @@ from pydantic import BeforeValidator
 
 from pkg.clock import now_ms
 from pkg.errors import InvalidParameter
+from pkg.ids import MAX_ID
 
-MAX_ID = 2**53 - 1
 EARLIEST_MS = 946_684_800_000  # 2000-01-01: no video is older
-# A publication clock may run ahead of ours; whoever walks by `next_time` must not be sent back to the start.
+# The publication clock may run ahead of ours; a client that continues with `next_time` must not start over.
 CLOCK_SKEW_MS = 86_400_000
 NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,9})?", re.ASCII)
 BROKEN_TEXT = "文字编码不正确,请重新输入"
@@ -89,7 +89,7 @@ Cursor = Annotated[
 def parse_latest_time(text: str) -> int:
     """Return the time in milliseconds that a client means, or 0 for now.
 
-    Clients send seconds, milliseconds or microseconds, nothing, junk, and times to come.
+    Clients send seconds, milliseconds or microseconds, nothing, junk, and times in the future.
     """
     text = text.strip()
     if not NUMBER.fullmatch(text):

@@ -3,8 +3,9 @@
 import ipaddress
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
+
+from cachetools import LRUCache
 
 from gateway.metrics import RATE_LIMITED
 from gateway.settings import RateLimitSettings
@@ -24,27 +25,22 @@ class TokenBuckets:
     ) -> None:
         self._rate = rate
         self._burst = burst
-        self._max_tracked = max_tracked
         self._clock = clock
-        self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._buckets)
+        # For each key what it may spend, and since when.
+        self._buckets: LRUCache[Hashable, tuple[float, float]] = LRUCache(max_tracked)
 
     def take(self, key: Hashable) -> float:
         """Spend one request of `key`; return 0, or after how many seconds it could be spent."""
         now = self._clock()
-        tokens, since = self._buckets.pop(key, (float(self._burst), now))
+        tokens, since = self._buckets.get(key, (float(self._burst), now))
         tokens = min(self._burst, tokens + (now - since) * self._rate)
         allowed = tokens >= 1
         self._buckets[key] = (tokens - 1 if allowed else tokens, now)
-        if len(self._buckets) > self._max_tracked:
-            self._buckets.popitem(last=False)
         return 0.0 if allowed else (1 - tokens) / self._rate
 
 
 class RequestLimits:
-    """The limits of the contract, both raised as `RateLimited`."""
+    """The two limits of the contract; a request over either raises `RateLimited`."""
 
     def __init__(self, settings: RateLimitSettings) -> None:
         self._enabled = settings.enabled
@@ -64,7 +60,7 @@ class RequestLimits:
         self._check(self._users, user_id, "user")
 
     def check_address(self, address: str) -> None:
-        """Count one request of an address; an IPv6 household counts as one."""
+        """Count one request of an address; an IPv6 network of one customer counts as one address."""
         self._check(self._addresses, _network_of(address), "address")
 
     def _check(self, buckets: TokenBuckets, key: Hashable, limit: str) -> None:

@@ -38,9 +38,9 @@ def render_body(reply: Message, *, media_base: str) -> bytes:
     return orjson.dumps(content)
 
 
-def json_response(content: dict[str, Any], status: int = 200) -> Response:
+def json_response(content: dict[str, Any]) -> Response:
     """Return `content` as a JSON reply."""
-    return Response(orjson.dumps(content), status, media_type=JSON)
+    return Response(orjson.dumps(content), media_type=JSON)
 
 
 def convert(message: Message, *, media_base: str) -> dict[str, Any]:

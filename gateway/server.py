@@ -20,10 +20,10 @@ MAX_HEADERS_BYTES = 64 * 1024
 BROKEN_REQUEST = "请求格式不正确,请检查后重试"
 REQUEST_LINE_REST = len("  HTTP/1.1\r\n")
 DRAIN_S = 2  # how long a refused client may go on writing before it is cut off
-SLOW_CLIENT_S = 10  # a WebSocket that takes nothing for this long is dropped
+SLOW_CLIENT_S = 10  # a WebSocket whose client reads nothing for this long is closed
 WEBSOCKET_PING_S = 20
 KEEP_ALIVE_S = 75
-MAX_WEBSOCKET_FRAME_BYTES = 4 * 1024  # what clients say is not listened to
+MAX_WEBSOCKET_FRAME_BYTES = 4 * 1024  # what clients send is ignored
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -69,7 +69,7 @@ class HttpProtocol(HttpToolsProtocol):
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """Drops a client whose buffer stays full, instead of waiting for it for ever."""
+    """Disconnects a client whose buffer stays full, instead of waiting for it indefinitely."""
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send once there is room; what a slow client has not read yet stays bounded."""
@@ -83,15 +83,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
 
 class Server(uvicorn.Server):
-    """Ends in good order on a signal; uvicorn's own would kill the process once it has finished."""
+    """Stops cleanly on a signal; uvicorn's own class would raise the signal again and kill the process."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Stop accepting, finish what runs, return from `serve`."""
         self.should_exit = True
 
 
-def make_server(app: FastAPI, settings: GatewaySettings, **overrides: Any) -> Server:
-    """Return the server for `app`; `overrides` are uvicorn's own settings."""
+def make_server(app: FastAPI, settings: GatewaySettings) -> Server:
+    """Return the server for `app`."""
     options: dict[str, Any] = {
         "host": settings.host,
         "port": settings.port,
@@ -113,4 +113,4 @@ def make_server(app: FastAPI, settings: GatewaySettings, **overrides: Any) -> Se
         "timeout_graceful_shutdown": settings.stop_grace_s,
         "lifespan": "off",
     }
-    return Server(uvicorn.Config(app, **(options | overrides)))
+    return Server(uvicorn.Config(app, **options))

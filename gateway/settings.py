@@ -1,4 +1,4 @@
-"""What the gateway can be told: `config/gateway.yml` and the sections that it shares with others."""
+"""The settings of the gateway's process: the section `gateway` and those that it shares with other processes."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +8,7 @@ from pydantic import Field
 from pkg.registry import EtcdSettings
 from pkg.settings import Count, Port, ProcessSettings, Seconds, Section
 from pkg.token import TokenSettings
+from pkg.uploads import UploadSettings
 
 
 class RateLimitSettings(Section):
@@ -40,8 +41,6 @@ class GatewaySettings(Section):
     """Media URLs name this port of the host that the request came to, unless `media_base_url` is set."""
     media_base_url: Annotated[str, Field(pattern="^https?://[^/]")] | None = None
     """What media URLs start with instead, such as `https://media.example.com/media`."""
-    max_upload_mb: Count
-    """The largest video in MiB."""
     max_parallel_uploads: Count
     """How many uploads are received at once."""
     max_uploads_per_address: Count
@@ -64,13 +63,9 @@ class GatewaySettings(Section):
     """The deadline of the health checks behind `/readyz`."""
     rate_limit: RateLimitSettings
 
-    @property
-    def max_upload_bytes(self) -> int:
-        """The largest video in bytes."""
-        return self.max_upload_mb * 1024 * 1024
-
 
 class GatewayProcessSettings(ProcessSettings):
     gateway: GatewaySettings
     etcd: EtcdSettings
     token: TokenSettings
+    upload: UploadSettings

@@ -1,4 +1,4 @@
-"""Bounds for what lasts: uploads and WebSockets are few requests, but each holds something for minutes."""
+"""Concurrency limits for uploads and WebSockets: few requests, but each holds resources for minutes."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ RETRY_AFTER_S = 5
 
 
 class Slots:
-    """Lets so many run at once in all, and so many of one holder, who must not take them all."""
+    """Limits how many run at once in total and per holder, so that one holder cannot take all slots."""
 
     def __init__(self, *, total: int, per_holder: int) -> None:
         self._total = total

@@ -1,13 +1,10 @@
-"""An upload on its way through the gateway: off the wire into a file that nobody sees, then to the video service.
+"""An upload on its way through the gateway: from the client into a file without a name, then to the video service.
 
-The file has no name, so that nothing of it is left whatever happens. Memory holds half a megabyte per upload at most.
+Without a name nothing of the file is left, whatever happens. An upload takes at most half a megabyte of memory.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryFile
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import IO, TYPE_CHECKING
 
 import grpc
@@ -16,10 +13,11 @@ from starlette.requests import ClientDisconnect, Request
 from gateway.multipart import UploadForm
 from gateway.settings import GatewaySettings
 from pkg import log
-from pkg.errors import DeadlineExceeded, DependencyUnavailable, PayloadTooLarge
+from pkg.errors import DeadlineExceeded, PayloadTooLarge
 from pkg.rpc.client import observe_call
-from pkg.rpc.interceptor import REQUEST_ID_KEY
+from pkg.rpc.metadata import REQUEST_ID_KEY
 from pkg.rpc.status import decode_error
+from pkg.uploads import UPLOAD_ACCEPTED
 from protos.video_pb2 import PublishActionReply, PublishActionRequest
 
 if TYPE_CHECKING:
@@ -29,24 +27,8 @@ if TYPE_CHECKING:
 
 SPOOL_BYTES = 512 * 1024
 CHUNK_BYTES = 256 * 1024
-# See PublishAction in protos/video.proto.
-UPLOAD_ACCEPTED = ("x-upload", "accepted")
-# What a form may need beside its file: boundaries, headers, small fields.
+# Room for what a form holds beside its file: boundaries, headers, small fields.
 FORM_OVERHEAD_BYTES = 1024 * 1024
-
-
-@contextmanager
-def open_spool(directory: Path) -> Iterator[IO[bytes]]:
-    """Give a nameless file in `directory` that is gone when it is closed.
-
-    Raises:
-        DependencyUnavailable: the disk is full or fails.
-    """
-    try:
-        with TemporaryFile(dir=directory) as file:
-            yield file
-    except OSError as exc:
-        raise DependencyUnavailable(detail=f"spool: {exc.strerror}") from exc
 
 
 async def receive_form(
@@ -54,34 +36,33 @@ async def receive_form(
     file: IO[bytes],
     settings: GatewaySettings,
     *,
+    max_video_bytes: int,
     on_token: Callable[[str], None],
 ) -> UploadForm:
     """Read the whole form, its video into `file`, and return its other fields.
 
     Args:
-        on_token: told the form's token as soon as it is there; may raise to end the upload.
+        on_token: called with the form's token as soon as it has arrived; may raise to end the upload.
 
     Raises:
         PayloadTooLarge: as soon as the limit is passed.
         InvalidParameter: the form is broken or lacks a field.
         DeadlineExceeded: the client pauses or takes too long.
     """
-    max_body_bytes = settings.max_upload_bytes + FORM_OVERHEAD_BYTES
+    max_body_bytes = max_video_bytes + FORM_OVERHEAD_BYTES
     if int(request.headers.get("content-length", 0)) > max_body_bytes:
         raise PayloadTooLarge
-    form = UploadForm(
-        request.headers.get("content-type", ""), max_video_bytes=settings.max_upload_bytes
-    )
-    token_told = False
+    form = UploadForm(request.headers.get("content-type", ""), max_video_bytes=max_video_bytes)
+    token_passed_on = False
     received = 0
     async for chunk in _read_body(request, settings):
         received += len(chunk)
         if received > max_body_bytes:
             raise PayloadTooLarge
         form.feed(chunk)
-        if not token_told and form.token:
+        if not token_passed_on and form.token:
             on_token(form.token)
-            token_told = True
+            token_passed_on = True
         if len(form.unsaved) >= SPOOL_BYTES:
             await asyncio.to_thread(file.write, form.take_unsaved())
     await asyncio.to_thread(file.write, form.take_unsaved())
@@ -135,7 +116,7 @@ async def _messages(
     file.seek(0)
     beginning = await asyncio.to_thread(file.read, CHUNK_BYTES)
     yield PublishActionRequest(token=token, title=form.title, size=form.video_bytes, data=beginning)
-    # gRPC forgets the reason of a refusal that finds us writing: the rest waits for the verdict.
+    # gRPC loses the reason of a refusal that arrives while we write: the rest waits until the beginning was accepted.
     if len(beginning) == form.video_bytes or not await is_accepted():
         return
     while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):

@@ -8,6 +8,24 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+from pkg.errors import DependencyUnavailable
+
+
+@contextmanager
+def open_spool(root: Path) -> Iterator[IO[bytes]]:
+    """Give a file in `root` that has no name: it is gone when it is closed, and with the process, however that ends.
+
+    Raises:
+        DependencyUnavailable: the disk is full or fails; also where the block that uses the file says so.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root) as file:
+            yield file
+    except OSError as exc:
+        raise DependencyUnavailable(detail=f"spool: {exc.strerror}") from exc
 
 
 @contextmanager

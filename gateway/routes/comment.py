@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from gateway import schemas
-from gateway.dependencies import OptionalViewer, RequiredViewer
+from gateway.authentication import OptionalViewer, RequiredViewer
 from gateway.parameters import (
     ActionType,
     CommentId,
@@ -17,6 +17,7 @@ from gateway.parameters import (
     ProperText,
     VideoId,
 )
+from gateway.relay import relay
 from protos.comment_pb2 import CommentActionRequest, CommentFavoriteRequest, CommentListRequest
 
 router = APIRouter(prefix="/douyin/comment", tags=["comment"])
@@ -44,7 +45,7 @@ async def comment_action(  # noqa: PLR0917 - FastAPI passes parameters by name
         comment_text=comment_text,
         comment_id=comment_id,
     )
-    return await viewer.ask(viewer.clients.comment.stub.CommentAction, request)
+    return await relay(viewer, viewer.clients.comment.stub.CommentAction, request)
 
 
 @router.get("/list/", response_model=schemas.CommentListReply)
@@ -53,7 +54,7 @@ async def comment_list(
 ) -> Response:
     """List the comments on a video, newest first."""
     request = CommentListRequest(video_id=video_id, token=viewer.token, limit=limit, cursor=cursor)
-    return await viewer.ask(viewer.clients.comment.stub.CommentList, request)
+    return await relay(viewer, viewer.clients.comment.stub.CommentList, request)
 
 
 @router.post("/favorite/", response_model=schemas.Envelope)
@@ -64,4 +65,4 @@ async def comment_favorite(
     request = CommentFavoriteRequest(
         token=viewer.token, comment_id=comment_id, action_type=action_type
     )
-    return await viewer.ask(viewer.clients.comment.stub.CommentFavorite, request)
+    return await relay(viewer, viewer.clients.comment.stub.CommentFavorite, request)

@@ -4,8 +4,9 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from gateway import schemas
-from gateway.dependencies import OptionalViewer, RequiredViewer
+from gateway.authentication import OptionalViewer, RequiredViewer
 from gateway.parameters import ActionType, Cursor, Limit, UserId, VideoId
+from gateway.relay import relay
 from protos.favorite_pb2 import FavoriteActionRequest, FavoriteListRequest
 
 router = APIRouter(prefix="/douyin/favorite", tags=["favorite"])
@@ -19,7 +20,7 @@ async def favorite_action(
     request = FavoriteActionRequest(
         user_id=viewer.user_id, token=viewer.token, video_id=video_id, action_type=action_type
     )
-    return await viewer.ask(viewer.clients.favorite.stub.FavoriteAction, request)
+    return await relay(viewer, viewer.clients.favorite.stub.FavoriteAction, request)
 
 
 @router.get("/list/", response_model=schemas.VideoListReply)
@@ -28,4 +29,4 @@ async def favorite_list(
 ) -> Response:
     """List the videos that a user likes, newest action first."""
     request = FavoriteListRequest(user_id=user_id, token=viewer.token, limit=limit, cursor=cursor)
-    return await viewer.ask(viewer.clients.favorite.stub.FavoriteList, request)
+    return await relay(viewer, viewer.clients.favorite.stub.FavoriteList, request)

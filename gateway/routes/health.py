@@ -1,4 +1,4 @@
-"""For those who operate it: is it alive, can it serve, what does it do."""
+"""For operators: is the process alive, can it serve, what does it do."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
 from gateway import schemas
-from gateway.dependencies import Anyone
+from gateway.authentication import AnonymousViewer
 from gateway.errors import error_response
 from gateway.replies import SUCCESS_MESSAGE, json_response
 from pkg.errors import DependencyUnavailable
@@ -22,10 +22,10 @@ async def healthz() -> Response:
 
 
 @router.get("/readyz", response_model=schemas.ReadinessReply)
-async def readyz(caller: Anyone) -> Response:
+async def readyz(viewer: AnonymousViewer) -> Response:
     """Every service that the gateway needs answers; 503 names those that do not."""
-    timeout_s = caller.gateway.settings.ready_timeout_s
-    named = list(caller.clients.named())
+    timeout_s = viewer.state.settings.ready_timeout_s
+    named = list(viewer.clients.named())
     serving = await asyncio.gather(*(client.is_serving(timeout_s=timeout_s) for _, client in named))
     missing = [name for (name, _), answers in zip(named, serving, strict=True) if not answers]
     if missing:

@@ -9,13 +9,14 @@ from fastapi import APIRouter, Query, WebSocket
 from starlette.responses import Response
 
 from gateway import schemas
+from gateway.authentication import RequiredViewer
 from gateway.clients import STREAM_LIFETIME_S
-from gateway.dependencies import RequiredViewer
 from gateway.errors import describe_close
 from gateway.parameters import PreviousMessageTime, ProperText, SendAction, ToUserId
+from gateway.relay import relay
 from gateway.replies import convert
 from pkg import log
-from pkg.rpc.interceptor import REQUEST_ID_KEY
+from pkg.rpc.metadata import REQUEST_ID_KEY
 from pkg.rpc.status import decode_error
 from protos.message_pb2 import (
     Message,
@@ -31,14 +32,14 @@ MessageStream = grpc.aio.UnaryStreamCall[MessageStreamRequest, Message]
 
 
 @router.get("/chat/", response_model=schemas.MessageListReply)
-async def chat(
+async def message_chat(
     viewer: RequiredViewer, to_user_id: ToUserId, pre_msg_time: PreviousMessageTime = 0
 ) -> Response:
     """Open a chat (`pre_msg_time` 0), or poll for what the other person wrote since."""
     request = MessageChatRequest(
         token=viewer.token, to_user_id=to_user_id, pre_msg_time=pre_msg_time
     )
-    return await viewer.ask(viewer.clients.message.stub.MessageChat, request)
+    return await relay(viewer, viewer.clients.message.stub.MessageChat, request)
 
 
 @router.post("/action/", response_model=schemas.Envelope, dependencies=[ProperText])
@@ -52,7 +53,7 @@ async def message_action(
     request = MessageActionRequest(
         token=viewer.token, to_user_id=to_user_id, action_type=action_type, content=content
     )
-    return await viewer.ask(viewer.clients.message.stub.MessageAction, request)
+    return await relay(viewer, viewer.clients.message.stub.MessageAction, request)
 
 
 @router.websocket("/ws/")
@@ -66,7 +67,7 @@ async def push(
     request = MessageStreamRequest(
         token=viewer.token, to_user_id=to_user_id, pre_msg_time=pre_msg_time
     )
-    with viewer.gateway.socket_slots.take(str(viewer.user_id)):
+    with viewer.state.socket_slots.take(str(viewer.user_id)):
         stream = viewer.clients.message.stub.MessageStream(
             request,
             timeout=STREAM_LIFETIME_S,
@@ -100,7 +101,7 @@ async def _send_all(websocket: WebSocket, stream: MessageStream) -> None:
     except grpc.aio.AioRpcError as exc:
         code, reason = describe_close(decode_error(exc))
     except asyncio.CancelledError:
-        # A stream whose channel was closed ends like this too; then it is not this task that was cancelled.
+        # A stream whose channel was closed raises this too; then this task itself was not cancelled.
         if _is_cancelled_itself():
             raise
     await websocket.close(code, reason)
@@ -112,6 +113,6 @@ def _is_cancelled_itself() -> bool:
 
 
 async def _wait_until_gone(websocket: WebSocket) -> None:
-    # What a client says is read, so that its pings and its end are seen, and dropped.
+    # Reading is the only way to see pings and the end of the connection; what the client sends is ignored.
     while (await websocket.receive())["type"] != "websocket.disconnect":
         pass

@@ -4,8 +4,9 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from gateway import schemas
-from gateway.dependencies import OptionalViewer, RequiredViewer
+from gateway.authentication import OptionalViewer, RequiredViewer
 from gateway.parameters import ActionType, Cursor, Limit, ToUserId, UserId
+from gateway.relay import relay
 from protos.relation_pb2 import (
     RelationActionRequest,
     RelationFollowerListRequest,
@@ -24,7 +25,7 @@ async def relation_action(
     request = RelationActionRequest(
         token=viewer.token, to_user_id=to_user_id, action_type=action_type
     )
-    return await viewer.ask(viewer.clients.relation.stub.RelationAction, request)
+    return await relay(viewer, viewer.clients.relation.stub.RelationAction, request)
 
 
 @router.get("/follow/list/", response_model=schemas.UserListReply)
@@ -35,7 +36,7 @@ async def follow_list(
     request = RelationFollowListRequest(
         user_id=user_id, token=viewer.token, limit=limit, cursor=cursor
     )
-    return await viewer.ask(viewer.clients.relation.stub.RelationFollowList, request)
+    return await relay(viewer, viewer.clients.relation.stub.RelationFollowList, request)
 
 
 @router.get("/follower/list/", response_model=schemas.UserListReply)
@@ -46,7 +47,7 @@ async def follower_list(
     request = RelationFollowerListRequest(
         user_id=user_id, token=viewer.token, limit=limit, cursor=cursor
     )
-    return await viewer.ask(viewer.clients.relation.stub.RelationFollowerList, request)
+    return await relay(viewer, viewer.clients.relation.stub.RelationFollowerList, request)
 
 
 @router.get("/friend/list/", response_model=schemas.FriendListReply)
@@ -57,4 +58,4 @@ async def friend_list(
     request = RelationFriendListRequest(
         user_id=user_id, token=viewer.token, limit=limit, cursor=cursor
     )
-    return await viewer.ask(viewer.clients.relation.stub.RelationFriendList, request)
+    return await relay(viewer, viewer.clients.relation.stub.RelationFriendList, request)

@@ -6,9 +6,11 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from gateway import schemas
-from gateway.dependencies import Anyone, OptionalViewer
+from gateway.authentication import AnonymousViewer, OptionalViewer
 from gateway.middleware import address_of
 from gateway.parameters import ProperText, UserId
+from gateway.relay import relay
+from pkg.rpc.metadata import CLIENT_ADDRESS_KEY
 from protos.user_pb2 import LoginRequest, RegisterRequest, UserInfoRequest
 
 router = APIRouter(prefix="/douyin/user", tags=["user"])
@@ -18,22 +20,22 @@ Password = Annotated[str, Query(description="1 to 32 characters.")]
 
 
 @router.post("/register/", response_model=schemas.SessionReply, dependencies=[ProperText])
-async def register(caller: Anyone, username: UserName, password: Password) -> Response:
+async def register(viewer: AnonymousViewer, username: UserName, password: Password) -> Response:
     """Create an account."""
     request = RegisterRequest(username=username, password=password)
-    return await caller.ask(caller.clients.user.stub.Register, request)
+    return await relay(viewer, viewer.clients.user.stub.Register, request)
 
 
 @router.post("/login/", response_model=schemas.SessionReply, dependencies=[ProperText])
-async def login(caller: Anyone, username: UserName, password: Password) -> Response:
+async def login(viewer: AnonymousViewer, username: UserName, password: Password) -> Response:
     """Get a token; repeated failures are slowed down with 429."""
-    address = ("x-client-address", address_of(caller.connection.scope))
+    address = (CLIENT_ADDRESS_KEY, address_of(viewer.connection.scope))
     request = LoginRequest(username=username, password=password)
-    return await caller.ask(caller.clients.user.stub.Login, request, metadata=(address,))
+    return await relay(viewer, viewer.clients.user.stub.Login, request, metadata=(address,))
 
 
 @router.get("/", response_model=schemas.UserReply)
 async def user_info(viewer: OptionalViewer, user_id: UserId) -> Response:
     """Show a user as the viewer sees them."""
     request = UserInfoRequest(user_id=user_id, token=viewer.token)
-    return await viewer.ask(viewer.clients.user.stub.UserInfo, request)
+    return await relay(viewer, viewer.clients.user.stub.UserInfo, request)

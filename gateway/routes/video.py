@@ -6,14 +6,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from gateway import schemas
-from gateway.dependencies import (
-    Caller,
-    Gateway,
+from gateway.authentication import (
+    TOKEN_REQUIRED,
     OptionalViewer,
     RequiredViewer,
     TokenParameter,
+    authenticate,
+    count_request,
     find_bearer_token,
-    identify,
 )
 from gateway.middleware import address_of
 from gateway.parameters import (
@@ -24,13 +24,18 @@ from gateway.parameters import (
     UserId,
     parse_latest_time,
 )
+from gateway.relay import relay
 from gateway.replies import render_reply
-from gateway.uploads import hand_over, open_spool, receive_form
+from gateway.state import get_state
+from gateway.uploads import hand_over, receive_form
+from gateway.viewer import Viewer
+from pkg.spool import open_spool
 from protos.video_pb2 import FeedRequest, PublishListRequest, PublishStatusRequest
 
 router = APIRouter(prefix="/douyin", tags=["video"])
 
 UPLOAD_FORM: dict[str, Any] = {
+    "security": TOKEN_REQUIRED,
     "requestBody": {
         "required": True,
         "content": {
@@ -46,7 +51,7 @@ UPLOAD_FORM: dict[str, Any] = {
                 }
             }
         },
-    }
+    },
 }
 
 
@@ -55,36 +60,43 @@ async def feed(viewer: OptionalViewer, latest_time: LatestTime = "") -> Response
     """Show at most 30 videos, newest first; continue with `latest_time` = `next_time`."""
     request = FeedRequest(latest_time=parse_latest_time(latest_time), token=viewer.token)
     if not request.latest_time and not viewer.user_id:
-        return await viewer.gateway.newest_feed.reply(viewer.media_base)
-    return await viewer.ask(viewer.clients.video.stub.Feed, request)
+        return await viewer.state.newest_feed.reply(viewer.media_base)
+    return await relay(viewer, viewer.clients.video.stub.Feed, request)
 
 
 @router.post("/publish/action/", response_model=schemas.PublishReply, openapi_extra=UPLOAD_FORM)
 async def publish_action(request: Request, token: TokenParameter = "") -> Response:
     """Upload a video; it appears once it has been processed (see `publish/status`)."""
-    gateway: Gateway = request.app.state.gateway
-    found: list[Caller] = []
+    state = get_state(request)
+    found: list[Viewer] = []
 
-    def authenticate(token: str) -> None:
+    def identify(token: str) -> None:
         # The first token found wins: of the query, of the form, of the header.
         if not found:
-            found.append(identify(request, token))
+            found.append(authenticate(request, token))
+            count_request(found[0])
 
     if token:
-        authenticate(token)
-    # Known now, the absence of the service spares the client the upload.
-    _ = gateway.clients.video.stub
+        identify(token)
+    # Raises when the service is down, so that the client does not upload in vain.
+    _ = state.clients.video.stub
     address = address_of(request.scope)
-    with gateway.upload_slots.take(address), open_spool(gateway.settings.spool_dir) as file:
-        form = await receive_form(request, file, gateway.settings, on_token=authenticate)
-        authenticate(find_bearer_token(request))
+    with state.upload_slots.take(address), open_spool(state.settings.spool_dir) as file:
+        form = await receive_form(
+            request,
+            file,
+            state.settings,
+            max_video_bytes=state.max_upload_bytes,
+            on_token=identify,
+        )
+        identify(find_bearer_token(request))
         # Asked for again: the instances may have changed while the upload arrived.
         reply = await hand_over(
-            gateway.clients.video.stub,
+            state.clients.video.stub,
             file,
             form,
             token=found[0].token,
-            timeout_s=gateway.settings.upload_timeout_s,
+            timeout_s=state.settings.upload_timeout_s,
         )
     return render_reply(reply, media_base="")
 
@@ -95,7 +107,7 @@ async def publish_list(
 ) -> Response:
     """List the published videos of a user, newest first."""
     request = PublishListRequest(user_id=user_id, token=viewer.token, limit=limit, cursor=cursor)
-    return await viewer.ask(viewer.clients.video.stub.PublishList, request)
+    return await relay(viewer, viewer.clients.video.stub.PublishList, request)
 
 
 @router.get("/publish/status/", response_model=schemas.PublishStatusReply)
@@ -105,8 +117,8 @@ async def publish_status(
     limit: Limit = 0,
     cursor: Cursor = "",
 ) -> Response:
-    """List the caller's recent uploads, newest first, whatever became of them."""
+    """List the viewer's recent uploads, newest first, whatever became of them."""
     request = PublishStatusRequest(
         token=viewer.token, video_id=video_id, limit=limit, cursor=cursor
     )
-    return await viewer.ask(viewer.clients.video.stub.PublishStatus, request)
+    return await relay(viewer, viewer.clients.video.stub.PublishStatus, request)

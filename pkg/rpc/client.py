@@ -17,7 +17,7 @@ from loguru import logger
 from pkg import log, metrics
 from pkg.errors import DependencyUnavailable
 from pkg.registry import EtcdSettings, follow_instances
-from pkg.rpc.interceptor import REQUEST_ID_KEY
+from pkg.rpc.metadata import REQUEST_ID_KEY
 from pkg.rpc.status import decode_error
 
 StubT = TypeVar("StubT")

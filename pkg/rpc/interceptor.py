@@ -11,9 +11,9 @@ import grpc
 from loguru import logger
 
 from pkg import errors, log, metrics
+from pkg.rpc.metadata import REQUEST_ID_KEY
 from pkg.rpc.status import encode_error
 
-REQUEST_ID_KEY = "x-request-id"
 # Reflection and health speak for themselves and are not worth a metric.
 UNTOUCHED_PREFIX = "/grpc."
 

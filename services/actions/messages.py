@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dal.registers.model import Action, ActionType, Kind
 from pkg.clock import now_ms
+from pkg.ids import MAX_ID
 
-MAX_ID = 2**53 - 1
 # A version from the future would win over everything its person does until then.
 MAX_CLOCK_SKEW_MS = 24 * 3600 * 1000
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import grpc
 
+from pkg.rpc.metadata import CLIENT_ADDRESS_KEY
 from pkg.token import TokenIssuer, TokenVerifier
 from protos import user_pb2_grpc
 from protos.user_pb2 import (
@@ -18,7 +19,6 @@ from services.presenters import Presenter
 from services.user.accounts import Accounts
 
 Context = grpc.aio.ServicerContext[Any, Any]
-CLIENT_ADDRESS_KEY = "x-client-address"
 
 
 class UserHandler(user_pb2_grpc.UserServiceServicer):

@@ -35,7 +35,8 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[V
             database=base.database,
             storage=storage,
             leases=leases,
-            settings=settings.video,
+            max_bytes=settings.upload.max_bytes,
+            spool_dir=settings.video.spool_dir,
             on_uploaded=woken.set,
         )
         workers = [

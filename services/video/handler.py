@@ -10,11 +10,12 @@ from dal.db.models import VideoStatus
 from dal.db.upload_jobs import PublicationRow, list_publications
 from dal.db.users import require_user
 from dal.db.videos import VideoRow, list_feed, list_videos_of_author
-from pkg.batching import Batcher
 from pkg.clock import now_ms
 from pkg.errors import InvalidParameter, VideoNotFound
 from pkg.paging import FROM_THE_START, make_page, parse_page_request
+from pkg.single_flight import SingleFlight
 from pkg.token import TokenVerifier
+from pkg.uploads import UPLOAD_ACCEPTED
 from protos import video_pb2_grpc
 from protos.video_pb2 import (
     FeedReply,
@@ -33,8 +34,6 @@ from services.video.uploads import Upload, Uploads
 Context = grpc.aio.ServicerContext[Any, Any]
 FEED_LIMIT = 30
 LIST_LIMIT = 100
-# See PublishAction in protos/video.proto.
-UPLOAD_ACCEPTED = (("x-upload", "accepted"),)
 
 
 class VideoHandler(video_pb2_grpc.VideoServiceServicer):
@@ -47,7 +46,7 @@ class VideoHandler(video_pb2_grpc.VideoServiceServicer):
         self._uploads = uploads
         self._presenter = presenter
         self._verifier = verifier
-        self._newest_pages = Batcher(self._load_pages)
+        self._newest_page = SingleFlight(self._load_newest_page)
 
     async def Feed(self, request: FeedRequest, context: Context) -> FeedReply:
         viewer_id = self._verifier.find_user(request.token)
@@ -66,7 +65,7 @@ class VideoHandler(video_pb2_grpc.VideoServiceServicer):
             video_id = await self._uploads.receive(
                 upload,
                 _chunks(first, request_iterator),
-                on_accepted=lambda: context.send_initial_metadata(UPLOAD_ACCEPTED),
+                on_accepted=lambda: context.send_initial_metadata((UPLOAD_ACCEPTED,)),
             )
             return PublishActionReply(video_id=video_id)
         raise InvalidParameter("上传没有完成,请重试")
@@ -108,16 +107,16 @@ class VideoHandler(video_pb2_grpc.VideoServiceServicer):
 
     async def _list_feed(self, before_ms: int) -> list[VideoRow]:
         if before_ms == FROM_THE_START:  # Nearly everyone begins here; behind it pages differ.
-            return (await self._newest_pages.get([before_ms]))[before_ms]
-        return (await self._load_pages({before_ms}))[before_ms]
+            return await self._newest_page.get()
+        return await self._load_page(before_ms)
 
-    async def _load_pages(self, starts_ms: set[int]) -> dict[int, list[VideoRow]]:
+    async def _load_newest_page(self) -> list[VideoRow]:
+        return await self._load_page(FROM_THE_START)
+
+    async def _load_page(self, before_ms: int) -> list[VideoRow]:
         # The order of the feed is read on the source: a walk must not miss what a replica learns later.
         async with self._database.read_source() as connection:
-            return {
-                start_ms: await list_feed(connection, before_ms=start_ms, limit=FEED_LIMIT)
-                for start_ms in starts_ms
-            }
+            return await list_feed(connection, before_ms=before_ms, limit=FEED_LIMIT)
 
 
 async def _chunks(

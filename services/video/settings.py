@@ -6,14 +6,13 @@ from pkg.media import MediaSettings
 from pkg.rpc.server import ServiceSettings
 from pkg.settings import Count, Seconds
 from pkg.storage import StorageSettings
+from pkg.uploads import UploadSettings
 from services.foundation import FoundationSettings
 
 
 class VideoSettings(ServiceSettings):
     """The section `video`."""
 
-    max_upload_mb: Count
-    """The largest upload in MiB; not below the gateway's."""
     spool_dir: Path
     """A folder for uploads on their way to storage, and for files that are being processed."""
     job_interval_s: Seconds
@@ -30,3 +29,4 @@ class VideoProcessSettings(FoundationSettings):
     video: VideoSettings
     storage: StorageSettings
     media: MediaSettings
+    upload: UploadSettings

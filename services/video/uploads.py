@@ -5,12 +5,10 @@ Its row is written before its first byte is stored, so that whatever a crash lea
 
 import asyncio
 import secrets
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from loguru import logger
 
@@ -20,17 +18,16 @@ from dal.db.users import require_user
 from pkg.clock import now_ms
 from pkg.errors import (
     DeadlineExceeded,
-    DependencyUnavailable,
     InvalidParameter,
     PayloadTooLarge,
     UnsupportedVideo,
 )
 from pkg.media import HEAD_SIZE, looks_like_video
+from pkg.spool import open_spool
 from pkg.storage import Storage, random_key
 from pkg.text import clean_name
 from services.buckets import VIDEO_UPLOADS_BUCKET
 from services.video.leases import Leases
-from services.video.settings import VideoSettings
 
 MAX_TITLE_CHARS = 50
 UPLOAD_CONTENT_TYPE = "application/octet-stream"
@@ -54,14 +51,15 @@ class Uploads:
         database: Database,
         storage: Storage,
         leases: Leases,
-        settings: VideoSettings,
+        max_bytes: int,
+        spool_dir: Path,
         on_uploaded: Callable[[], None],
     ) -> None:
         self._database = database
         self._storage = storage
         self._leases = leases
-        self._max_bytes = settings.max_upload_mb * 1024 * 1024
-        self._spool_dir = settings.spool_dir
+        self._max_bytes = max_bytes
+        self._spool_dir = spool_dir
         self._on_uploaded = on_uploaded
 
     async def receive(
@@ -88,7 +86,7 @@ class Uploads:
             raise PayloadTooLarge
         async with self._database.read_source() as connection:
             await require_user(connection, upload.author_id)
-        with _open_spool(self._spool_dir) as spooled:
+        with open_spool(self._spool_dir) as spooled:
             await _spool(chunks, spooled, size=upload.size, on_accepted=on_accepted)
             video = await self._insert(upload.author_id, title)
             await self._store(video, Path(f"/proc/self/fd/{spooled.fileno()}"))
@@ -121,20 +119,9 @@ class Uploads:
             raise DeadlineExceeded(detail="upload took longer than its lease") from exc
 
 
-@contextmanager
-def _open_spool(directory: Path) -> Iterator[BinaryIO]:
-    """Give a file without a name: it is gone with the process, however that ends."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory) as file:
-            yield file
-    except OSError as exc:
-        raise DependencyUnavailable(detail=f"spool: {exc.strerror}") from exc
-
-
 async def _spool(
     chunks: AsyncIterator[bytes],
-    target: BinaryIO,
+    target: IO[bytes],
     *,
     size: int,
     on_accepted: Callable[[], Awaitable[None]],

@@ -1,4 +1,4 @@
-"""A real gateway on a free port, in front of services that answer what a test tells them."""
+"""A real gateway on a free port, in front of services whose answers a test sets."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from fastapi import FastAPI
+from hypothesis import settings
 
 from gateway.app import create_app
 from gateway.clients import make_clients
@@ -26,6 +28,9 @@ from pkg.token import TokenIssuer, TokenSettings, TokenVerifier
 from tests.gateway.fakes import FakeServices
 
 VIEWER_ID = 41
+# The machine may be busy: how long an example takes says nothing.
+settings.register_profile("gateway", deadline=None)
+settings.load_profile("gateway")
 
 
 @dataclass
@@ -67,6 +72,14 @@ def make_token_keys(directory: Path) -> TokenSettings:
     )
 
 
+def make_settings(spool_dir: Path, **changes: Any) -> GatewaySettings:
+    """Return the shipped settings with these changes; rate limits are off unless told."""
+    section = read_section(DEFAULT_CONFIG_DIR, "gateway")
+    section |= {"port": 1, "spool_dir": spool_dir, "stop_grace_s": 3}
+    section["rate_limit"] |= {"enabled": False, **changes.pop("rate_limit", {})}
+    return GatewaySettings(**(section | changes))
+
+
 @pytest.fixture(scope="session")
 def issuer(token_settings: TokenSettings) -> TokenIssuer:
     return TokenIssuer(token_settings)
@@ -92,17 +105,22 @@ def start_gateway(
     """Start a gateway whose settings differ from the shipped ones as told; rate limits are off unless told."""
 
     @asynccontextmanager
-    async def start(*, reachable: bool = True, **changes: Any) -> AsyncIterator[RunningGateway]:
-        section = read_section(DEFAULT_CONFIG_DIR, "gateway")
-        section |= {"port": 1, "spool_dir": tmp_path, "stop_grace_s": 3}
-        section["rate_limit"] |= {"enabled": False, **changes.pop("rate_limit", {})}
-        settings = GatewaySettings(**(section | changes))
+    async def start(
+        *, reachable: bool = True, max_upload_mb: int = 50, **changes: Any
+    ) -> AsyncIterator[RunningGateway]:
+        gateway_settings = make_settings(**({"spool_dir": tmp_path} | changes))
         clients = make_clients()
         if reachable:
             for _, service in clients.named():
                 service.use(frozenset({services.address}))
-        app = create_app(settings, clients, TokenVerifier(token_settings))
-        server = make_server(app, settings, port=0)
+        app = create_app(
+            gateway_settings,
+            clients,
+            TokenVerifier(token_settings),
+            max_upload_bytes=max_upload_mb * 1024 * 1024,
+        )
+        server = make_server(app, gateway_settings)
+        server.config.port = 0
         serving = asyncio.create_task(server.serve())
         while not server.started:  # noqa: ASYNC110 - uvicorn offers nothing to wait for
             await asyncio.sleep(0.01)
@@ -113,6 +131,17 @@ def start_gateway(
         await serving
 
     return start
+
+
+@pytest.fixture(scope="session")
+def app(token_settings: TokenSettings, tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    """An application that is not served, for what can be asked without a request."""
+    return create_app(
+        make_settings(tmp_path_factory.mktemp("spool")),
+        make_clients(),
+        TokenVerifier(token_settings),
+        max_upload_bytes=1,
+    )
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Six services that answer what a test tells them, over real gRPC with the product's own interceptor."""
+"""Six services whose answers a test sets, over real gRPC with the product's own interceptor."""
 
 import asyncio
 from collections import defaultdict
@@ -13,6 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from pkg.rpc.interceptor import ErrorInterceptor
+from pkg.uploads import UPLOAD_ACCEPTED
 from protos import comment_pb2, favorite_pb2, message_pb2, relation_pb2, user_pb2, video_pb2
 
 FILES: dict[str, FileDescriptor] = {
@@ -32,10 +33,10 @@ class FakeServices:
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
         self.requests: dict[str, list[Any]] = defaultdict(list)
-        self.metadata: dict[str, dict[str, str]] = {}
+        self.last_metadata: dict[str, dict[str, str]] = {}
         self.uploads: list[tuple[list[int], str]] = []  # sizes of the chunks, digest of the whole
-        self.stream: asyncio.Queue[Message | Exception | None] = asyncio.Queue()
-        self.stream_ended = asyncio.Event()
+        self.messages_to_push: asyncio.Queue[Message | Exception | None] = asyncio.Queue()
+        self.push_ended = asyncio.Event()
         self.health = health.aio.HealthServicer()
         self._server = grpc.aio.server(interceptors=[ErrorInterceptor()])
         self.address = ""
@@ -75,7 +76,7 @@ class FakeServices:
 
         async def answer(request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
             self.requests[method.name].append(request)
-            self.metadata[method.name] = {
+            self.last_metadata[method.name] = {
                 key: value
                 for key, value in context.invocation_metadata() or ()
                 if isinstance(value, str)
@@ -103,7 +104,7 @@ class FakeServices:
         async for message in messages:
             if first is None:
                 first = message
-                await context.send_initial_metadata((("x-upload", "accepted"),))
+                await context.send_initial_metadata((UPLOAD_ACCEPTED,))
             if message.data:
                 sizes.append(len(message.data))
                 digest.update(message.data)
@@ -117,12 +118,12 @@ class FakeServices:
     async def _push(self, request: Message, _context: object) -> AsyncIterator[Message]:
         self.requests["MessageStream"].append(request)
         try:
-            while (item := await self.stream.get()) is not None:
+            while (item := await self.messages_to_push.get()) is not None:
                 if isinstance(item, Exception):
                     raise item
                 yield item
         finally:
-            self.stream_ended.set()
+            self.push_ended.set()
 
 
 def list_methods() -> Iterator[MethodDescriptor]:

@@ -1,4 +1,4 @@
-"""Work folders: gone at the end, also where the end was a SIGKILL."""
+"""Spooled files and work folders: gone at the end, also where the end was a SIGKILL."""
 
 import signal
 import subprocess
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pkg.spool import remove_abandoned, work_folder
+from pkg.errors import DependencyUnavailable
+from pkg.spool import open_spool, remove_abandoned, work_folder
 
 HOLD = """
 import sys, pathlib
@@ -36,6 +37,21 @@ def end(process: subprocess.Popen[str], number: signal.Signals | None = None) ->
     if number is not None:
         process.send_signal(number)
     process.communicate(timeout=20)
+
+
+def test_a_spooled_file_has_no_name_and_its_folder_is_made(tmp_path):
+    with open_spool(tmp_path / "spool") as file:
+        file.write(b"x" * 100)
+        file.flush()
+
+        assert not any((tmp_path / "spool").iterdir())
+
+
+def test_a_spool_that_cannot_be_written_is_unavailable(tmp_path):
+    (tmp_path / "occupied").write_bytes(b"")
+
+    with pytest.raises(DependencyUnavailable), open_spool(tmp_path / "occupied"):
+        pass
 
 
 def test_a_work_folder_is_gone_at_the_end_with_all_that_is_in_it(tmp_path):

@@ -54,14 +54,15 @@ class Phone:
 
 
 @pytest.fixture
-async def phone(settings, database, storage, verifier, *, actions_redis) -> AsyncIterator[Phone]:
+async def phone(database, storage, verifier, tmp_path, *, actions_redis) -> AsyncIterator[Phone]:
     handler = VideoHandler(
         database=database,
         uploads=Uploads(
             database=database,
             storage=storage,
             leases=Leases(database, lease_s=30),
-            settings=settings.video,
+            max_bytes=1024 * 1024,
+            spool_dir=tmp_path,
             on_uploaded=lambda: None,
         ),
         presenter=Presenter(database, ViewerFlags(database, Overlay(actions_redis))),

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import yaml
 
+from pkg.settings import read_section
+from pkg.uploads import UploadSettings
 from scripts.stack.files import hash_files, make_private_dir, render, write_private
 from scripts.stack.ports import ALL_ADDRESSES
 from scripts.stack.programs import Listener, Program, Tier
@@ -88,7 +89,5 @@ def _has_ipv6() -> bool:
 
 
 def _read_max_upload_mb(site: Site) -> int:
-    """Return the gateway's limit, so that nginx lets pass what the gateway wants to judge."""
-    path = site.config_dir / "gateway.yml"
-    settings = yaml.safe_load(path.read_text()) if path.exists() else {}
-    return int((settings or {}).get("max_upload_mb", 50))
+    """Return the limit of uploads, so that nginx lets pass what the gateway wants to judge."""
+    return UploadSettings(**read_section(site.config_dir, "upload")).max_upload_mb

@@ -24,7 +24,7 @@ async def test_each_message_is_one_frame_with_every_field(
     query = f"token={token}&to_user_id=5&pre_msg_time=123"
     for path in ("/douyin/message/ws", "/douyin/message/ws/"):
         async with connect(ws_url(gateway, query, path)) as socket:
-            await services.stream.put(Message(id=2**53 - 1, content="你好😀"))
+            await services.messages_to_push.put(Message(id=2**53 - 1, content="你好😀"))
             frame = await socket.recv()
 
         assert isinstance(frame, str)
@@ -46,7 +46,7 @@ async def test_the_token_may_come_in_the_header_and_the_request_id_comes_back(
     async with connect(ws_url(gateway, "to_user_id=5"), additional_headers=headers) as socket:
         assert socket.response is not None
         assert socket.response.headers["x-request-id"] == "ws-1"
-        await services.stream.put(Message())
+        await services.messages_to_push.put(Message())
         await socket.recv()
 
     assert services.last("MessageStream").token == token
@@ -74,7 +74,7 @@ async def test_a_handshake_that_is_refused_says_why_in_the_envelope(  # noqa: PL
     assert json.loads(response.body)["status_code"] == error.status_code
 
 
-async def test_a_service_that_is_away_refuses_the_handshake_with_503(
+async def test_a_service_that_is_down_refuses_the_handshake_with_503(
     start_gateway: StartGateway, token: str
 ) -> None:
     async with start_gateway(reachable=False) as gateway:
@@ -103,7 +103,7 @@ async def test_the_end_of_the_stream_closes_the_socket_with_its_reason(  # noqa:
     reason: str,
 ) -> None:
     async with connect(ws_url(gateway, f"token={token}&to_user_id=5")) as socket:
-        await services.stream.put(end)
+        await services.messages_to_push.put(end)
         with pytest.raises(ConnectionClosed):
             await socket.recv()
 
@@ -114,12 +114,12 @@ async def test_a_client_that_leaves_ends_the_call(
     gateway: RunningGateway, services: FakeServices, token: str
 ) -> None:
     async with connect(ws_url(gateway, f"token={token}&to_user_id=5")) as socket:
-        await services.stream.put(Message(id=1))
+        await services.messages_to_push.put(Message(id=1))
         await socket.recv()
         await socket.send("whatever a client says is ignored")
 
     async with asyncio.timeout(5):
-        await services.stream_ended.wait()
+        await services.push_ended.wait()
 
 
 async def test_a_client_that_does_not_read_is_dropped(
@@ -137,15 +137,15 @@ async def test_a_client_that_does_not_read_is_dropped(
     )
 
     async def flood() -> None:
-        while not services.stream_ended.is_set():
-            await services.stream.put(Message(content="长" * 100_000))
-            while services.stream.qsize() > 5:  # noqa: ASYNC110 - a queue has no such event
+        while not services.push_ended.is_set():
+            await services.messages_to_push.put(Message(content="长" * 100_000))
+            while services.messages_to_push.qsize() > 5:  # noqa: ASYNC110 - a queue has no such event
                 await asyncio.sleep(0.01)
 
     flooding = asyncio.create_task(flood())
     try:
         async with asyncio.timeout(10):
-            await services.stream_ended.wait()
+            await services.push_ended.wait()
     finally:
         flooding.cancel()
         writer.close()
@@ -157,7 +157,7 @@ async def test_a_gateway_that_stops_closes_its_sockets(
 ) -> None:
     async with start_gateway() as gateway:
         socket = await connect(ws_url(gateway, f"token={token}&to_user_id=5")).__aenter__()
-        await services.stream.put(Message())
+        await services.messages_to_push.put(Message())
         await socket.recv()
 
     with pytest.raises(ConnectionClosed):

@@ -3,12 +3,10 @@
 import asyncio
 import json
 import os
-import random
 import resource
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -17,44 +15,21 @@ from pkg import errors
 from pkg.token import TokenIssuer
 from protos.video_pb2 import PublishActionReply
 from tests.gateway.conftest import RunningGateway, StartGateway
+from tests.gateway.endpoints import assert_envelope
 from tests.gateway.fakes import FakeServices
+from tests.gateway.upload_forms import (
+    BOUNDARY,
+    HEADERS,
+    PATH,
+    VIDEO,
+    fields_of,
+    make_form,
+    publish,
+    request_head,
+    send_beginning,
+)
 
-PATH = "/douyin/publish/action/"
-BOUNDARY = "----app-7MA4YWxkTrZu0gW"
-HEADERS = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
-VIDEO = random.Random(1).randbytes(1_300_000)
-Fields = Iterable[tuple[str, bytes]]
-
-
-def make_form(fields: Fields, *, end: bool = True) -> bytes:
-    parts = [
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"'.encode()
-        + (b'; filename="bear.mp4"\r\nContent-Type: video/mp4' if name == "data" else b"")
-        + b"\r\n\r\n"
-        + value
-        + b"\r\n"
-        for name, value in fields
-    ]
-    return b"".join(parts) + (f"--{BOUNDARY}--\r\n".encode() if end else b"")
-
-
-def fields_of(token: str = "", *, title: str = "熊", data: bytes = VIDEO) -> dict[str, bytes]:
-    fields = {"title": title.encode(), "data": data}
-    return {"token": token.encode()} | fields if token else fields
-
-
-async def publish(client: httpx.AsyncClient, body: bytes | Fields, **kwargs: Any) -> httpx.Response:
-    content = body if isinstance(body, bytes) else make_form(body)
-    return await client.post(
-        PATH, content=content, headers=HEADERS | kwargs.pop("headers", {}), **kwargs
-    )
-
-
-def assert_error(response: httpx.Response, error: type[errors.DomainError]) -> None:
-    assert (response.json()["status_code"], response.status_code) == (
-        error.status_code,
-        error.http_status,
-    )
+pytestmark = pytest.mark.timeout(60)
 
 
 async def test_an_upload_reaches_the_service_whole_in_chunks_of_256_kib(
@@ -115,7 +90,7 @@ async def test_the_first_token_found_wins_query_then_form_then_header(
         header,
     ]
     refused = await publish(client, fields_of("junk").items(), headers=bearer)
-    assert_error(refused, errors.Unauthenticated)
+    assert_envelope(refused, errors.Unauthenticated)
 
 
 async def test_a_bad_token_of_the_query_is_refused_before_the_body(
@@ -136,7 +111,7 @@ async def test_a_bad_token_of_the_form_is_refused_as_soon_as_it_is_there(
 
 
 async def test_no_token_at_all_is_401(client: httpx.AsyncClient) -> None:
-    assert_error(await publish(client, fields_of().items()), errors.Unauthenticated)
+    assert_envelope(await publish(client, fields_of().items()), errors.Unauthenticated)
 
 
 async def test_a_declared_length_over_the_limit_is_413_at_once(
@@ -169,9 +144,9 @@ async def test_the_limit_is_enforced_while_the_body_arrives(
         exact = await publish(client, fields_of(token, data=b"x" * 2**20).items())
         over = await publish(client, fields_of(token, data=b"x" * (2**20 + 1)).items())
 
-    assert_error(response, errors.PayloadTooLarge)
+    assert_envelope(response, errors.PayloadTooLarge)
     assert exact.json()["status_code"] == 0
-    assert_error(over, errors.PayloadTooLarge)
+    assert_envelope(over, errors.PayloadTooLarge)
     assert len(services.uploads) == 1
 
 
@@ -180,43 +155,55 @@ async def test_60_mb_through_a_client_that_writes_first_and_reads_then_is_413(
 ) -> None:
     response = await publish(client, fields_of(token, data=b"x" * 60_000_000).items())
 
-    assert_error(response, errors.PayloadTooLarge)
+    assert_envelope(response, errors.PayloadTooLarge)
 
 
-async def test_broken_forms_are_business_errors(
-    client: httpx.AsyncClient, services: FakeServices, token: str
+GOOD = {"title": "熊".encode(), "data": b"v"}
+BROKEN_FORMS = {
+    "no end": make_form(GOOD.items(), end=False),
+    "cut": make_form(GOOD.items())[:-20],
+    "empty body": b"",
+    "no form": b"hello",
+    "no title": make_form([("data", b"v")]),
+    "no data": make_form([("title", b"t")]),
+    "empty title": make_form((GOOD | {"title": b""}).items()),
+    "empty data": make_form((GOOD | {"data": b""}).items()),
+    "two titles": make_form([*GOOD.items(), ("title", b"t")]),
+    "two videos": make_form([*GOOD.items(), ("data", b"w")]),
+    "two tokens": make_form([("token", b"t"), *GOOD.items(), ("token", b"t")]),
+    "no utf-8": make_form((GOOD | {"title": b"\xff\xfe"}).items()),
+    "many parts": make_form([(f"p{i}", b"") for i in range(99)] + list(GOOD.items())),
+}
+
+
+@pytest.mark.parametrize("body", BROKEN_FORMS.values(), ids=BROKEN_FORMS.keys())
+async def test_a_broken_form_is_a_business_error(
+    client: httpx.AsyncClient, services: FakeServices, token: str, body: bytes
 ) -> None:
-    good = fields_of(token, data=b"v")
-    whole = make_form(good.items())
-    broken = {
-        "no end": make_form(good.items(), end=False),
-        "cut": whole[:-20],
-        "empty body": b"",
-        "no form": b"hello",
-        "no title": make_form([("token", token.encode()), ("data", b"v")]),
-        "no data": make_form([("token", token.encode()), ("title", b"t")]),
-        "empty title": make_form((good | {"title": b""}).items()),
-        "empty data": make_form((good | {"data": b""}).items()),
-        "two titles": make_form([*good.items(), ("title", b"t")]),
-        "two videos": make_form([*good.items(), ("data", b"w")]),
-        "two tokens": make_form([*good.items(), ("token", b"t")]),
-        "no utf-8": make_form((good | {"title": b"\xff\xfe"}).items()),
-        "many parts": make_form([(f"p{i}", b"") for i in range(99)] + list(good.items())),
-    }
-    for name, body in broken.items():
-        response = await publish(client, body)
-        assert response.json()["status_code"] == errors.InvalidParameter.status_code, name
-        assert response.status_code == 200, name
-    for content_type in ("", "text/plain", "multipart/form-data", "multipart/form-data; boundary="):
-        reply = await publish(client, whole, headers={"Content-Type": content_type})
-        assert_error(reply, errors.InvalidParameter)
+    reply = await publish(client, body, params={"token": token})
+
+    assert_envelope(reply, errors.InvalidParameter)
+    assert services.requests["PublishAction"] == []
+
+
+@pytest.mark.parametrize(
+    "content_type", ["", "text/plain", "multipart/form-data", "multipart/form-data; boundary="]
+)
+async def test_what_is_not_declared_as_a_form_is_a_business_error(
+    client: httpx.AsyncClient, services: FakeServices, token: str, content_type: str
+) -> None:
+    whole = make_form(fields_of(token, data=b"v").items())
+
+    reply = await publish(client, whole, headers={"Content-Type": content_type})
+
+    assert_envelope(reply, errors.InvalidParameter)
     assert services.requests["PublishAction"] == []
 
 
 async def test_long_texts_are_413(client: httpx.AsyncClient, token: str) -> None:
     response = await publish(client, fields_of(token, title="长" * 30_000).items())
 
-    assert_error(response, errors.PayloadTooLarge)
+    assert_envelope(response, errors.PayloadTooLarge)
 
 
 async def test_an_upload_that_pauses_is_given_up(start_gateway: StartGateway, token: str) -> None:
@@ -247,7 +234,7 @@ async def test_parallel_uploads_are_bounded_and_slots_come_back(
         assert (await first).json()["video_id"] == 1
         third = await publish(gateway.client, fields_of(token).items())
 
-    assert_error(second, errors.RateLimited)
+    assert_envelope(second, errors.RateLimited)
     assert third.json()["status_code"] == 0
 
 
@@ -256,10 +243,10 @@ async def test_what_the_service_refuses_in_the_middle_is_its_error(
 ) -> None:
     services.answers["PublishAction"] = errors.UnsupportedVideo()
 
-    assert_error(await publish(client, fields_of(token).items()), errors.UnsupportedVideo)
+    assert_envelope(await publish(client, fields_of(token).items()), errors.UnsupportedVideo)
 
 
-async def test_a_service_that_is_away_is_told_before_the_upload(
+async def test_a_service_that_is_down_is_told_before_the_upload(
     start_gateway: StartGateway, token: str
 ) -> None:
     async with start_gateway(reachable=False) as gateway:
@@ -313,11 +300,13 @@ async def test_memory_does_not_grow_with_the_upload(
 async def test_a_spool_that_cannot_be_written_is_503(
     start_gateway: StartGateway, token: str, tmp_path: Path
 ) -> None:
-    async with start_gateway(spool_dir=tmp_path / "missing") as gateway:
+    no_folder = tmp_path / "occupied"
+    no_folder.write_bytes(b"")
+    async with start_gateway(spool_dir=no_folder) as gateway:
         response = await publish(gateway.client, fields_of(token).items())
 
-    assert_error(response, errors.DependencyUnavailable)
-    assert "missing" not in response.text
+    assert_envelope(response, errors.DependencyUnavailable)
+    assert "occupied" not in response.text
 
 
 def open_spool_files(directory: Path) -> list[str]:
@@ -328,30 +317,3 @@ def open_spool_files(directory: Path) -> list[str]:
         except OSError:
             continue
     return [link for link in links if link.startswith(str(directory) + os.sep)]
-
-
-def request_head(path: str, length: int) -> bytes:
-    return (
-        f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n"
-        f"Content-Type: {HEADERS['Content-Type']}\r\n\r\n"
-    ).encode()
-
-
-async def send_beginning(port: int, path: str, body: bytes, length: int = 2_000_000) -> bytes:
-    """Send a request whose body never ends, and return the whole reply."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(request_head(path, length) + body)
-    await writer.drain()
-    async with asyncio.timeout(5):
-        head = await reader.readuntil(b"\r\n\r\n")
-        size = next(
-            int(line.split(b":")[1])
-            for line in head.lower().split(b"\r\n")
-            if line.startswith(b"content-length")
-        )
-        body = await reader.readexactly(size)
-    writer.close()
-    return head + body
-
-
-pytestmark = pytest.mark.timeout(60)

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def start(port: int, log: Path, **environment: str) -> "subprocess.Popen[bytes]":
-    """Start a gateway without an etcd to follow; what it says goes to `log`."""
+    """Start a gateway without an etcd to follow; what it writes to standard error goes to `log`."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("DOUSHENG_")}
     own = {
         "DOUSHENG_GATEWAY__PORT": str(port),
@@ -122,11 +122,11 @@ def test_the_log_has_one_line_per_request_and_no_token_nor_text(
         pass
     process.terminate()
     assert process.wait(timeout=10) == 0
-    said = log.read_text()
+    logged = log.read_text()
 
-    assert "geheim" not in said
-    assert token not in said
-    lines = [line for line in said.splitlines() if "request served" in line]
+    assert "geheim" not in logged
+    assert token not in logged
+    lines = [line for line in logged.splitlines() if "request served" in line]
     assert len(lines) == 5
     assert " rid-1 " in lines[1]
     assert f"viewer={VIEWER_ID}" in lines[2]
@@ -154,9 +154,9 @@ def test_settings_that_cannot_be_used_are_named_and_exit_2(
 
     for variable, process in started.items():
         assert process.wait(timeout=60) == 2
-        said = (tmp_path / variable).read_text()
-        assert "Traceback" not in said
-        assert variable.split("__")[-1].lower() in said.lower() or UNUSABLE[variable] in said
+        logged = (tmp_path / variable).read_text()
+        assert "Traceback" not in logged
+        assert variable.split("__")[-1].lower() in logged.lower() or UNUSABLE[variable] in logged
 
 
 async def test_the_gateway_ends_when_discovery_dies(

@@ -1,0 +1,30 @@
+"""From an endpoint to a service and back: one call, its reply as the HTTP reply."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from starlette.responses import Response
+
+from gateway.replies import render_reply
+from gateway.viewer import Viewer
+from pkg.rpc.client import call
+
+
+async def relay(
+    viewer: Viewer,
+    method: "grpc.aio.UnaryUnaryMultiCallable[Any, Any]",
+    request: Message,
+    *,
+    metadata: Sequence[tuple[str, str]] = (),
+) -> Response:
+    """Call a service for a viewer and return its reply as the HTTP reply.
+
+    Raises:
+        DomainError: what the service says, or that it does not answer.
+    """
+    reply = await call(
+        method, request, timeout_s=viewer.state.settings.rpc_timeout_s, metadata=metadata
+    )
+    return render_reply(reply, media_base=viewer.media_base)

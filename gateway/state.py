@@ -1,0 +1,34 @@
+"""What all requests of this process share."""
+
+from dataclasses import dataclass
+
+from starlette.requests import HTTPConnection
+
+from gateway.clients import Clients
+from gateway.media_urls import MediaUrls
+from gateway.newest_feed import NewestFeed
+from gateway.rate_limit import RequestLimits
+from gateway.settings import GatewaySettings
+from gateway.slots import Slots
+from pkg.token import TokenVerifier
+
+
+@dataclass(frozen=True)
+class GatewayState:
+    """Made once by `create_app`; lives in `app.state.gateway`."""
+
+    settings: GatewaySettings
+    max_upload_bytes: int
+    clients: Clients
+    tokens: TokenVerifier
+    limits: RequestLimits
+    media_urls: MediaUrls
+    upload_slots: Slots  # by address
+    socket_slots: Slots  # by user
+    newest_feed: NewestFeed
+
+
+def get_state(connection: HTTPConnection) -> GatewayState:
+    """Return the state of the application that serves this request."""
+    state: GatewayState = connection.app.state.gateway
+    return state

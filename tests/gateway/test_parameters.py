@@ -1,0 +1,75 @@
+"""What endpoints take: paths, query and form parameters, ids, limits, texts."""
+
+import httpx
+import pytest
+
+from pkg import errors
+from tests.gateway.conftest import RunningGateway
+from tests.gateway.endpoints import ENDPOINTS, Endpoint, assert_envelope, name_of, send
+from tests.gateway.fakes import FakeServices
+from tests.gateway.raw_http import raw_request
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=name_of)
+async def test_paths_answer_with_and_without_trailing_slash(
+    client: httpx.AsyncClient, services: FakeServices, token: str, endpoint: Endpoint
+) -> None:
+    for path in (endpoint.path, endpoint.path.rstrip("/")):
+        reply = await send(client, endpoint._replace(path=path), token=token)
+
+        body = assert_envelope(reply, None)
+        assert body["status_msg"] == "成功"
+        assert None not in body.values()
+        request = services.requests[endpoint.rpc].pop()
+        assert {name: getattr(request, name) for name in endpoint.params} == endpoint.params
+
+
+async def test_a_doubled_slash_of_a_base_url_typed_by_hand_is_forgiven(
+    gateway: RunningGateway,
+) -> None:
+    reply = await raw_request(gateway.port, b"GET //douyin//feed/ HTTP/1.1\r\nHost: a\r\n\r\n")
+
+    assert reply.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=name_of)
+async def test_missing_and_malformed_parameters_are_business_errors_that_name_them(
+    client: httpx.AsyncClient, services: FakeServices, token: str, endpoint: Endpoint
+) -> None:
+    for name, value in endpoint.params.items():
+        for bad in (None, "x") if isinstance(value, int) else (None,):
+            reply = await send(client, endpoint, token=token, **{name: bad})
+
+            assert name in assert_envelope(reply, errors.InvalidParameter)["status_msg"]
+    assert services.requests[endpoint.rpc] == []
+
+
+@pytest.mark.parametrize(
+    "bad", ["0", "-1", "9007199254740992", "1.0", "1e3", "+1", " 1", "1_0", "１", "x", ""]
+)
+async def test_ids_are_whole_numbers_below_2_to_the_53(client: httpx.AsyncClient, bad: str) -> None:
+    reply = await client.get("/douyin/user/", params={"user_id": bad})
+
+    assert "user_id" in assert_envelope(reply, errors.InvalidParameter)["status_msg"]
+
+
+async def test_limits_of_lists_are_1_to_100_and_may_be_left_empty(
+    client: httpx.AsyncClient, services: FakeServices
+) -> None:
+    for limit, error in (("1", None), ("100", None), ("", None)):
+        assert_envelope(await client.get(f"/douyin/comment/list?video_id=1&limit={limit}"), error)
+    for bad in ("0", "101", "-1", "x"):
+        reply = await client.get(f"/douyin/comment/list?video_id=1&limit={bad}")
+        assert "limit" in assert_envelope(reply, errors.InvalidParameter)["status_msg"]
+
+    assert [r.limit for r in services.requests["CommentList"]] == [1, 100, 0]
+
+
+async def test_an_empty_or_missing_pre_msg_time_opens_the_chat(
+    client: httpx.AsyncClient, services: FakeServices, token: str
+) -> None:
+    for query in ("", "&pre_msg_time=", "&pre_msg_time=0", "&pre_msg_time=1700000000000"):
+        await client.get(f"/douyin/message/chat/?token={token}&to_user_id=2{query}")
+
+    sent = [request.pre_msg_time for request in services.requests["MessageChat"]]
+    assert sent == [0, 0, 0, 1700000000000]
