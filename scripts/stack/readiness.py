@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
-from scripts.stack.errors import StackError
+from supervisor.states import ProcessStates
+
+from scripts.stack.component import Component
 from scripts.stack.files import read_tail
 from scripts.stack.processes import is_alive
-from scripts.stack.programs import Component, Program
-from scripts.stack.supervisor import State, Supervisor
+from scripts.stack.report import StackError
+from scripts.stack.supervisor import Supervisor
 
 _TAIL_LINES = 20
 _INTERVAL_S = 0.1
@@ -58,33 +60,32 @@ class Watcher:
 
         With `forgive_deaths` a death and the supervisor's new start are waited through.
         """
-        program = component.program()
-        deadline = time.monotonic() + (timeout_s or program.ready_within_s)
+        deadline = time.monotonic() + (timeout_s or component.ready_within_s)
         first_pid: int | None = None
         problem = "it was not asked"
         while time.monotonic() < deadline and not (given_up and given_up.is_set()):
-            info = self.supervisor.list_processes()[program.name]
+            info = self.supervisor.list_processes()[component.name]
             first_pid = first_pid or info.pid
-            if not forgive_deaths and (info.state > State.RUNNING or info.pid != first_pid):
-                raise self._died(program, info.problem)
+            if not forgive_deaths and (info.state > ProcessStates.RUNNING or info.pid != first_pid):
+                raise self._died(component, info.problem)
             if info.pid is not None and is_alive(info.pid):
                 problem = _try_probe(component)
                 if not problem:
                     return
             time.sleep(_INTERVAL_S)
         raise StackError(
-            f"{program.name} does not get ready: {problem}", log_tail=self._tail(program)
+            f"{component.name} does not get ready: {problem}", log_tail=self._tail(component)
         )
 
-    def _died(self, program: Program, problem: str) -> StackError:
+    def _died(self, component: Component, problem: str) -> StackError:
         return StackError(
-            f"{program.name} died at start" + (f" ({problem})" if problem else ""),
-            log_tail=self._tail(program),
-            mend=f"read scripts/logs {program.name}, then run scripts/up again",
+            f"{component.name} died at start" + (f" ({problem})" if problem else ""),
+            log_tail=self._tail(component),
+            fix=f"read scripts/logs {component.name}, then run scripts/up again",
         )
 
-    def _tail(self, program: Program) -> list[str]:
-        return read_tail(self.supervisor.site.log_file(program.name), _TAIL_LINES)
+    def _tail(self, component: Component) -> list[str]:
+        return read_tail(self.supervisor.site.log_file(component.name), _TAIL_LINES)
 
 
 def _try_probe(component: Component) -> str:

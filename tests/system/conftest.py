@@ -9,7 +9,7 @@ import pytest
 from dal.db.engine import Database
 from pkg.storage import Storage
 from scripts.stack import Stack, find_free_port_base
-from scripts.stack.environment import SERVICES
+from scripts.stack.ports import SERVICES
 from tests.conftest import AllSettings
 from tests.media_samples import append_free_box, make_video, make_video_of_size
 from tests.system.app import App
