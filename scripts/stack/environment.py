@@ -12,7 +12,12 @@ from scripts.stack.site import Site
 
 def make_environment(site: Site, overrides: Mapping[str, str]) -> dict[str, str]:
     """Return the DOUSHENG_ variables of a stack; `overrides` win."""
-    sections = {**_servers(site), **_keys(site), **_processes(site), "log": {"format": "text"}}
+    sections: dict[str, dict[str, object]] = {
+        **_servers(site),
+        **_keys(site),
+        **_processes(site),
+        "log": {"format": "text"},
+    }
     values = {
         f"DOUSHENG_{section}__{key}".upper(): str(value)
         for section, keys in sections.items()

@@ -91,7 +91,7 @@ def check_free(name: str, *, host: str, port: int, run_dir: Path) -> None:
     if is_free(port, host):
         return
     raise StackError(
-        f"port {port}, which {name} needs, is taken by {describe_listener(port) or 'an unknown process'}",
+        f"port {port}, which {name} needs, is taken by {describe_listener(port) or 'a process that this user may not look at'}",
         fix="stop that process, or move this stack with DOUSHENG_PORT_BASE"
         f" (for example DOUSHENG_PORT_BASE={find_free_port_base()} scripts/up);"
         f" this stack's folder is {run_dir}",

@@ -21,14 +21,14 @@ def is_alive(pid: int) -> bool:
 
 
 def describe_listener(port: int) -> str | None:
-    """Return who listens on the TCP port, for a message to a person; None where nobody does."""
+    """Return who listens on the TCP port, for a message to a person; None where nobody can be seen."""
     for connection in psutil.net_connections("tcp"):
         if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,):
-            if connection.pid is None:
-                return "a process that this user may not look at"
+            # A process that is just ending, or is somebody else's, has no id here.
             with suppress(psutil.Error):
-                command = " ".join(psutil.Process(connection.pid).cmdline())
-                return f"pid {connection.pid} ({command[:160] or 'unknown command'})"
+                if pid := connection.pid:
+                    command = " ".join(psutil.Process(pid).cmdline()) or "unknown command"
+                    return f"pid {pid} ({command[:160]})"
     return None
 
 

@@ -17,7 +17,7 @@ from scripts.stack.environment import make_environment, to_env_file
 from scripts.stack.files import make_private_dir, write_private
 from scripts.stack.ports import DEFAULT_BASE, SERVICES, Ports, check_free, parse_base
 from scripts.stack.processes import is_alive, list_marked, stop_processes, wait_until
-from scripts.stack.readiness import Watcher
+from scripts.stack.readiness import wait_ready
 from scripts.stack.report import Report, StackError, say_nothing, step
 from scripts.stack.servers.etcd import Etcd
 from scripts.stack.servers.mysql import MySQL
@@ -78,7 +78,6 @@ class Stack:
         self._overrides = dict(overrides or {})
         self._report = report
         self._supervisor = Supervisor(self.site)
-        self._watcher = Watcher(self._supervisor)
         self._daemon: subprocess.Popen[bytes] | None = None
 
     @property
@@ -193,7 +192,7 @@ class Stack:
             verb = "started" if item in idle else "runs"
             self._report(f"  {item.name:<14} {verb:<8} {item.address:<20} {seconds:5.1f} s")
 
-        self._watcher.wait_all(components, tell=tell)
+        wait_ready(self._supervisor, components, tell=tell)
 
     def _start_named(self, names: Collection[str]) -> None:
         wanted = [self._component(name) for name in names]
@@ -308,7 +307,9 @@ class Stack:
 
     def wait_ready(self, name: str, *, timeout_s: float = 60) -> None:
         """Wait until the process works, also through a death and a new start."""
-        self._watcher.wait_for(self._component(name), forgive_deaths=True, timeout_s=timeout_s)
+        wait_ready(
+            self._supervisor, [self._component(name)], forgive_deaths=True, timeout_s=timeout_s
+        )
 
     def _component(self, name: str) -> Component:
         if name not in self._components:
