@@ -6,7 +6,8 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from argparse import ArgumentParser
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -43,38 +44,30 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    up = commands.add_parser("up", prog="scripts/up", help="bring the system up")
-    up.add_argument("--only", choices=["servers"], help="bring up the outside servers alone")
-    up.add_argument("--restart", action="store_true", help="start services anew, for changed code")
-    up.add_argument("--no-seed", action="store_true", help="no sample users and videos")
-    up.set_defaults(run=_up)
-
-    down = commands.add_parser("down", prog="scripts/down", help="stop everything")
-    down.set_defaults(run=_down)
-
-    status = commands.add_parser("status", prog="scripts/status", help="show every process")
-    status.add_argument("--json", action="store_true", help="for programs")
-    status.set_defaults(run=_status)
-
-    logs = commands.add_parser("logs", prog="scripts/logs", help="show the log of one process")
-    logs.add_argument("name", nargs="?", help="a name of scripts/status, or supervisord")
-    logs.add_argument("-f", "--follow", action="store_true", help="go on as lines come")
-    logs.add_argument("-n", "--lines", type=int, default=100, help="how many (default 100)")
-    logs.set_defaults(run=_logs)
-
-    seeding = commands.add_parser("seed", prog="scripts/seed", help="put in samples")
-    seeding.set_defaults(run=_seed)
-
-    migrate = commands.add_parser("migrate", prog="scripts/migrate", help="migrate the database")
-    migrate.set_defaults(run=_migrate)
-
-    for command in (up, down, status, logs, seeding, migrate):
+    def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> ArgumentParser:
+        command = commands.add_parser(name, prog=f"scripts/{name}", help=text, description=text)
+        command.set_defaults(run=run)
         command.add_argument(
             "--run-dir",
             type=Path,
             default=REPOSITORY / ".run",
             help="the stack's folder (default .run); relative to the repository",
         )
+        return command
+
+    up = add("up", _up, "Bring the whole system up; safe to run again.")
+    up.add_argument("--only", choices=["servers"], help="bring up the outside servers alone")
+    up.add_argument("--restart", action="store_true", help="start services anew, for changed code")
+    up.add_argument("--no-seed", action="store_true", help="no sample users and videos")
+    add("down", _down, "Stop everything in reverse order; nothing is left running.")
+    status = add("status", _status, "Show every process with its pid, state, address and log.")
+    status.add_argument("--json", action="store_true", help="for programs")
+    logs = add("logs", _logs, "Show the end of the log of one process.")
+    logs.add_argument("name", nargs="?", help="a name of scripts/status, or supervisord")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on as lines come")
+    logs.add_argument("-n", "--lines", type=int, default=100, help="how many (default 100)")
+    add("seed", _seed, "Put the sample users and videos in, where they are missing.")
+    add("migrate", _migrate, "Bring the database to the newest schema.")
     return parser.parse_args(arguments)
 
 

@@ -85,3 +85,8 @@ def _processes(site: Site) -> dict[str, dict[str, object]]:
 def to_env_file(values: Mapping[str, str]) -> str:
     """Return KEY=VALUE lines that a shell can source too."""
     return "".join(f"{key}={shlex.quote(value)}\n" for key, value in sorted(values.items()))
+
+
+def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without DOUSHENG_ variables."""
+    return {name: value for name, value in environment.items() if not name.startswith("DOUSHENG_")}

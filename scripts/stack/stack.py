@@ -13,7 +13,7 @@ from typing import Literal
 from supervisor.states import ProcessStates
 
 from scripts.stack.component import Component, Kind, Tier
-from scripts.stack.environment import make_environment, to_env_file
+from scripts.stack.environment import make_environment, to_env_file, without_settings
 from scripts.stack.files import make_private_dir, write_private
 from scripts.stack.ports import DEFAULT_BASE, SERVICES, Ports, check_free, parse_base
 from scripts.stack.processes import is_alive, list_marked, stop_processes, wait_until
@@ -208,7 +208,7 @@ class Stack:
         done = subprocess.run(
             [self.site.python, "-m", module, *arguments],
             cwd=self.site.repository,
-            env={**_without_settings(os.environ), **self.environment()},
+            env={**without_settings(os.environ), **self.environment()},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -317,7 +317,3 @@ class Stack:
                 f"there is no process {name!r}", fix=f"one of: {', '.join(self._components)}"
             )
         return self._components[name]
-
-
-def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if not name.startswith("DOUSHENG_")}
