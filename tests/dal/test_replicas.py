@@ -13,8 +13,8 @@ from dal.db.users import list_users
 from dal.registers.flags import ViewerFlags
 from services.presenters import Presenter
 from tests.dal.mysql_replica import MySQLReplica
+from tests.eventually import eventually
 from tests.freezing import frozen
-from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")

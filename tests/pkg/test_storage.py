@@ -41,6 +41,8 @@ from services.buckets import (
 )
 from services.user.default_images import ensure_default_images
 
+pytestmark = pytest.mark.servers
+
 TIMEOUT_S = 3.0
 
 

@@ -31,8 +31,8 @@ from services.actions.intake import ActionIntake, KnownTargets
 from services.favorite.handler import FavoriteHandler
 from services.presenters import Presenter
 from tests.action_world import World, open_world
+from tests.eventually import eventually
 from tests.serving import refused_with, serving
-from tests.waiting import eventually
 
 
 @dataclass

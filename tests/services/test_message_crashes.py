@@ -23,9 +23,9 @@ from protos.message_pb2 import MessageStreamRequest
 from scripts.stack.stack import Stack
 from tests.accounts import UserFactory
 from tests.conftest import AllSettings
+from tests.eventually import eventually
 from tests.programs import Program, running_module
 from tests.services.test_messages import Phone, befriend
-from tests.waiting import eventually
 
 STALE_MARK_S = 0.5
 

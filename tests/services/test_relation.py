@@ -36,8 +36,8 @@ from services.message_texts import MessageTexts
 from services.presenters import Presenter
 from services.relation.handler import RelationHandler
 from tests.action_world import World, open_world
+from tests.eventually import eventually
 from tests.serving import refused_with, serving
-from tests.waiting import eventually
 
 
 @dataclass

@@ -36,11 +36,11 @@ from services.video.leases import Leases
 from services.video.settings import VideoSettings
 from services.video.uploads import Uploads
 from tests.conftest import AllSettings
+from tests.eventually import eventually
 from tests.freezing import frozen
 from tests.media_samples import HLS_PLAYLIST, make_video
 from tests.serving import serving
 from tests.videos import Videos
-from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from protos.video_pb2_grpc import VideoServiceAsyncStub

@@ -19,9 +19,9 @@ from services.buckets import VIDEO_COVERS_BUCKET, VIDEO_UPLOADS_BUCKET, VIDEOS_B
 from services.video.leases import Leases
 from services.video.settings import VideoSettings
 from services.video.worker import GIVEN_UP, INTERRUPTED, Worker
+from tests.eventually import eventually
 from tests.media_samples import cut, make_sound, make_video
 from tests.videos import Videos
-from tests.waiting import eventually
 
 LEASE_S = 0.6
 BUCKETS = (VIDEO_UPLOADS_BUCKET, VIDEOS_BUCKET, VIDEO_COVERS_BUCKET)

@@ -24,7 +24,7 @@ from services.actions.flusher import Flusher
 from services.actions.intake import ActionIntake
 from services.actions.messages import encode_action
 from tests.action_world import World, open_world
-from tests.waiting import PATIENCE_S, eventually
+from tests.eventually import PATIENCE_S, eventually
 
 T = TypeVar("T")
 PEOPLE, VIDEOS = 3, 1

@@ -30,7 +30,7 @@ from protos.relation_pb2 import RelationActionRequest
 from scripts.stack import Stack
 from tests.action_world import World, open_world
 from tests.conftest import AllSettings
-from tests.waiting import eventually
+from tests.eventually import eventually
 
 DO, UNDO = ActionType.DO, ActionType.UNDO
 FAVORITE, RELATION = Kind.FAVORITE, Kind.RELATION

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import psutil
 import pymysql
+import pytest
 
 from scripts.stack import Stack, find_free_port_base
 from scripts.stack.processes import is_alive, list_marked, wait_until
 from scripts.stack.site import REPOSITORY
+
+pytestmark = pytest.mark.servers
 
 SERVERS = {"epmd", "mysql", "redis-actions", "redis-cache", "rabbitmq", "etcd", "s3"}
 QUICK = ("mysql", "redis-actions", "etcd")

@@ -14,7 +14,7 @@ from tests.pkg.mq.broker import (
     running,
     wait_for_count,
 )
-from tests.waiting import PATIENCE_S, eventually
+from tests.eventually import PATIENCE_S, eventually
 
 
 async def test_messages_arrive_in_order_with_their_headers(broker, kind, publisher):

@@ -13,7 +13,7 @@ from tests.pkg.mq.broker import (
     running,
     wait_for_count,
 )
-from tests.waiting import eventually
+from tests.eventually import eventually
 
 
 async def test_a_malformed_message_becomes_a_dead_letter_with_its_reason(broker, kind, publisher):

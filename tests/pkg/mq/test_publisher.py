@@ -14,7 +14,7 @@ from tests.pkg.mq.broker import (
     publish_until_accepted,
     running,
 )
-from tests.waiting import PATIENCE_S, eventually
+from tests.eventually import PATIENCE_S, eventually
 
 ROLE = {"role": "test publisher"}
 

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.eventually import eventually
 from tests.system.app import App, describe, read_envelope, read_refusal, succeeded
-from tests.system.eventually import eventually
 from tests.system.publishing import wait_published
 from tests.system.system import System
 
