@@ -264,6 +264,7 @@ async def check_counters(world: World, people: Sequence[int], videos: Sequence[i
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.servers
 def test_the_last_action_of_every_pair_counts_whatever_happens_on_the_way(request):
     all_settings = request.getfixturevalue("settings")
     with asyncio.Runner() as runner:
