@@ -18,7 +18,7 @@ COMMANDS = sorted(
 def read_table() -> dict[str, set[str]]:
     """Return the options that the README tells, by command."""
     rows = re.findall(
-        r"^\| `scripts/([a-z-]+)` \|([^|]*)\|", (SCRIPTS / "README.md").read_text(), re.M
+        r"^\| `scripts/([a-z-]+)` \|([^|]*)\|", (SCRIPTS / "README.md").read_text(), re.MULTILINE
     )
     return {name: set(re.findall(r"--[a-z-]+", options)) for name, options in rows}
 
