@@ -1,4 +1,4 @@
-"""Checks every counter against its rows, also under load. Exit status: 0 all right, 1 differences are left, 2 a server is away."""
+"""Checks every counter against its rows, also under load. Exit status: 0 all right, 1 differences are left, 2 a server is down."""
 
 import argparse
 import asyncio
@@ -14,14 +14,14 @@ from scripts.operator.settings import OperatorSettings, load_settings, patient
 
 
 async def recount(settings: OperatorSettings, *, fix: bool) -> int:
-    """Print the differences, mend them if told to, and return the exit status."""
+    """Print the differences, fix them if told to, and return the exit status."""
     async with open_database(patient(settings.mysql)) as database:
         differences = await find_differences(database)
         show(differences)
         if not differences or not fix:
             return 1 if differences else 0
         changed = await retry_conflicts(partial(fix_differences, database, differences))
-        print(f"mended: {changed}")
+        print(f"fixed: {changed}")
         left = await find_differences(database)
         show(left)
         return 1 if left else 0

@@ -84,7 +84,7 @@ class System:
         return pid
 
     @contextmanager
-    def away(self, name: str) -> Iterator[None]:
+    def down(self, name: str) -> Iterator[None]:
         """SIGKILL a process, and keep the supervisor from starting it again until the block ends."""
         pid = self.stack.pid(name)
         supervisor = int((self.stack.site.run_dir / "supervisord.pid").read_text())
