@@ -70,11 +70,11 @@ class S3Server:
         )
 
     def start(self) -> None:
-        program = self._s3
+
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "--", *program.command],
-                env={**os.environ, **program.environment},
+                ["setpriv", "--pdeathsig", "KILL", "--", *self._s3.command],
+                env={**os.environ, **self._s3.environment},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
