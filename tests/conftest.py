@@ -1,7 +1,6 @@
 """Real servers on private ports for every test that asks for them; fast tests run first."""
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import delete
@@ -25,8 +24,8 @@ from tests.accounts import UserFactory
 from tests.stored_objects import StoredObjects
 from tests.videos import Videos
 
-# What needs no server first, what kills servers last.
-ORDER = ("pkg", "gateway", "dal", "services", "stack", "system")
+# Whoever uses one of these needs servers; a test that starts some by itself is marked where it stands.
+NEED_SERVERS = {"servers", "system"}
 
 
 class AllSettings(ProcessSettings):
@@ -45,15 +44,25 @@ class AllSettings(ProcessSettings):
     video: VideoSettings
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort by folder in the order above; within a folder the order stays."""
-    root = Path(__file__).parent
+    """Mark what needs servers, and sort: what needs none first, what plays with the whole system last.
 
-    def rank(item: pytest.Item) -> int:
-        folder = item.path.relative_to(root).parts[0]
-        return ORDER.index(folder) if folder in ORDER else len(ORDER)
+    Of those, what is in a deeper folder comes later: tests/system, its faults, and what looks at it all afterwards.
+    """
+    for item in items:
+        if NEED_SERVERS & _used_fixtures(item):
+            item.add_marker("servers")
+    items.sort(key=_stage)
 
-    items.sort(key=rank)
+
+def _stage(item: pytest.Item) -> tuple[bool, bool, int]:
+    needs_servers = item.get_closest_marker("servers") is not None
+    return needs_servers, "system" in _used_fixtures(item), len(item.path.parts)
+
+
+def _used_fixtures(item: pytest.Item) -> set[str]:
+    return set(getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,8 @@ from protos.favorite_pb2 import FavoriteActionRequest
 from protos.relation_pb2 import RelationActionRequest
 from scripts.stack import Stack
 from tests.conftest import AllSettings
+from tests.eventually import eventually
 from tests.register_stores import RegisterStores
-from tests.waiting import eventually
 
 DO, UNDO = ActionType.DO, ActionType.UNDO
 FAVORITE, RELATION = Kind.FAVORITE, Kind.RELATION

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from scripts.stack.environment import without_settings
+
 REPOSITORY = Path(__file__).parents[1]
 PATIENCE_S = 30.0
 
@@ -78,11 +80,10 @@ async def running_module(
     module: str, *arguments: str, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[Program]:
     """Run `python -m module`; of our settings it sees only those in `environment`."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("DOUSHENG_")}
     process = await asyncio.create_subprocess_exec(
         *("setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", module, *arguments),
         cwd=REPOSITORY,
-        env={**inherited, **(environment or {}), "PYTHONUNBUFFERED": "1"},
+        env={**without_settings(os.environ), **(environment or {}), "PYTHONUNBUFFERED": "1"},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

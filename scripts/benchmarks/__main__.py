@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import os
+import sys
 from collections.abc import Awaitable, Callable
 
 from scripts.benchmarks.chat import bench_poll, bench_send
@@ -27,6 +29,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=32, help="concurrent callers (32)")
     parser.add_argument("--seconds", type=float, default=5, help="how long (5)")
     options = parser.parse_args()
+    if "DOUSHENG_MYSQL__PASSWORD" not in os.environ:
+        sys.exit("there is no stack; run scripts/up first")
     quiet_logs()
     asyncio.run(_run(options.subject, Load(options.workers, options.seconds)))
 

@@ -4,8 +4,8 @@
 scripts `up`, `down`, `status`, `logs`, `seed` and `migrate` are thin entries to `cli`.
 """
 
-from scripts.stack.errors import StackError
 from scripts.stack.ports import Ports, find_free_port_base
+from scripts.stack.report import StackError
 from scripts.stack.stack import ProcessStatus, Stack
 
 __all__ = ["Ports", "ProcessStatus", "Stack", "StackError", "find_free_port_base"]

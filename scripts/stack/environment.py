@@ -3,20 +3,20 @@
 import shlex
 from collections.abc import Mapping
 
+from scripts.stack.component import LOCALHOST
 from scripts.stack.credentials import CRYPT_KEY_ID, TOKEN_KEY_ID
+from scripts.stack.ports import SERVICES
 from scripts.stack.servers import mysql, rabbitmq, s3
 from scripts.stack.site import Site
-
-SERVICES = ("comment", "favorite", "message", "relation", "user", "video")
-_LOCAL = "127.0.0.1"
 
 
 def make_environment(site: Site, overrides: Mapping[str, str]) -> dict[str, str]:
     """Return the DOUSHENG_ variables of a stack; `overrides` win."""
-    sections = {
-        **_server_sections(site),
-        **_key_sections(site),
-        **_process_sections(site),
+    sections: dict[str, dict[str, object]] = {
+        **_servers(site),
+        **_keys(site),
+        **_processes(site),
+        "log": {"format": "text"},
     }
     values = {
         f"DOUSHENG_{section}__{key}".upper(): str(value)
@@ -28,46 +28,36 @@ def make_environment(site: Site, overrides: Mapping[str, str]) -> dict[str, str]
     return values | dict(overrides)
 
 
-def _server_sections(site: Site) -> dict[str, dict[str, object]]:
-    ports, credentials = site.ports, site.credentials
+def _at(site: Site, name: str, **more: object) -> dict[str, object]:
+    return {"host": LOCALHOST, "port": site.ports.of(name), **more}
+
+
+def _servers(site: Site) -> dict[str, dict[str, object]]:
+    known = site.credentials
     return {
-        "mysql": {
-            "host": _LOCAL,
-            "port": ports.of("mysql"),
-            "user": mysql.USER,
-            "password": credentials.mysql,
-            "database": mysql.DATABASE,
-        },
-        "redis_actions": {
-            "host": _LOCAL,
-            "port": ports.of("redis-actions"),
-            "password": credentials.redis_actions,
-        },
-        "redis_cache": {
-            "host": _LOCAL,
-            "port": ports.of("redis-cache"),
-            "password": credentials.redis_cache,
-        },
-        "rabbitmq": {
-            "host": _LOCAL,
-            "port": ports.of("rabbitmq"),
-            "user": rabbitmq.USER,
-            "password": credentials.rabbitmq,
-            "virtual_host": rabbitmq.VIRTUAL_HOST,
-        },
-        "etcd": {"host": _LOCAL, "port": ports.of("etcd")},
-        "storage": {
-            "host": _LOCAL,
-            "port": ports.of("s3"),
-            "secure": "false",
-            "access_key": credentials.s3_access_key,
-            "secret_key": credentials.s3_secret_key,
-            "region": s3.REGION,
-        },
+        "mysql": _at(site, "mysql", user=mysql.USER, password=known.mysql, database=mysql.DATABASE),
+        "redis_actions": _at(site, "redis-actions", password=known.redis_actions),
+        "redis_cache": _at(site, "redis-cache", password=known.redis_cache),
+        "rabbitmq": _at(
+            site,
+            "rabbitmq",
+            user=rabbitmq.USER,
+            password=known.rabbitmq,
+            virtual_host=rabbitmq.VIRTUAL_HOST,
+        ),
+        "etcd": _at(site, "etcd"),
+        "storage": _at(
+            site,
+            "s3",
+            secure="false",
+            access_key=known.s3_access_key,
+            secret_key=known.s3_secret_key,
+            region=s3.REGION,
+        ),
     }
 
 
-def _key_sections(site: Site) -> dict[str, dict[str, object]]:
+def _keys(site: Site) -> dict[str, dict[str, object]]:
     keys = site.keys
     return {
         "token": {
@@ -79,29 +69,24 @@ def _key_sections(site: Site) -> dict[str, dict[str, object]]:
     }
 
 
-def _process_sections(site: Site) -> dict[str, dict[str, object]]:
-    ports = site.ports
-    spool = site.run_dir / "spool"
-    sections: dict[str, dict[str, object]] = {
-        name: {
-            "host": _LOCAL,
-            "port": ports.of(name),
-            "advertise_host": _LOCAL,
-            "metrics_port": ports.of(f"{name}-metrics"),
-        }
+def _processes(site: Site) -> dict[str, dict[str, object]]:
+    ports, spool = site.ports, site.run_dir / "spool"
+    sections = {
+        name: _at(site, name, advertise_host=LOCALHOST, metrics_port=ports.of(f"{name}-metrics"))
         for name in SERVICES
     }
     sections["video"]["spool_dir"] = spool / "video"
-    sections["gateway"] = {
-        "host": _LOCAL,
-        "port": ports.of("gateway"),
-        "media_port": ports.of("nginx"),
-        "spool_dir": spool / "gateway",
-    }
-    sections["log"] = {"format": "text"}
+    sections["gateway"] = _at(
+        site, "gateway", media_port=ports.of("nginx"), spool_dir=spool / "gateway"
+    )
     return sections
 
 
 def to_env_file(values: Mapping[str, str]) -> str:
     """Return KEY=VALUE lines that a shell can source too."""
     return "".join(f"{key}={shlex.quote(value)}\n" for key, value in sorted(values.items()))
+
+
+def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without DOUSHENG_ variables."""
+    return {name: value for name, value in environment.items() if not name.startswith("DOUSHENG_")}

@@ -1,14 +1,15 @@
-"""Writing private files and rendering templates."""
+"""Files of one stack: private ones, templates, ends of logs, and the programs of servers."""
 
-import hashlib
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from scripts.stack.errors import StackError
+from scripts.stack.report import StackError
 
 _PLACEHOLDER = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
+_SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
 def make_private_dir(path: Path) -> Path:
@@ -56,10 +57,17 @@ def read_tail(path: Path, lines: int) -> list[str]:
         return []
 
 
-def hash_files(*paths: Path) -> str:
-    """Return a digest of the files' contents; a missing file counts as empty."""
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes() if path.exists() else b"")
-        digest.update(b"\0")
-    return digest.hexdigest()[:16]
+def find_command(name: str) -> str | None:
+    """Return the path of a program, also where only root has its folder on PATH; None if missing."""
+    return shutil.which(name) or shutil.which(name, path=_SYSTEM_FOLDERS)
+
+
+def get_command(name: str) -> str:
+    """Return the path of a program.
+
+    Raises:
+        StackError: it is not installed.
+    """
+    if (path := find_command(name)) is None:
+        raise StackError(f"not installed: {name}", fix="run scripts/setup")
+    return path

@@ -6,8 +6,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.stack.errors import StackError
-from scripts.stack.processes import describe_process, find_listener, wait_until
+from scripts.stack.processes import describe_listener, wait_until
+from scripts.stack.report import StackError
 
 DEFAULT_BASE = 8080
 ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - nginx serves phones in the LAN
@@ -17,41 +17,22 @@ FIRST_EPHEMERAL_PORT = 32768
 LOWEST_BASE = 1024
 SPAN = 40
 
+SERVICES = ("comment", "favorite", "message", "relation", "user", "video")
+_SERVERS = (
+    *("mysql", "redis-actions", "redis-cache", "rabbitmq", "rabbitmq-distribution", "epmd"),
+    *("etcd", "etcd-peer", "mysql-replica-1", "mysql-replica-2"),
+)
+_STORAGE = (
+    *("s3", "s3-master", "s3-master-grpc", "s3-volume", "s3-volume-grpc"),
+    *("s3-filer", "s3-filer-grpc", "s3-admin", "s3-admin-grpc", "s3-grpc"),
+)
 OFFSETS = {
     "nginx": 0,
-    "comment": 1,
-    "favorite": 2,
-    "message": 3,
-    "relation": 4,
-    "user": 5,
-    "video": 6,
+    **{name: offset for offset, name in enumerate(SERVICES, start=1)},
     "gateway": 9,
-    "comment-metrics": 11,
-    "favorite-metrics": 12,
-    "message-metrics": 13,
-    "relation-metrics": 14,
-    "user-metrics": 15,
-    "video-metrics": 16,
-    "mysql": 20,
-    "redis-actions": 21,
-    "redis-cache": 22,
-    "rabbitmq": 23,
-    "rabbitmq-distribution": 24,
-    "epmd": 25,
-    "etcd": 26,
-    "etcd-peer": 27,
-    "mysql-replica-1": 28,
-    "mysql-replica-2": 29,
-    "s3": 30,
-    "s3-master": 31,
-    "s3-master-grpc": 32,
-    "s3-volume": 33,
-    "s3-volume-grpc": 34,
-    "s3-filer": 35,
-    "s3-filer-grpc": 36,
-    "s3-admin": 37,
-    "s3-admin-grpc": 38,
-    "s3-grpc": 39,
+    **{f"{name}-metrics": offset for offset, name in enumerate(SERVICES, start=11)},
+    **{name: offset for offset, name in enumerate(_SERVERS, start=20)},
+    **{name: offset for offset, name in enumerate(_STORAGE, start=30)},
 }
 
 
@@ -68,7 +49,7 @@ class Ports:
                 f"port base {self.base} is out of range: ports {self.base} to"
                 f" {self.base + SPAN - 1} must lie between {LOWEST_BASE} and"
                 f" {FIRST_EPHEMERAL_PORT - 1}",
-                mend=f"set DOUSHENG_PORT_BASE to a number from {LOWEST_BASE} to {last}",
+                fix=f"set DOUSHENG_PORT_BASE to a number from {LOWEST_BASE} to {last}",
             )
 
     def of(self, name: str) -> int:
@@ -81,7 +62,7 @@ def parse_base(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise StackError(
             f"DOUSHENG_PORT_BASE is {text!r}, which is not a number",
-            mend="unset it, or set it to a number such as 9080",
+            fix="unset it, or set it to a number such as 9080",
         )
     return int(text)
 
@@ -106,14 +87,12 @@ def check_free(name: str, *, host: str, port: int, run_dir: Path) -> None:
         StackError: the port is taken.
     """
     # A server that was just killed keeps its port until its last thread is gone.
-    wait_until(lambda: is_free(port, host) or find_listener(port) is not None, timeout_s=5)
+    wait_until(lambda: is_free(port, host) or describe_listener(port) is not None, timeout_s=5)
     if is_free(port, host):
         return
-    holder = find_listener(port)
-    who = describe_process(holder) if holder else "a process that this user may not look at"
     raise StackError(
-        f"port {port}, which {name} needs, is taken by {who}",
-        mend="stop that process, or move this stack with DOUSHENG_PORT_BASE"
+        f"port {port}, which {name} needs, is taken by {describe_listener(port) or 'a process that this user may not look at'}",
+        fix="stop that process, or move this stack with DOUSHENG_PORT_BASE"
         f" (for example DOUSHENG_PORT_BASE={find_free_port_base()} scripts/up);"
         f" this stack's folder is {run_dir}",
     )

@@ -1,105 +1,71 @@
-"""What /proc tells about processes: who lives, who listens, who belongs to a stack."""
+"""Which processes live, which one listens on a port, and which belong to a stack."""
 
-import os
-import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 # Every supervised process, and whatever it starts, carries this variable in its environment: it
 # is how leftovers are recognised after their supervisor was killed.
 MARKER = "STACK_RUN_DIR"
 
-_PROC = Path("/proc")
-_LISTEN = "0A"
-
-
-def list_pids() -> Iterator[int]:
-    """Yield the ids of all processes."""
-    for entry in _PROC.iterdir():
-        if entry.name.isdigit():
-            yield int(entry.name)
-
 
 def is_alive(pid: int) -> bool:
     """Say whether the process runs; a zombie does not."""
     try:
-        stat = (_PROC / str(pid) / "stat").read_text(errors="replace")
-    except OSError:
+        return psutil.Process(pid).status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
+    except psutil.NoSuchProcess:
         return False
-    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
 
 
-def read_command(pid: int) -> list[str]:
-    """Return the process's command line, empty where it is gone or a kernel thread."""
-    try:
-        raw = (_PROC / str(pid) / "cmdline").read_bytes()
-    except OSError:
-        return []
-    return [part.decode(errors="replace") for part in raw.split(b"\0") if part]
+def describe_listener(port: int) -> str | None:
+    """Return who listens on the TCP port, for a message to a person; None where nobody can be seen."""
+    for connection in psutil.net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,):
+            # A process that is just ending, or is somebody else's, has no id here.
+            with suppress(psutil.Error):
+                if pid := connection.pid:
+                    command = " ".join(psutil.Process(pid).cmdline()) or "unknown command"
+                    return f"pid {pid} ({command[:160]})"
+    return None
 
 
-def describe_process(pid: int) -> str:
-    """Return pid and command for a message to a person."""
-    command = " ".join(read_command(pid)) or "unknown command"
-    return f"pid {pid} ({command[:160]})"
-
-
-def find_listener(port: int) -> int | None:
-    """Return a process that listens on the TCP port, or None where none can be seen."""
-    inodes = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
-    if not inodes:
-        return None
-    return next((pid for pid in list_pids() if _holds_any(pid, inodes)), None)
-
-
-def _listening_inodes(port: int) -> Iterator[str]:
-    for table in ("net/tcp", "net/tcp6"):
-        try:
-            lines = (_PROC / table).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for fields in map(str.split, lines):
-            if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
-                yield fields[9]
-
-
-def _holds_any(pid: int, targets: set[str]) -> bool:
-    try:
-        return any(str(fd.readlink()) in targets for fd in (_PROC / str(pid) / "fd").iterdir())
-    except OSError:
-        return False
+def find_process(*last_arguments: str) -> int | None:
+    """Return a living process whose command line ends so, or None."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if tuple(process.cmdline()[-len(last_arguments) :]) == last_arguments:
+                return process.pid
+    return None
 
 
 def list_marked(run_dir: Path) -> list[int]:
     """Return the living processes that were started by the stack of this folder."""
-    wanted = f"{MARKER}={run_dir}".encode()
-    return [pid for pid in list_pids() if _is_marked(pid, wanted) and is_alive(pid)]
-
-
-def _is_marked(pid: int, wanted: bytes) -> bool:
-    try:
-        return wanted in (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return False
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get(MARKER) == str(run_dir) and is_alive(process.pid):
+                found.append(process.pid)
+    return found
 
 
 def stop_processes(pids: Iterable[int], *, timeout_s: float) -> list[int]:
     """Ask the processes to end, kill those that do not; return the ones that still live."""
-    targets = list(pids)
-    _signal_all(targets, signal.SIGTERM)
-    if not wait_until(lambda: not any(map(is_alive, targets)), timeout_s=timeout_s):
-        _signal_all(targets, signal.SIGKILL)
-        wait_until(lambda: not any(map(is_alive, targets)), timeout_s=5)
-    return [pid for pid in targets if is_alive(pid)]
+    targets = [psutil.Process(pid) for pid in pids if is_alive(pid)]
 
+    def all_ended() -> bool:
+        # psutil.wait_procs would wait for zombies too, which nobody may ever collect.
+        return not any(is_alive(target.pid) for target in targets)
 
-def _signal_all(pids: Iterable[int], number: signal.Signals) -> None:
-    for pid in pids:
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            continue
+    for end, wait_s in ((psutil.Process.terminate, timeout_s), (psutil.Process.kill, 5)):
+        for target in targets:
+            with suppress(psutil.NoSuchProcess):
+                end(target)
+        if wait_until(all_ended, timeout_s=wait_s):
+            break
+    return [target.pid for target in targets if is_alive(target.pid)]
 
 
 def wait_until(

@@ -8,10 +8,9 @@ from typing import Any
 
 import httpx
 
-from scripts.stack.errors import StackError
 from scripts.stack.files import write_private
 from scripts.stack.processes import wait_until
-from scripts.stack.progress import Report, step
+from scripts.stack.report import Report, StackError, step
 from scripts.stack.site import Site
 
 _PUBLISHED_WITHIN_S = 90
@@ -65,7 +64,7 @@ def seed(site: Site, *, report: Report, again: bool = False) -> None:
     except httpx.HTTPError as exc:
         raise StackError(
             f"the samples could not be put in: {exc}",
-            mend="see scripts/status, then run scripts/seed",
+            fix="see scripts/status, then run scripts/seed",
         ) from exc
     write_private(marker, "")
 
@@ -139,7 +138,7 @@ def _wait_published(http: httpx.Client, video_id: int, token: str) -> None:
     if not wait_until(settled, timeout_s=_PUBLISHED_WITHIN_S, interval_s=0.3):
         raise StackError(
             f"sample video {video_id} was not published within {_PUBLISHED_WITHIN_S} s",
-            mend="read scripts/logs video, then run scripts/seed",
+            fix="read scripts/logs video, then run scripts/seed",
         )
 
 
@@ -149,7 +148,7 @@ def _accepted(response: httpx.Response, action: str) -> dict[str, Any]:
     if body["status_code"] != 0:
         raise StackError(
             f"{action} was answered with HTTP {response.status_code}: {body}",
-            mend="read scripts/logs gateway, then run scripts/seed",
+            fix="read scripts/logs gateway, then run scripts/seed",
         )
     return body
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import stat
 from dataclasses import dataclass
@@ -9,12 +10,18 @@ from functools import cached_property
 from pathlib import Path
 
 from scripts.stack.credentials import Credentials, KeyFiles, load_credentials
-from scripts.stack.errors import StackError
-from scripts.stack.files import make_private_dir
+from scripts.stack.files import find_command, make_private_dir
 from scripts.stack.ports import Ports
+from scripts.stack.report import StackError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _SHORT_PLACE = Path("/tmp")  # noqa: S108 - what is there is checked before it is used
+_PLAIN_PATH = re.compile(r"[\w./+@~-]+")
+_LEAST_FREE_MIB = 1024
+_NEEDED_COMMANDS = (
+    *("mariadbd", "mariadb-install-db", "redis-server", "epmd", "etcd", "nginx"),
+    *("ffmpeg", "ffprobe", "setpriv"),
+)
 # sun_path holds 107 bytes; the longest name in the folder of sockets takes some of them.
 _LONGEST_SOCKET_FOLDER = 107 - len("/supervisor.sock.12345678")
 
@@ -61,6 +68,27 @@ class Site:
         digest = hashlib.sha256(os.fsencode(self.run_dir)).hexdigest()[:16]
         return _SHORT_PLACE / f"dousheng-{os.getuid()}-{digest}"
 
+    def check(self) -> None:
+        """Refuse a place where the stack cannot live.
+
+        Raises:
+            StackError: servers cannot take its path, are not installed, or have no room.
+        """
+        if not _PLAIN_PATH.fullmatch(f"{self.run_dir}{self.repository}"):
+            raise StackError(
+                f"{self.run_dir} holds a space or another sign that not every server can take",
+                fix="move the folder to a path of letters, digits and ./_+@~-",
+            )
+        missing = [name for name in _NEEDED_COMMANDS if find_command(name) is None]
+        if missing:
+            raise StackError(f"not installed: {', '.join(missing)}", fix="run scripts/setup")
+        free = shutil.disk_usage(self.run_dir).free // 1024**2
+        if free < _LEAST_FREE_MIB:
+            raise StackError(
+                f"the disk of {self.run_dir} has {free} MiB left, {_LEAST_FREE_MIB} are needed",
+                fix="make room there",
+            )
+
     def claim_socket_dir(self) -> None:
         """Make the folder of sockets, or refuse what lies there.
 
@@ -70,7 +98,7 @@ class Site:
         found = make_private_dir(self.socket_dir).lstat()
         private = stat.S_ISDIR(found.st_mode) and not stat.S_IMODE(found.st_mode) & 0o077
         if not private or found.st_uid != os.getuid():
-            raise StackError(f"{self.socket_dir} belongs to somebody else", mend="remove it")
+            raise StackError(f"{self.socket_dir} belongs to somebody else", fix="remove it")
 
     def release_socket_dir(self) -> None:
         """Remove what the stack left outside of its own folder."""

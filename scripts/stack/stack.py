@@ -2,8 +2,6 @@
 
 import fcntl
 import os
-import re
-import shutil
 import subprocess
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,14 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from scripts.stack.environment import SERVICES, make_environment, to_env_file
-from scripts.stack.errors import StackError
+from supervisor.states import ProcessStates
+
+from scripts.stack.component import Component, Kind, Tier
+from scripts.stack.environment import make_environment, to_env_file, without_settings
 from scripts.stack.files import make_private_dir, write_private
-from scripts.stack.ports import DEFAULT_BASE, Ports, check_free, parse_base
+from scripts.stack.ports import DEFAULT_BASE, SERVICES, Ports, check_free, parse_base
 from scripts.stack.processes import is_alive, list_marked, stop_processes, wait_until
-from scripts.stack.programs import Component, Kind, Program, Tier
-from scripts.stack.progress import Report, say_nothing, step
-from scripts.stack.readiness import Watcher
+from scripts.stack.readiness import wait_ready
+from scripts.stack.report import Report, StackError, say_nothing, step
 from scripts.stack.servers.etcd import Etcd
 from scripts.stack.servers.mysql import MySQL
 from scripts.stack.servers.nginx import Nginx
@@ -28,31 +27,17 @@ from scripts.stack.servers.redis import Redis
 from scripts.stack.servers.s3 import S3
 from scripts.stack.services import Gateway, Service
 from scripts.stack.site import REPOSITORY, Site
-from scripts.stack.supervisor import State, Supervisor
+from scripts.stack.supervisor import Supervisor
 
 Only = Literal["servers"]
 
-_PLAIN_PATH = re.compile(r"[\w./+@~-]+")
-_LEAST_FREE_BYTES = 1024**3
-_NEEDED_COMMANDS = (
-    "mariadbd",
-    "mariadb-install-db",
-    "redis-server",
-    "epmd",
-    "etcd",
-    "nginx",
-    "ffmpeg",
-    "ffprobe",
-)
+# What else supervisord knows is a failure.
 _STATE_NAMES = {
-    State.STOPPED: "stopped",
-    State.STARTING: "starting",
-    State.RUNNING: "running",
-    State.BACKOFF: "restarting",
-    State.STOPPING: "stopping",
-    State.EXITED: "failed",
-    State.FATAL: "failed",
-    State.UNKNOWN: "failed",
+    ProcessStates.STOPPED: "stopped",
+    ProcessStates.STARTING: "starting",
+    ProcessStates.RUNNING: "running",
+    ProcessStates.BACKOFF: "restarting",
+    ProcessStates.STOPPING: "stopping",
 }
 
 
@@ -93,7 +78,6 @@ class Stack:
         self._overrides = dict(overrides or {})
         self._report = report
         self._supervisor = Supervisor(self.site)
-        self._watcher = Watcher(self._supervisor)
         self._daemon: subprocess.Popen[bytes] | None = None
 
     @property
@@ -126,10 +110,10 @@ class Stack:
             Gateway(site, environment),
             Nginx(site),
         ]
-        return {component.program().name: component for component in components}
+        return {component.name: component for component in components}
 
     def _in_tiers(self, *tiers: Tier) -> list[Component]:
-        return [item for item in self._components.values() if item.program().tier in tiers]
+        return [item for item in self._components.values() if item.tier in tiers]
 
     # Up
 
@@ -143,7 +127,7 @@ class Stack:
             StackError: it cannot go on; what was started is left for a look at its logs.
         """
         with self._locked():
-            self._check_surroundings()
+            self.site.check()
             self._place()
             if only and only != "servers":
                 self._start_named(only)
@@ -159,29 +143,13 @@ class Stack:
             self._start(self._in_tiers(Tier.SERVICES, Tier.GATEWAY))
             self._start(self._in_tiers(Tier.EDGE))
 
-    def _check_surroundings(self) -> None:
-        if not _PLAIN_PATH.fullmatch(f"{self.site.run_dir}{self.site.repository}"):
-            raise StackError(
-                f"{self.site.run_dir} holds a space or another sign that not every server can take",
-                mend="move the folder to a path of letters, digits and ./_+@~-",
-            )
-        missing = [name for name in _NEEDED_COMMANDS if _find_command(name) is None]
-        if missing:
-            raise StackError(f"not installed: {', '.join(missing)}", mend="run scripts/setup")
-        free = shutil.disk_usage(self.site.run_dir).free
-        if free < _LEAST_FREE_BYTES:
-            raise StackError(
-                f"the disk of {self.site.run_dir} has {free // 1024**2} MiB left, 1024 are needed",
-                mend="make room there",
-            )
-
     def _place(self) -> None:
         """Bring configuration and supervisor to where processes can be started."""
         running = self._supervisor.find_pid() is not None and self._supervisor.answers()
         if running and self._remembered_base != self.site.ports.base:
             raise StackError(
                 f"this stack runs on port base {self._remembered_base} already",
-                mend="run scripts/down first, or leave DOUSHENG_PORT_BASE unset",
+                fix="run scripts/down first, or leave DOUSHENG_PORT_BASE unset",
             )
         if not running:
             self._remove_leftovers()
@@ -200,38 +168,36 @@ class Stack:
         for component in self._components.values():
             component.prepare()
         write_private(self.site.run_dir / "env", to_env_file(self.environment()))
-        self._supervisor.write_config(item.program() for item in self._components.values())
+        self._supervisor.write_config(self._components.values())
 
     def _check_ports(self, components: Iterable[Component]) -> None:
         for component in components:
-            for listener in component.program().listeners:
+            for listener in component.listeners:
                 check_free(
                     listener.purpose,
-                    host=listener.host,
-                    port=listener.port,
+                    host=component.host,
+                    port=self.site.ports.of(listener.port),
                     run_dir=self.site.run_dir,
                 )
 
     def _start(self, components: Sequence[Component]) -> None:
         """Start what does not run and wait until all of it works."""
         known = self._supervisor.list_processes()
-        idle = [item for item in components if known[item.program().name].pid is None]
+        idle = [item for item in components if known[item.name].pid is None]
         self._check_ports(idle)
-        for component in idle:
-            self._supervisor.start(component.program().name)
-        fresh = {component.program().name for component in idle}
+        for item in idle:
+            self._supervisor.start(item.name)
 
-        def tell(component: Component, seconds: float) -> None:
-            program = component.program()
-            verb = "started" if program.name in fresh else "runs"
-            self._report(f"  {program.name:<14} {verb:<8} {program.address:<20} {seconds:5.1f} s")
+        def tell(item: Component, seconds: float) -> None:
+            verb = "started" if item in idle else "runs"
+            self._report(f"  {item.name:<14} {verb:<8} {item.address:<20} {seconds:5.1f} s")
 
-        self._watcher.wait_all(components, tell=tell)
+        wait_ready(self._supervisor, components, tell=tell)
 
     def _start_named(self, names: Collection[str]) -> None:
-        programs = [self._program(name) for name in names]
-        for tier in sorted({program.tier for program in programs}):
-            self._start([item for item in self._in_tiers(tier) if item.program().name in names])
+        wanted = [self._component(name) for name in names]
+        for tier in sorted({item.tier for item in wanted}):
+            self._start([item for item in self._in_tiers(tier) if item in wanted])
 
     def migrate(self) -> None:
         """Bring the database to the newest schema."""
@@ -242,7 +208,7 @@ class Stack:
         done = subprocess.run(
             [self.site.python, "-m", module, *arguments],
             cwd=self.site.repository,
-            env={**_without_settings(os.environ), **self.environment()},
+            env={**without_settings(os.environ), **self.environment()},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -275,7 +241,7 @@ class Stack:
                 self._stop(self._in_tiers(tier))
 
     def _stop(self, components: Sequence[Component]) -> None:
-        self._supervisor.stop([component.program().name for component in components])
+        self._supervisor.stop([item.name for item in components])
 
     def _remove_leftovers(self) -> None:
         """End what belongs to this folder but has no supervisor that answers."""
@@ -283,7 +249,7 @@ class Stack:
         survivors = stop_processes([supervisor] if supervisor else [], timeout_s=60)
         survivors += stop_processes(list_marked(self.site.run_dir), timeout_s=15)
         if survivors:
-            raise StackError(f"these processes do not end: {survivors}", mend="end them by hand")
+            raise StackError(f"these processes do not end: {survivors}", fix="end them by hand")
         if self._daemon is not None:
             self._daemon.wait(timeout=10)
 
@@ -305,20 +271,19 @@ class Stack:
         """Return every process of the stack, running or not."""
         up = self._supervisor.find_pid() is not None and self._supervisor.answers()
         known = self._supervisor.list_processes() if up else {}
-        statuses = []
-        for program in (item.program() for item in self._components.values()):
-            info = known.get(program.name)
-            statuses.append(
-                ProcessStatus(
-                    name=program.name,
-                    kind=program.kind,
-                    pid=info.pid if info else None,
-                    state=_STATE_NAMES[info.state] if info else "stopped",
-                    address=program.address,
-                    log=str(self.site.log_file(program.name)),
-                )
+
+        def describe(item: Component) -> ProcessStatus:
+            info = known.get(item.name)
+            return ProcessStatus(
+                name=item.name,
+                kind=item.kind,
+                pid=info.pid if info else None,
+                state=_STATE_NAMES.get(info.state, "failed") if info else "stopped",
+                address=item.address,
+                log=str(self.site.log_file(item.name)),
             )
-        return statuses
+
+        return [describe(item) for item in self._components.values()]
 
     def pid(self, name: str) -> int:
         """Return the id of the real process.
@@ -326,35 +291,29 @@ class Stack:
         Raises:
             StackError: it does not run.
         """
-        found = self._supervisor.list_processes()[self._program(name).name].pid
+        found = self._supervisor.list_processes()[self._component(name).name].pid
         if found is None:
             raise StackError(f"{name} does not run")
         return found
 
     def start(self, name: str) -> None:
         """Start one process and wait until it works."""
-        self._supervisor.start(self._program(name).name)
+        self._supervisor.start(self._component(name).name)
         self.wait_ready(name)
 
     def stop(self, name: str) -> None:
         """Stop one process cleanly; it stays down until `start`."""
-        self._supervisor.stop([self._program(name).name])
+        self._supervisor.stop([self._component(name).name])
 
     def wait_ready(self, name: str, *, timeout_s: float = 60) -> None:
         """Wait until the process works, also through a death and a new start."""
-        self._watcher.wait_for(self._components[name], forgive_deaths=True, timeout_s=timeout_s)
+        wait_ready(
+            self._supervisor, [self._component(name)], forgive_deaths=True, timeout_s=timeout_s
+        )
 
-    def _program(self, name: str) -> Program:
+    def _component(self, name: str) -> Component:
         if name not in self._components:
             raise StackError(
-                f"there is no process {name!r}", mend=f"one of: {', '.join(self._components)}"
+                f"there is no process {name!r}", fix=f"one of: {', '.join(self._components)}"
             )
-        return self._components[name].program()
-
-
-def _find_command(name: str) -> str | None:
-    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/sbin")
-
-
-def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if not name.startswith("DOUSHENG_")}
+        return self._components[name]

@@ -21,8 +21,8 @@ from dal.db.engine import (
 )
 from dal.db.users import insert_user
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
+from tests.eventually import eventually
 from tests.freezing import frozen
-from tests.waiting import eventually
 
 OpenDatabase = Callable[..., AbstractAsyncContextManager[Database]]
 TIMEOUT_S = 0.6

@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 from dal.redis.client import open_redis
 from dal.redis.keys import login_failures_of_address_key, login_failures_of_name_key
 from dal.redis.login_attempts import LoginAttempts, LoginLimits
+from tests.eventually import eventually
 from tests.freezing import frozen
-from tests.waiting import eventually
 
 LIMITS = LoginLimits(per_name=3, per_address=6, window_s=60)
 

@@ -14,8 +14,8 @@ from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
 from services.presenters import Presenter
 from tests.dal.mysql_replica import MySQLReplica
+from tests.eventually import eventually
 from tests.freezing import frozen
-from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")

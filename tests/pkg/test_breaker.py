@@ -6,7 +6,7 @@ import pytest
 
 from pkg.breaker import CircuitBreaker
 from pkg.errors import DependencyUnavailable
-from tests.waiting import eventually
+from tests.eventually import eventually
 
 
 class Server:

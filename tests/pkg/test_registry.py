@@ -18,9 +18,9 @@ from pkg.rpc.client import ServiceClient, call
 from protos import user_pb2_grpc
 from protos.user_pb2 import UserInfoRequest
 from tests.conftest import AllSettings
+from tests.eventually import eventually
 from tests.freezing import frozen
 from tests.rpc_instance import Instance, serve
-from tests.waiting import eventually
 
 ADDRESS = "127.0.0.1:8085"
 

@@ -25,10 +25,10 @@ from pkg.errors import (
 from pkg.rpc.client import ServiceClient, call
 from protos import user_pb2_grpc
 from protos.user_pb2 import LoginRequest, RegisterRequest, UserInfoRequest
+from tests.eventually import eventually
 from tests.freezing import frozen
 from tests.programs import Program, running_module
 from tests.rpc_instance import Instance, serve
-from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from protos.user_pb2_grpc import UserServiceAsyncStub

@@ -17,8 +17,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pkg.registry import open_etcd
 from protos import user_pb2_grpc
 from protos.user_pb2 import LoginRequest, UserInfoRequest
+from tests.eventually import eventually
 from tests.programs import Program, running_module
-from tests.waiting import eventually
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 GRPCURL = str(Path(sys.executable).parent / "grpcurl")

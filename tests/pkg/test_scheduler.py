@@ -9,7 +9,7 @@ import pytest
 from loguru import logger
 
 from pkg.scheduler import Job, Scheduler
-from tests.waiting import eventually
+from tests.eventually import eventually
 
 
 @asynccontextmanager

@@ -30,9 +30,9 @@ from services.actions.flusher import Flusher
 from services.actions.intake import ActionIntake, ExistenceCache
 from services.favorite.handler import FavoriteHandler
 from services.presenters import Presenter
+from tests.eventually import eventually
 from tests.register_stores import RegisterStores, open_stores
 from tests.serving import refused_with, serving
-from tests.waiting import eventually
 
 
 @dataclass

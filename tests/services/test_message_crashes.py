@@ -24,8 +24,8 @@ from scripts.stack.stack import Stack
 from tests.accounts import UserFactory
 from tests.chat import Phone, befriend
 from tests.conftest import AllSettings
+from tests.eventually import eventually
 from tests.programs import Program, running_module
-from tests.waiting import eventually
 
 STALE_MARK_S = 0.5
 

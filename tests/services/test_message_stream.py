@@ -23,8 +23,8 @@ from tests.chat import (
     write_many,
 )
 from tests.conftest import AllSettings
+from tests.eventually import eventually
 from tests.serving import counted_statements, refused_with, serving
-from tests.waiting import eventually
 
 PATIENCE_S = 20.0
 # More than the connection holds for a client that does not read.

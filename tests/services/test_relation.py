@@ -35,9 +35,9 @@ from services.actions.intake import ActionIntake, ExistenceCache
 from services.message_texts import MessageTexts
 from services.presenters import Presenter
 from services.relation.handler import RelationHandler
+from tests.eventually import eventually
 from tests.register_stores import RegisterStores, open_stores
 from tests.serving import refused_with, serving
-from tests.waiting import eventually
 
 
 @dataclass

@@ -31,8 +31,8 @@ from services.actions.consumer import apply_batch
 from services.actions.flusher import Flusher
 from services.actions.intake import ActionIntake, ExistenceCache
 from services.actions.messages import encode_action
+from tests.eventually import PATIENCE_S, eventually
 from tests.register_stores import RegisterStores, open_stores
-from tests.waiting import PATIENCE_S, eventually
 
 T = TypeVar("T")
 PEOPLE, VIDEOS = 3, 1
@@ -284,6 +284,7 @@ async def check_counters(
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.servers
 def test_the_last_action_of_every_pair_counts_whatever_happens_on_the_way(request):
     all_settings = request.getfixturevalue("settings")
     with asyncio.Runner() as runner:

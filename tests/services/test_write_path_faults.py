@@ -28,8 +28,8 @@ from scripts.stack import Stack
 from scripts.stack.processes import is_alive
 from tests.conftest import AllSettings
 from tests.crowd import CALL_TIMEOUT_S, QUICK, Crowd, Pair
+from tests.eventually import eventually
 from tests.register_stores import RegisterStores, open_stores
-from tests.waiting import eventually
 
 DO, UNDO = ActionType.DO, ActionType.UNDO
 FAVORITE, RELATION = Kind.FAVORITE, Kind.RELATION

@@ -8,11 +8,15 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pymysql
+import pytest
 
 from scripts.stack import Stack, find_free_port_base
-from scripts.stack.processes import is_alive, list_marked, read_command, wait_until
+from scripts.stack.processes import is_alive, list_marked, wait_until
 from scripts.stack.site import REPOSITORY
+
+pytestmark = pytest.mark.servers
 
 SERVERS = {"epmd", "mysql", "redis-actions", "redis-cache", "rabbitmq", "etcd", "s3"}
 QUICK = ("mysql", "redis-actions", "etcd")
@@ -33,7 +37,9 @@ def test_status_names_the_real_processes(servers: Stack) -> None:
     found = {item["name"]: item for item in json.loads(done.stdout)}
     assert {name for name, item in found.items() if item["state"] == "running"} == SERVERS
     assert set(found["mysql"]) == {"name", "kind", "pid", "state", "address", "log"}
-    programs = {name: Path(read_command(found[name]["pid"])[0]).name for name in SERVERS}
+    programs = {
+        name: Path(psutil.Process(found[name]["pid"]).cmdline()[0]).name for name in SERVERS
+    }
     assert programs["mysql"] == "mariadbd"
     assert programs["rabbitmq"] == "beam.smp"
     assert programs["s3"] == "weed"

@@ -8,49 +8,23 @@ import pytest
 
 from dal.db.engine import Database
 from scripts.stack import Stack, find_free_port_base
-from scripts.stack.environment import SERVICES
+from scripts.stack.ports import SERVICES
 from tests.conftest import AllSettings
+from tests.eventually import eventually
 from tests.media_samples import append_free_box, make_video, make_video_of_size
 from tests.stored_objects import StoredObjects
 from tests.system.app import App
-from tests.system.eventually import eventually
 from tests.system.publishing import Remains
 from tests.system.system import System
 
-# What leaves everything as it was first; what kills servers next; what reads the logs of it all last.
-ORDER = (
-    "test_main_job",
-    "test_two_phones",
-    "test_accounts",
-    "test_publish_faults",
-    "test_feed_walk",
-    "test_two_phones",
-    "test_operation",
-    "test_discovery",
-    "test_crashes",
-    "test_outages",
-    "test_logs",
-)
-# Faults are noticed and mended soon; what a phone does in a second is not slowed down.
 MOST_LINES = 60
+# Faults are noticed and repaired soon, and nobody is slowed down.
 OVERRIDES = {
     "DOUSHENG_VIDEO__LEASE_S": "3",
     "DOUSHENG_ETCD__LEASE_TTL_S": "4",
     "DOUSHENG_STORAGE__TIMEOUT_S": "4",
     "DOUSHENG_GATEWAY__RATE_LIMIT__ENABLED": "false",
 }
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the files of this folder in the order above."""
-    here = Path(__file__).parent
-
-    def rank(item: pytest.Item) -> int:
-        if item.path.parent != here:
-            return -1
-        return ORDER.index(item.path.stem) if item.path.stem in ORDER else 0
-
-    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
@@ -127,13 +101,13 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_video(samples: Path) -> Path:
-    """A second of film that the app can play as it is, its index at the end as phones write it."""
+    """A second of video that the app can play as it is, its index at the end as phones write it."""
     return make_video(samples / "small.mp4", options="")
 
 
 @pytest.fixture(scope="session")
 def slow_video(samples: Path) -> Path:
-    """A film that must be encoded again, which takes seconds."""
+    """A video that must be encoded again, which takes seconds."""
     return make_video(
         samples / "slow.avi", seconds=8, size="640x480", video="mpeg4 -b:v 2M", audio="mp3"
     )
@@ -141,7 +115,7 @@ def slow_video(samples: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def video_1mb(samples: Path) -> Path:
-    """A million bytes: what a phone films in a moment."""
+    """A million bytes: what a phone records in a moment."""
     video = make_video(
         samples / "1mb.mp4",
         seconds=2,

@@ -13,6 +13,7 @@ from pkg.rpc.status import decode_error
 from protos.user_pb2 import LoginRequest
 from protos.user_pb2_grpc import UserServiceStub
 from scripts.stack import find_free_port_base
+from scripts.stack.environment import without_settings
 from tests.system.system import System
 
 
@@ -36,7 +37,7 @@ def another_user_service(system: System, folder: Path) -> Iterator[Instance]:
     """Run one more instance with the stack's settings and ports of its own; it leaves in good order."""
     base = find_free_port_base()
     environment = {
-        "PATH": os.environ["PATH"],
+        **without_settings(os.environ),
         **system.stack.environment(),
         "DOUSHENG_USER__PORT": str(base),
         "DOUSHENG_USER__METRICS_PORT": str(base + 1),

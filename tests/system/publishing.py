@@ -4,9 +4,9 @@ from sqlalchemy import func, select
 
 from dal.db.engine import Database
 from dal.db.models import Video
+from tests.eventually import eventually
 from tests.stored_objects import StoredObjects
 from tests.system.app import App, Json
-from tests.system.eventually import eventually
 from tests.system.system import System
 
 PUBLISHED_WITHIN_S = 60

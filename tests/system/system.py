@@ -8,9 +8,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from pkg.storage import object_path
 from scripts.stack import Stack
-from scripts.stack.processes import is_alive, list_pids, wait_until
+from scripts.stack.processes import is_alive, wait_until
 from services.buckets import BUCKETS
 from tests.stored_objects import StoredObjects
 from tests.system.app import Spoken
@@ -63,7 +65,12 @@ class System:
 
     def list_ffmpeg(self) -> list[int]:
         """Return the tools that the video service runs at this moment."""
-        return [pid for pid in _list_children(self.stack.pid("video")) if _name_of(pid) == "ffmpeg"]
+        found = []
+        for child in psutil.Process(self.stack.pid("video")).children():
+            with suppress(psutil.NoSuchProcess):
+                if child.name() == "ffmpeg":
+                    found.append(child.pid)
+        return found
 
     # Faults
 
@@ -74,7 +81,7 @@ class System:
         return pid
 
     @contextmanager
-    def away(self, name: str) -> Iterator[None]:
+    def down(self, name: str) -> Iterator[None]:
         """SIGKILL a process, and keep the supervisor from starting it again until the block ends."""
         pid = self.stack.pid(name)
         supervisor = int((self.stack.site.run_dir / "supervisord.pid").read_text())
@@ -137,20 +144,3 @@ def _list_open_files(pid: int) -> list[str]:
         with suppress(FileNotFoundError):
             found.append(str(handle.readlink()))
     return found
-
-
-def _list_children(parent: int) -> list[int]:
-    found = []
-    for pid in list_pids():
-        with suppress(OSError):
-            stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-            if int(stat.rpartition(")")[2].split()[1]) == parent:
-                found.append(pid)
-    return found
-
-
-def _name_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return ""

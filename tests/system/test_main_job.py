@@ -33,11 +33,11 @@ async def test_a_published_video_shows_in_feed_list_and_count_and_plays(
     assert shown["title"] == "我的第一个视频 🎬"
     assert shown["author"] == await viewer.user(author.user_id)
     assert shown["author"]["work_count"] == 1
-    film = await viewer.load(shown["play_url"])
-    assert film.headers["content-type"] == "video/mp4"
-    (tmp_path / "loaded.mp4").write_bytes(film.content)
+    video = await viewer.load(shown["play_url"])
+    assert video.headers["content-type"] == "video/mp4"
+    (tmp_path / "loaded.mp4").write_bytes(video.content)
     run_ffmpeg("-i", str(tmp_path / "loaded.mp4"), "-f", "null", "-")
-    assert film.content.index(b"moov") < film.content.index(b"mdat")
+    assert video.content.index(b"moov") < video.content.index(b"mdat")
     cover = await viewer.load(shown["cover_url"])
     assert cover.headers["content-type"] == "image/jpeg"
     assert Image.open(io.BytesIO(cover.content)).size == (320, 240)

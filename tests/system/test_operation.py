@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.eventually import eventually
 from tests.system.app import App, read_envelope, read_refusal
-from tests.system.eventually import eventually
 from tests.system.metrics import count_observed, count_served
 from tests.system.publishing import wait_published
 from tests.system.system import System

@@ -10,8 +10,8 @@ import pytest
 import websockets
 from websockets.exceptions import InvalidStatus
 
+from tests.eventually import eventually
 from tests.system.app import App, Json, ids_of, read_envelope
-from tests.system.eventually import eventually
 from tests.system.publishing import wait_published
 from tests.system.system import System
 

@@ -4,51 +4,41 @@ import getpass
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import pymysql
 
-from scripts.stack.errors import StackError
-from scripts.stack.files import hash_files, make_private_dir, render, write_private
-from scripts.stack.programs import Listener, Program, Tier
-from scripts.stack.site import Site
+from scripts.stack.component import Component, Listener
+from scripts.stack.files import get_command
+from scripts.stack.report import StackError
 
 DATABASE = "db_tiktok"
 USER = "dousheng"
 REPLICA_USER = "dousheng_replica"
 
 
-@dataclass(frozen=True)
-class MySQL:
+class MySQL(Component):
     """The source of all truth: durable at every commit, with a binary log for replicas."""
 
-    site: Site
-
-    @property
-    def directory(self) -> Path:
-        """Data and configuration of the server."""
-        return self.site.run_dir / "mysql"
+    name = "mysql"
+    listeners = (Listener("mysql", "MySQL"),)
+    folders = ("tmp",)
+    templates = ("mysql/my.cnf.template", "mysql/init.sql.template")
+    stop_within_s = 30
 
     @property
     def socket(self) -> Path:
         """Where the owner of the processes logs in as root without a password."""
         return self.site.socket_dir / "mysql.sock"
 
-    def prepare(self) -> None:
-        """Write the configuration; make the data folder where there is none."""
-        for name in ("my.cnf", "init.sql"):
-            template = self.site.config_dir / "mysql" / f"{name}.template"
-            write_private(self.directory / name, render(template, self._values()))
-        make_private_dir(self.directory / "tmp")
-        if not (self.directory / "data").exists():
-            self._make_data()
-
-    def _values(self) -> dict[str, object]:
+    @property
+    def values(self) -> Mapping[str, object]:
+        """Places, ports, users and passwords."""
         return {
             "MYSQL_DIR": self.directory,
             "MYSQL_SOCKET": self.socket,
-            "MYSQL_PORT": self.site.ports.of("mysql"),
+            "MYSQL_PORT": self.port,
             "MYSQL_RUN_AS": "user=root" if os.getuid() == 0 else "",
             "MYSQL_DATABASE": DATABASE,
             # In GRANT an underscore matches any character.
@@ -58,6 +48,12 @@ class MySQL:
             "MYSQL_REPLICA_USER": REPLICA_USER,
             "MYSQL_REPLICA_PASSWORD": self.site.credentials.mysql_replica,
         }
+
+    def prepare(self) -> None:
+        """Write the configuration; make the data folder where there is none."""
+        super().prepare()
+        if not (self.directory / "data").exists():
+            self._make_data()
 
     def _make_data(self) -> None:
         """Make the system tables beside the final place, so that half of them is never used."""
@@ -81,28 +77,20 @@ class MySQL:
             raise StackError("mariadb-install-db could not make the database", log_tail=tail)
         unfinished.rename(self.directory / "data")
 
-    def program(self) -> Program:
-        """Return how mariadbd runs."""
-        server = shutil.which("mariadbd") or "/usr/sbin/mariadbd"
-        return Program(
-            name="mysql",
-            kind="server",
-            tier=Tier.SERVERS,
-            command=(
-                server,
-                f"--defaults-file={self.directory / 'my.cnf'}",
-                f"--init-file={self.directory / 'init.sql'}",
-            ),
-            listeners=(Listener("MySQL", self.site.ports.of("mysql")),),
-            fingerprint=hash_files(self.directory / "my.cnf", self.directory / "init.sql"),
-            stop_within_s=30,
-        )
+    @property
+    def command(self) -> list[str]:
+        """The server; users and database are made at every start where they are missing."""
+        return [
+            get_command("mariadbd"),
+            f"--defaults-file={self.directory / 'my.cnf'}",
+            f"--init-file={self.directory / 'init.sql'}",
+        ]
 
     def probe(self) -> None:
         """Log in as the services do."""
         connection = pymysql.connect(
-            host="127.0.0.1",
-            port=self.site.ports.of("mysql"),
+            host=self.host,
+            port=self.port,
             user=USER,
             password=self.site.credentials.mysql,
             database=DATABASE,

@@ -3,78 +3,65 @@
 import base64
 import hashlib
 import json
-import shutil
 import socket
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 
 import pika
 
-from scripts.stack.files import hash_files, make_private_dir, render, write_private
+from scripts.stack.component import Component, Listener, Tier
+from scripts.stack.files import get_command
 from scripts.stack.ports import is_free
-from scripts.stack.programs import Listener, Program, Tier
-from scripts.stack.site import Site
 
 # Not /usr/sbin/rabbitmq-server: that one switches to a user of its own.
 _SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 USER = "dousheng"
 VIRTUAL_HOST = "dousheng"
 _NODE = "dousheng@localhost"
-_CONFIG_FILES = ("rabbitmq.conf", "definitions.json")
 _LOCAL_ONLY = "-kernel inet_dist_use_interface {127,0,0,1}"
 
 
-@dataclass(frozen=True)
-class Epmd:
+class Epmd(Component):
     """Erlang's port mapper on a port of its own."""
 
-    site: Site
+    name = "epmd"
+    tier = Tier.NAMES
+    listeners = (Listener("epmd", "Erlang's port mapper"),)
+    stop_within_s = 2
 
-    def prepare(self) -> None:
-        """Nothing: epmd has no files."""
-
-    def program(self) -> Program:
-        """Return how epmd runs in the foreground."""
-        port = self.site.ports.of("epmd")
-        return Program(
-            name="epmd",
-            kind="server",
-            tier=Tier.NAMES,
-            command=(
-                shutil.which("epmd") or "/usr/bin/epmd",
-                *("-port", str(port)),
-                *("-address", "127.0.0.1"),
-            ),
-            listeners=(Listener("Erlang's port mapper", port),),
-            stop_within_s=2,
-        )
+    @property
+    def command(self) -> list[str]:
+        """The port mapper in the foreground."""
+        return [get_command("epmd"), "-port", str(self.port), "-address", self.host]
 
     def probe(self) -> None:
         """See that the port is taken; that it is our process is checked by its pid."""
-        if is_free(self.site.ports.of("epmd")):
+        if is_free(self.port):
             raise ConnectionError("epmd does not listen yet")
 
 
-@dataclass(frozen=True)
-class RabbitMQ:
+class RabbitMQ(Component):
     """The broker; user and virtual host come from a definitions file, queues from pkg/mq."""
 
-    site: Site
+    name = "rabbitmq"
+    listeners = (
+        Listener("rabbitmq", "RabbitMQ"),
+        Listener("rabbitmq-distribution", "RabbitMQ's Erlang distribution"),
+    )
+    folders = ("home", "mnesia", "log", "generated", "schema")
+    templates = ("rabbitmq/rabbitmq.conf.template",)
+    start_s = 4
+    ready_within_s = 120
+    stop_within_s = 30
 
     @property
-    def _directory(self) -> Path:
-        return self.site.run_dir / "rabbitmq"
+    def values(self) -> Mapping[str, object]:
+        """Where the definitions are."""
+        return {"RABBITMQ_DEFINITIONS": self.directory / "definitions.json"}
 
-    def prepare(self) -> None:
-        """Write configuration and definitions."""
-        for folder in ("home", "mnesia", "log", "generated", "schema"):
-            make_private_dir(self._directory / folder)
-        template = self.site.config_dir / "rabbitmq" / "rabbitmq.conf.template"
-        values = {"RABBITMQ_DEFINITIONS": self._directory / "definitions.json"}
-        write_private(self._directory / "rabbitmq.conf", render(template, values))
-        write_private(self._directory / "advanced.config", "[].\n")
-        write_private(self._directory / "enabled_plugins", "[].\n")
-        write_private(self._directory / "definitions.json", self._definitions())
+    def files(self) -> dict[str, str]:
+        """Return the configuration, the definitions, and the plugins: none."""
+        empty = {"advanced.config": "[].\n", "enabled_plugins": "[].\n"}
+        return {**super().files(), "definitions.json": self._definitions(), **empty}
 
     def _definitions(self) -> str:
         permission = {"user": USER, "vhost": VIRTUAL_HOST}
@@ -92,27 +79,15 @@ class RabbitMQ:
         }
         return json.dumps(content, indent=2) + "\n"
 
-    def program(self) -> Program:
-        """Return how the broker runs: its pid is the Erlang machine's own."""
-        ports = self.site.ports
-        return Program(
-            name="rabbitmq",
-            kind="server",
-            tier=Tier.SERVERS,
-            command=(_SERVER,),
-            environment=self._environment(),
-            listeners=(
-                Listener("RabbitMQ", ports.of("rabbitmq")),
-                Listener("RabbitMQ's Erlang distribution", ports.of("rabbitmq-distribution")),
-            ),
-            fingerprint=hash_files(*(self._directory / name for name in _CONFIG_FILES)),
-            start_s=4,
-            ready_within_s=120,
-            stop_within_s=30,
-        )
+    @property
+    def command(self) -> list[str]:
+        """The wrapper of the package, which becomes the Erlang machine itself."""
+        return [_SERVER]
 
-    def _environment(self) -> dict[str, str]:
-        folder, ports = self._directory, self.site.ports
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Every place and port that the wrapper would otherwise share with the machine's broker."""
+        folder, ports = self.directory, self.site.ports
         return {
             "HOME": f"{folder}/home",
             "RABBITMQ_NODENAME": _NODE,
@@ -127,11 +102,11 @@ class RabbitMQ:
             "RABBITMQ_GENERATED_CONFIG_DIR": f"{folder}/generated",
             "RABBITMQ_SCHEMA_DIR": f"{folder}/schema",
             "RABBITMQ_FEATURE_FLAGS_FILE": f"{folder}/feature_flags",
-            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODE_PORT": str(ports.of("rabbitmq")),
+            "RABBITMQ_NODE_IP_ADDRESS": self.host,
+            "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(ports.of("rabbitmq-distribution")),
             "ERL_EPMD_PORT": str(ports.of("epmd")),
-            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_ADDRESS": self.host,
             # Otherwise the broker would start a port mapper of its own that outlives the stack.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{_LOCAL_ONLY} -start_epmd false",
             "RABBITMQ_CTL_ERL_ARGS": _LOCAL_ONLY,
@@ -142,11 +117,11 @@ class RabbitMQ:
     def probe(self) -> None:
         """Log in as the services do and open a channel."""
         # pika logs pages for a refused connection, which is what a starting broker gives.
-        socket.create_connection(("127.0.0.1", self.site.ports.of("rabbitmq")), 2).close()
+        socket.create_connection((self.host, self.port), 2).close()
         connection = pika.BlockingConnection(
             pika.ConnectionParameters(
-                host="127.0.0.1",
-                port=self.site.ports.of("rabbitmq"),
+                host=self.host,
+                port=self.port,
                 virtual_host=VIRTUAL_HOST,
                 credentials=pika.PlainCredentials(USER, self.site.credentials.rabbitmq),
                 socket_timeout=2,

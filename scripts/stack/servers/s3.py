@@ -2,92 +2,78 @@
 
 import io
 import json
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 
 import urllib3
 from minio import Minio
 
-from scripts.stack.files import hash_files, make_private_dir, write_private
-from scripts.stack.programs import Listener, Program, Tier
-from scripts.stack.site import Site
+from scripts.stack.component import Component, Listener
 
 REGION = "us-east-1"
 _PROBE_BUCKET = "stack-probe"
+# The parts of SeaweedFS that must listen somewhere, as its flags name them.
+_PARTS = ("master", "volume", "filer", "admin")
+_PORT_FLAGS = {
+    "s3": "s3.port",
+    "s3-grpc": "s3.port.grpc",
+    **{f"s3-{part}": f"{part}.port" for part in _PARTS},
+    **{f"s3-{part}-grpc": f"{part}.port.grpc" for part in _PARTS},
+}
 
 
-@dataclass(frozen=True)
-class S3:
+class S3(Component):
     """All parts of SeaweedFS in one process; only its S3 port is used."""
 
-    site: Site
+    name = "s3"
+    listeners = tuple(
+        Listener(port, port.replace("s3-", "S3's ").replace("s3", "S3")) for port in _PORT_FLAGS
+    )
+    folders = ("data", "home")
+    # It acknowledges only what is on disk and is slow to leave by itself.
+    stop_within_s = 2
 
-    @property
-    def _directory(self) -> Path:
-        return self.site.run_dir / "s3"
-
-    def prepare(self) -> None:
-        """Write the identities; the services make their buckets themselves."""
-        for folder in ("data", "home"):
-            make_private_dir(self._directory / folder)
+    def files(self) -> dict[str, str]:
+        """Return the identities; the services make their buckets themselves."""
         credentials = self.site.credentials
         key = {"accessKey": credentials.s3_access_key, "secretKey": credentials.s3_secret_key}
         actions = ["Admin", "Read", "Write", "List", "Tagging"]
         identity = {"name": "app", "credentials": [key], "actions": actions}
-        content = json.dumps({"identities": [identity]}, indent=2) + "\n"
-        write_private(self._directory / "s3.json", content)
+        return {"s3.json": json.dumps({"identities": [identity]}, indent=2) + "\n"}
 
-    def program(self) -> Program:
-        """Return how `weed mini` runs."""
-        ports = self.site.ports
-        return Program(
-            name="s3",
-            kind="server",
-            tier=Tier.SERVERS,
-            command=(
-                str(self.site.python.with_name("weed")),
-                "-logtostderr=true",
-                "mini",
-                "-ip=127.0.0.1",
-                "-ip.bind=127.0.0.1",
-                f"-dir={self._directory / 'data'}",
-                "-master.telemetry=false",
-                "-admin.ui=false",
-                "-webdav=false",
-                f"-s3.config={self._directory / 's3.json'}",
-                f"-s3.localSocket={self.site.socket_dir / 's3.sock'}",
-                f"-filer.localSocket={self.site.socket_dir / 'filer.sock'}",
-                "-s3.allowDeleteBucketNotEmpty=false",
-                "-s3.autoCreateBucket=false",
-                "-s3.port.iceberg=0",
-                "-s3.port.lance=0",
-                *self._port_flags(),
-            ),
-            # `mini` collects garbage so eagerly that it takes a fifth of a core while nothing happens.
-            environment={
-                "HOME": f"{self._directory}/home",
-                "GOGC": "400",
-                "GOMEMLIMIT": "400MiB",
-            },
-            listeners=(
-                Listener("S3", ports.of("s3")),
-                *(Listener(f"S3's {name}", ports.of(f"s3-{name}")) for name in _INNER_FLAGS),
-            ),
-            fingerprint=hash_files(self._directory / "s3.json"),
-            # It acknowledges only what is on disk and is slow to leave by itself.
-            stop_within_s=2,
-        )
+    @property
+    def command(self) -> list[str]:
+        """All parts in one process, nothing of it reachable from other machines."""
+        folder, sockets = self.directory, self.site.socket_dir
+        return [
+            str(self.site.python.with_name("weed")),
+            "-logtostderr=true",
+            "mini",
+            f"-ip={self.host}",
+            f"-ip.bind={self.host}",
+            f"-dir={folder / 'data'}",
+            "-master.telemetry=false",
+            "-admin.ui=false",
+            "-webdav=false",
+            f"-s3.config={folder / 's3.json'}",
+            f"-s3.localSocket={sockets / 's3.sock'}",
+            f"-filer.localSocket={sockets / 'filer.sock'}",
+            "-s3.allowDeleteBucketNotEmpty=false",
+            "-s3.autoCreateBucket=false",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            *(f"-{flag}={self.site.ports.of(port)}" for port, flag in _PORT_FLAGS.items()),
+        ]
 
-    def _port_flags(self) -> list[str]:
-        ports = self.site.ports
-        inner = [f"-{flag}={ports.of(f's3-{name}')}" for name, flag in _INNER_FLAGS.items()]
-        return [f"-s3.port={ports.of('s3')}", *inner]
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """`mini` collects garbage so eagerly that it takes a fifth of a core while nothing happens."""
+        return {"HOME": f"{self.directory}/home", "GOGC": "400", "GOMEMLIMIT": "400MiB"}
 
     def probe(self) -> None:
         """Put a small object and remove it again."""
         credentials = self.site.credentials
         client = Minio(
-            f"127.0.0.1:{self.site.ports.of('s3')}",
+            self.address,
             access_key=credentials.s3_access_key,
             secret_key=credentials.s3_secret_key,
             secure=False,
@@ -98,16 +84,3 @@ class S3:
             client.make_bucket(_PROBE_BUCKET)
         client.put_object(_PROBE_BUCKET, "probe", io.BytesIO(b"ready"), 5)
         client.remove_object(_PROBE_BUCKET, "probe")
-
-
-_INNER_FLAGS = {
-    "master": "master.port",
-    "master-grpc": "master.port.grpc",
-    "volume": "volume.port",
-    "volume-grpc": "volume.port.grpc",
-    "filer": "filer.port",
-    "filer-grpc": "filer.port.grpc",
-    "admin": "admin.port",
-    "admin-grpc": "admin.port.grpc",
-    "grpc": "s3.port.grpc",
-}

@@ -9,7 +9,7 @@ import pytest
 
 from pkg.media import MediaSettings, MediaTool, MediaToolFailed
 from tests import media_samples as samples
-from tests.waiting import eventually
+from tests.eventually import eventually
 
 
 def list_processes_about(path: Path) -> list[int]:

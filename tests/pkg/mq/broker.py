@@ -16,7 +16,7 @@ from pkg.mq.consumer import Consumer, DeadLetter, Delivery
 from pkg.mq.publisher import Publisher
 from scripts.stack import Stack
 from scripts.stack.servers.rabbitmq import RabbitMQ
-from tests.waiting import PATIENCE_S, eventually
+from tests.eventually import PATIENCE_S, eventually
 
 CTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 
@@ -41,7 +41,7 @@ class Broker:
         self._servers.wait_ready("rabbitmq")
 
     def ctl(self, *arguments: str) -> None:
-        environment = os.environ | RabbitMQ(self._servers.site).program().environment
+        environment = os.environ | dict(RabbitMQ(self._servers.site).environment)
         command = [CTL, "-q", "-n", environment["RABBITMQ_NODENAME"], *arguments]
         subprocess.run(command, env=environment, check=True, capture_output=True)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pkg.errors import DependencyUnavailable
 from pkg.mq.consumer import DeadLetter, Delivery
 from pkg.mq.publisher import REQUEST_ID_HEADER
+from tests.eventually import PATIENCE_S, eventually
 from tests.pkg.mq.broker import (
     Recorder,
     count_messages,
@@ -14,7 +15,6 @@ from tests.pkg.mq.broker import (
     running,
     wait_for_count,
 )
-from tests.waiting import PATIENCE_S, eventually
 
 
 async def test_messages_arrive_in_order_with_their_headers(broker, kind, publisher):

@@ -6,6 +6,7 @@ from pkg.mq.connection import dead_queue
 from pkg.mq.consumer import REASON_HEADER
 from pkg.mq.dead_letters import open_dead_letters
 from pkg.mq.publisher import REQUEST_ID_HEADER
+from tests.eventually import eventually
 from tests.pkg.mq.broker import (
     Recorder,
     count_messages,
@@ -13,7 +14,6 @@ from tests.pkg.mq.broker import (
     running,
     wait_for_count,
 )
-from tests.waiting import eventually
 
 
 async def test_a_malformed_message_becomes_a_dead_letter_with_its_reason(broker, kind, publisher):

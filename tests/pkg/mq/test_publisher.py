@@ -7,6 +7,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
+from tests.eventually import PATIENCE_S, eventually
 from tests.pkg.mq.broker import (
     Recorder,
     elapsed,
@@ -14,7 +15,6 @@ from tests.pkg.mq.broker import (
     publish_until_accepted,
     running,
 )
-from tests.waiting import PATIENCE_S, eventually
 
 ROLE = {"role": "test publisher"}
 

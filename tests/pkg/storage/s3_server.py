@@ -44,7 +44,7 @@ class S3Server:
         )
 
     def start(self) -> None:
-        program = self._s3.program()
+        program = self._s3
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "--", *program.command],

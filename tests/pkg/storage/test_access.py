@@ -15,6 +15,8 @@ from services.user.default_images import ensure_default_images
 from tests.pkg.storage.conftest import PutObject
 from tests.pkg.storage.s3_server import S3Server
 
+pytestmark = pytest.mark.servers
+
 
 @pytest.mark.parametrize("bucket", PUBLIC_BUCKETS)
 async def test_anyone_reads_a_public_object_in_parts_and_may_keep_it(

@@ -14,9 +14,11 @@ import pytest
 from pkg.errors import DependencyUnavailable
 from pkg.storage import Bucket, Storage, random_key
 from services.buckets import BUCKETS, VIDEO_UPLOADS_BUCKET, VIDEOS_BUCKET
+from tests.eventually import eventually
 from tests.pkg.storage.conftest import PutObject
 from tests.pkg.storage.s3_server import TIMEOUT_S, S3Server
-from tests.waiting import eventually
+
+pytestmark = pytest.mark.servers
 
 
 async def test_a_client_that_dies_while_it_stores_leaves_no_object(

@@ -13,6 +13,8 @@ from services.buckets import BUCKETS, VIDEO_UPLOADS_BUCKET, VIDEOS_BUCKET
 from tests.pkg.storage.conftest import PutObject
 from tests.pkg.storage.s3_server import S3Server
 
+pytestmark = pytest.mark.servers
+
 
 def test_keys_are_random_and_safe_in_any_url() -> None:
     keys = {random_key(".mp4") for _ in range(1000)}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
 from pkg.media import MediaTool
 from pkg.token import TokenIssuer, TokenVerifier
@@ -14,13 +15,11 @@ from services.buckets import VIDEO_UPLOADS_BUCKET
 from services.presenters import Presenter
 from services.video.handler import VideoHandler
 from services.video.leases import Leases
-from services.video.settings import VideoSettings
 from services.video.uploads import Uploads
-from tests.conftest import AllSettings
 from tests.media_samples import cut, make_audio, make_video
 from tests.services.video.processing import LEASE_S, Processing
 from tests.services.video.uploading import LEASE_S as UPLOAD_LEASE_S
-from tests.services.video.uploading import Phone, UploadService
+from tests.services.video.uploading import MIB, Phone, UploadService
 from tests.serving import serving
 
 
@@ -30,14 +29,8 @@ def video_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture
-def video_settings(settings: AllSettings, tmp_path: Path) -> VideoSettings:
-    changes = {"spool_dir": tmp_path / "spool", "max_upload_mb": 16}
-    return settings.video.model_copy(update=changes)
-
-
-@pytest.fixture
 async def upload_service(
-    storage, stored_objects, videos, *, settings, video_settings
+    storage, stored_objects, videos, actions_redis, *, settings, tmp_path: Path
 ) -> AsyncIterator[UploadService]:
     database = videos.database
     for key in await stored_objects.list_keys(VIDEO_UPLOADS_BUCKET):
@@ -47,10 +40,11 @@ async def upload_service(
         database=database,
         storage=storage,
         leases=Leases(database, lease_s=UPLOAD_LEASE_S),
-        settings=video_settings,
+        max_bytes=16 * MIB,
+        spool_dir=tmp_path / "spool",
         on_uploaded=woken.set,
     )
-    presenter = Presenter(database, ViewerFlags(database))
+    presenter = Presenter(database, ViewerFlags(database, Overlay(actions_redis)))
     handler = VideoHandler(
         database=database,
         uploads=uploads,
@@ -62,9 +56,7 @@ async def upload_service(
     ) as channel:
         stub = VideoServiceStub(channel)
         phone = Phone(stub, TokenIssuer(settings.token).issue(videos.author_id))
-        yield UploadService(
-            phone, stub, videos, storage, stored_objects, video_settings.spool_dir, woken
-        )
+        yield UploadService(phone, stub, videos, storage, stored_objects, tmp_path / "spool", woken)
 
 
 @pytest.fixture(scope="session")

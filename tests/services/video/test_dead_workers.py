@@ -11,11 +11,11 @@ from dal.db.upload_jobs import set_failure_reason
 from pkg.media import PROCESSING_FAILED
 from services.buckets import VIDEO_UPLOADS_BUCKET
 from services.video.worker import INTERRUPTED
+from tests.eventually import eventually
 from tests.services.video.processing import (
     BUCKETS,
     put_results,
 )
-from tests.waiting import eventually
 
 
 @pytest.mark.parametrize(

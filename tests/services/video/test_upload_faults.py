@@ -13,9 +13,9 @@ from pkg.errors import (
     DependencyUnavailable,
 )
 from protos.video_pb2 import PublishActionRequest
+from tests.eventually import eventually
 from tests.freezing import frozen
 from tests.services.video.uploading import LEASE_S, MIB, assert_nothing_left
-from tests.waiting import eventually
 
 
 async def test_an_interrupted_stream_leaves_nothing(upload_service, video_bytes):

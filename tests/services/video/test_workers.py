@@ -3,12 +3,12 @@
 import asyncio
 
 from dal.db.models import VideoStatus
+from tests.eventually import eventually
 from tests.services.video.processing import (
     has_published,
     is_idle,
     running,
 )
-from tests.waiting import eventually
 
 
 async def test_a_stopped_worker_gives_its_video_back_at_once_and_uncounted(processing, samples):

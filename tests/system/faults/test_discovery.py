@@ -12,8 +12,8 @@ import pytest
 
 from pkg.registry import open_etcd
 from tests.conftest import AllSettings
+from tests.eventually import eventually
 from tests.system.app import App, read_envelope, read_refusal, succeeded
-from tests.system.eventually import eventually
 from tests.system.instances import Instance, another_user_service, login_at
 from tests.system.metrics import count_served
 from tests.system.system import System, kill_process

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from dal.db.engine import Database
 from dal.db.models import Video, VideoStatus
 from scripts.stack.processes import is_alive
+from tests.eventually import eventually
 from tests.system.app import App, read_refusal
-from tests.system.eventually import eventually
 from tests.system.publishing import Remains, wait_failed, wait_published
 from tests.system.system import System
 

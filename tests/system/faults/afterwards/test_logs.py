@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.stack.environment import SERVICES
+from scripts.stack.ports import SERVICES
 from tests.system.app import App
 from tests.system.system import System
 

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.eventually import eventually
 from tests.system.app import App, describe, read_envelope, read_refusal, succeeded
-from tests.system.eventually import eventually
 from tests.system.publishing import wait_published
 from tests.system.system import System
 
@@ -193,7 +193,7 @@ async def test_while_it_is_dead_the_rest_goes_on_and_then_it_heals(
 ) -> None:
     needing, going_on = NEEDED_FOR[name]
 
-    with system.away(name):
+    with system.down(name):
         await asyncio.gather(*map(play.is_refused, needing))
         await asyncio.gather(*map(play.works, going_on))
 
@@ -203,7 +203,7 @@ async def test_while_it_is_dead_the_rest_goes_on_and_then_it_heals(
 async def test_while_nginx_is_dead_the_gateway_goes_on_and_then_it_heals(
     system: System, play: Play
 ) -> None:
-    with system.away("nginx"):
+    with system.down("nginx"):
         with pytest.raises(httpx.TransportError):
             await play.call("feed")
         play.me.base_url = system.gateway_url

@@ -1,0 +1,107 @@
+"""What every supervised process of the stack has: ports, configuration, a command, a probe."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from scripts.stack.files import make_private_dir, render, write_private
+from scripts.stack.site import Site
+
+Kind = Literal["server", "service"]
+LOCALHOST = "127.0.0.1"
+
+
+class Tier(IntEnum):
+    """Start order; stopping goes the other way round."""
+
+    NAMES = 5
+    SERVERS = 10
+    SERVICES = 20
+    GATEWAY = 25
+    EDGE = 30
+
+
+class Listener(NamedTuple):
+    """A port by its name in `ports.OFFSETS`, and what it is for, as a message tells it."""
+
+    port: str
+    purpose: str
+
+
+class Component(ABC):
+    """One supervised process; a subclass says what differs from the defaults below."""
+
+    name: str
+    kind: Kind = "server"
+    tier = Tier.SERVERS
+    # The address that it listens on, and its ports, the main one first.
+    host = LOCALHOST
+    listeners: Sequence[Listener]
+    # Folders to make inside of the process's own, and templates of config/ that are rendered into it.
+    folders: Sequence[str] = ()
+    templates: Sequence[str] = ()
+    # What the supervisor is told, and how long the first probe may take.
+    start_s = 1
+    stop_signal = "TERM"
+    stop_within_s = 15
+    ready_within_s = 60
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    @property
+    def directory(self) -> Path:
+        """The folder of its configuration and data."""
+        return self.site.run_dir / self.name
+
+    @property
+    def port(self) -> int:
+        """Its main port."""
+        return self.site.ports.of(self.listeners[0].port)
+
+    @property
+    def address(self) -> str:
+        """Its main address, as people type it."""
+        return f"{self.host}:{self.port}"
+
+    @property
+    @abstractmethod
+    def command(self) -> list[str]:
+        """How it is started."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What it needs in its environment beside the plain one."""
+        return {}
+
+    @property
+    def values(self) -> Mapping[str, object]:
+        """What its templates are filled with."""
+        return {}
+
+    def files(self) -> dict[str, str]:
+        """Return its configuration files: the content by the name in its folder."""
+        config = self.site.config_dir
+        return {
+            Path(name).name.removesuffix(".template"): render(config / name, self.values)
+            for name in self.templates
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of what the command line does not show; another one makes a restart necessary."""
+        return hashlib.sha256(repr(self.files()).encode()).hexdigest()[:16]
+
+    def prepare(self) -> None:
+        """Make the folders and write the configuration; safe to repeat."""
+        for name in self.folders:
+            make_private_dir(self.directory / name)
+        for name, content in self.files().items():
+            write_private(self.directory / name, content)
+
+    @abstractmethod
+    def probe(self) -> None:
+        """Return when the process does its work; raise anything where it does not yet."""
