@@ -8,7 +8,7 @@ from dal.db.engine import Database, MySQLSettings, open_database
 from dal.redis.client import Redis, RedisSettings, open_redis
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
-from pkg.rpc.server import ServiceProcessSettings
+from pkg.rpc.server import Background, ServiceProcessSettings
 from pkg.token import TokenSettings, TokenVerifier
 from services.presenters import Presenter
 
@@ -29,6 +29,11 @@ class Foundation:
     database: Database
     redis: Redis
     overlay: Overlay
+
+    @property
+    def background(self) -> list[Background]:
+        """What runs beside the calls of every service."""
+        return [self.database.check_replicas]
 
     def make_presenter(self) -> Presenter:
         """Return what builds the cards of users and videos."""

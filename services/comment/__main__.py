@@ -19,7 +19,7 @@ async def compose(settings: CommentProcessSettings) -> AsyncIterator[Composition
             base.database, base.make_presenter(), settings.comment.display_time_zone
         )
         handler = CommentHandler(comments=comments, verifier=base.verifier)
-        yield Composition(handler, background=[base.database.check_replicas])
+        yield Composition(handler, background=base.background)
 
 
 if __name__ == "__main__":

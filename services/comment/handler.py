@@ -1,5 +1,6 @@
 """The gRPC edge of CommentService."""
 
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
@@ -31,42 +32,42 @@ class CommentAction(IntEnum):
     DELETE = 2
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class CommentHandler(comment_pb2_grpc.CommentServiceServicer):
     """Answers CommentService; errors are raised and translated by the interceptor."""
 
-    def __init__(self, *, comments: Comments, verifier: TokenVerifier) -> None:
-        self._comments = comments
-        self._verifier = verifier
+    comments: Comments
+    verifier: TokenVerifier
 
     async def CommentAction(
         self, request: CommentActionRequest, context: Context
     ) -> CommentActionReply:
-        user_id = self._verifier.verify(request.token)
+        user_id = self.verifier.verify(request.token)
         action = parse_action_type(CommentAction, request.action_type)
         if action is CommentAction.DELETE:
-            await self._comments.delete(
+            await self.comments.delete(
                 comment_id=request.comment_id, video_id=request.video_id, user_id=user_id
             )
             return CommentActionReply()
-        comment = await self._comments.add(
+        comment = await self.comments.add(
             video_id=request.video_id, user_id=user_id, text=request.comment_text
         )
         return CommentActionReply(comment=comment)
 
     async def CommentList(self, request: CommentListRequest, context: Context) -> CommentListReply:
-        page = await self._comments.list_page(
+        page = await self.comments.list_page(
             request.video_id,
             parse_page_request(request.cursor, request.limit, default=LIST_LIMIT),
-            viewer_id=self._verifier.find_user(request.token),
+            viewer_id=self.verifier.find_user(request.token),
         )
         return CommentListReply(comment_list=page.items, next_cursor=page.next_cursor)
 
     async def CommentFavorite(
         self, request: CommentFavoriteRequest, context: Context
     ) -> CommentFavoriteReply:
-        user_id = self._verifier.verify(request.token)
+        user_id = self.verifier.verify(request.token)
         action = parse_action_type(ActionType, request.action_type)
-        await self._comments.favorite(
+        await self.comments.favorite(
             comment_id=request.comment_id, user_id=user_id, active=action is ActionType.DO
         )
         return CommentFavoriteReply()

@@ -1,5 +1,6 @@
 """The gRPC edge of FavoriteService."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -23,30 +24,22 @@ Context = grpc.aio.ServicerContext[Any, Any]
 LIST_LIMIT = 100
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class FavoriteHandler(favorite_pb2_grpc.FavoriteServiceServicer):
     """Answers FavoriteService; errors are raised and translated by the interceptor."""
 
-    def __init__(
-        self,
-        *,
-        intake: ActionIntake,
-        users: ExistenceCache,
-        lists: RegisterLists,
-        presenter: Presenter,
-        verifier: TokenVerifier,
-    ) -> None:
-        self._intake = intake
-        self._users = users
-        self._lists = lists
-        self._presenter = presenter
-        self._verifier = verifier
+    intake: ActionIntake
+    users: ExistenceCache
+    lists: RegisterLists
+    presenter: Presenter
+    verifier: TokenVerifier
 
     async def FavoriteAction(
         self, request: FavoriteActionRequest, context: Context
     ) -> FavoriteActionReply:
-        actor_id = self._verifier.verify(request.token)
+        actor_id = self.verifier.verify(request.token)
         action_type = parse_action_type(ActionType, request.action_type)
-        await self._intake.accept(
+        await self.intake.accept(
             user_id=actor_id, target_id=request.video_id, action_type=action_type
         )
         return FavoriteActionReply()
@@ -54,15 +47,15 @@ class FavoriteHandler(favorite_pb2_grpc.FavoriteServiceServicer):
     async def FavoriteList(
         self, request: FavoriteListRequest, context: Context
     ) -> FavoriteListReply:
-        viewer_id = self._verifier.find_user(request.token)
-        await self._users.require(request.user_id)
-        page = await self._lists.list_targets(
+        viewer_id = self.verifier.find_user(request.token)
+        await self.users.require(request.user_id)
+        page = await self.lists.list_targets(
             Kind.FAVORITE,
             request.user_id,
             parse_page_request(request.cursor, request.limit, default=LIST_LIMIT),
             viewer_id=viewer_id,
         )
         return FavoriteListReply(
-            video_list=await self._presenter.list_video_cards_by_id(page.items, viewer_id),
+            video_list=await self.presenter.list_video_cards_by_id(page.items, viewer_id),
             next_cursor=page.next_cursor,
         )

@@ -26,7 +26,7 @@ async def compose(settings: MessageProcessSettings) -> AsyncIterator[Composition
             verifier=base.verifier,
             settings=settings.message,
         )
-        yield Composition(handler, background=[base.database.check_replicas])
+        yield Composition(handler, background=base.background)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 import unicodedata
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -31,86 +32,76 @@ SEND = 1
 MAX_CONTENT_CHARS = 1000
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class MessageHandler(message_pb2_grpc.MessageServiceServicer):
     """Answers MessageService; errors are raised and translated by the interceptor."""
 
-    def __init__(
-        self,
-        *,
-        chat: Chat,
-        texts: MessageTexts,
-        lists: RegisterLists,
-        verifier: TokenVerifier,
-        settings: MessageSettings,
-    ) -> None:
-        self._chat = chat
-        self._texts = texts
-        self._lists = lists
-        self._verifier = verifier
-        self._settings = settings
+    chat: Chat
+    texts: MessageTexts
+    lists: RegisterLists
+    verifier: TokenVerifier
+    settings: MessageSettings
 
     async def MessageAction(
         self, request: MessageActionRequest, context: Context
     ) -> MessageActionReply:
-        sender_id = self._verifier.verify(request.token)
+        sender_id = self.verifier.verify(request.token)
         if request.action_type != SEND:
             raise InvalidParameter(detail="action_type")
         # Characters are counted as they are seen; the message is kept as it was sent.
         seen = unicodedata.normalize("NFC", request.content)
         check_length(seen, label="消息", max_chars=MAX_CONTENT_CHARS)
         await self._require_friend(sender_id, request.to_user_id)
-        key = await self._texts.get_newest_key()
+        key = await self.texts.get_newest_key()
         encrypt = partial(key.encrypt, request.content)
-        await self._chat.send(Draft(sender_id, request.to_user_id, key.id, encrypt))
+        await self.chat.send(Draft(sender_id, request.to_user_id, key.id, encrypt))
         return MessageActionReply()
 
     async def MessageChat(self, request: MessageChatRequest, context: Context) -> MessageChatReply:
-        viewer_id, other_id = self._verifier.verify(request.token), request.to_user_id
+        viewer_id, other_id = self.verifier.verify(request.token), request.to_user_id
         _refuse_negative(request.pre_msg_time)
         if viewer_id == other_id:
             return MessageChatReply()
         if request.pre_msg_time == 0:
-            rows = await self._chat.list_history(viewer_id, other_id)
+            rows = await self.chat.list_history(viewer_id, other_id)
         else:
-            rows = await self._chat.list_new_from(
-                other_id, viewer_id, after_ms=request.pre_msg_time
-            )
+            rows = await self.chat.list_new_from(other_id, viewer_id, after_ms=request.pre_msg_time)
         return MessageChatReply(message_list=await self._to_messages(rows))
 
     async def MessageStream(
         self, request: MessageStreamRequest, context: Context
     ) -> AsyncIterator[Message]:
-        viewer_id, other_id = self._verifier.verify(request.token), request.to_user_id
+        viewer_id, other_id = self.verifier.verify(request.token), request.to_user_id
         _refuse_negative(request.pre_msg_time)
         if viewer_id == other_id:
             raise InvalidParameter("不能和自己聊天")
         after_ms = request.pre_msg_time
         if after_ms == 0:
-            after_ms = await self._chat.get_last_time_ms(viewer_id, other_id)
+            after_ms = await self.chat.get_last_time_ms(viewer_id, other_id)
         clock = asyncio.get_running_loop().time
         while True:
-            self._verifier.verify(request.token)  # It may have expired since the last turn.
-            rows = await self._chat.list_new(viewer_id, other_id, after_ms=after_ms)
+            self.verifier.verify(request.token)  # It may have expired since the last turn.
+            rows = await self.chat.list_new(viewer_id, other_id, after_ms=after_ms)
             for message in await self._to_messages(rows):
                 began = clock()
                 # Returns when the client has room for the message: nothing is kept for one that does not read.
                 yield message
-                if clock() - began > self._settings.slow_client_timeout_s:
+                if clock() - began > self.settings.slow_client_timeout_s:
                     raise RateLimited("网络太慢,请稍后重新连接")
                 after_ms = message.create_time
             if len(rows) < PAGE:
-                await asyncio.sleep(self._settings.stream_interval_s)
+                await asyncio.sleep(self.settings.stream_interval_s)
 
     async def _require_friend(self, sender_id: int, other_id: int) -> None:
         if sender_id == other_id:
             raise NotFriends("不能给自己发消息")
-        if await self._lists.are_friends(sender_id, other_id):
+        if await self.lists.are_friends(sender_id, other_id):
             return
-        await self._chat.require_user(other_id)
+        await self.chat.require_user(other_id)
         raise NotFriends
 
     async def _to_messages(self, rows: Sequence[MessageRow]) -> list[Message]:
-        texts = await self._texts.decrypt(rows)
+        texts = await self.texts.decrypt(rows)
         return [_to_message(row, text) for row, text in zip(rows, texts, strict=True)]
 
 

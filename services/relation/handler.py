@@ -1,5 +1,6 @@
 """The gRPC edge of RelationService."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -33,34 +34,25 @@ LIST_LIMIT = 500
 RECEIVED, SENT = 0, 1
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class RelationHandler(relation_pb2_grpc.RelationServiceServicer):
     """Answers RelationService; errors are raised and translated by the interceptor."""
 
-    def __init__(
-        self,
-        *,
-        intake: ActionIntake,
-        users: ExistenceCache,
-        lists: RegisterLists,
-        presenter: Presenter,
-        texts: MessageTexts,
-        verifier: TokenVerifier,
-    ) -> None:
-        self._intake = intake
-        self._users = users
-        self._lists = lists
-        self._presenter = presenter
-        self._texts = texts
-        self._verifier = verifier
+    intake: ActionIntake
+    users: ExistenceCache
+    lists: RegisterLists
+    presenter: Presenter
+    texts: MessageTexts
+    verifier: TokenVerifier
 
     async def RelationAction(
         self, request: RelationActionRequest, context: Context
     ) -> RelationActionReply:
-        actor_id = self._verifier.verify(request.token)
+        actor_id = self.verifier.verify(request.token)
         action_type = parse_action_type(ActionType, request.action_type)
         if request.to_user_id == actor_id:
             raise FollowSelf
-        await self._intake.accept(
+        await self.intake.accept(
             user_id=actor_id, target_id=request.to_user_id, action_type=action_type
         )
         return RelationActionReply()
@@ -68,44 +60,44 @@ class RelationHandler(relation_pb2_grpc.RelationServiceServicer):
     async def RelationFollowList(
         self, request: RelationFollowListRequest, context: Context
     ) -> RelationFollowListReply:
-        viewer_id = self._verifier.find_user(request.token)
-        await self._users.require(request.user_id)
-        page = await self._lists.list_targets(
+        viewer_id = self.verifier.find_user(request.token)
+        await self.users.require(request.user_id)
+        page = await self.lists.list_targets(
             Kind.RELATION,
             request.user_id,
             parse_page_request(request.cursor, request.limit, default=LIST_LIMIT),
             viewer_id=viewer_id,
         )
         return RelationFollowListReply(
-            user_list=await self._presenter.list_user_cards(page.items, viewer_id),
+            user_list=await self.presenter.list_user_cards(page.items, viewer_id),
             next_cursor=page.next_cursor,
         )
 
     async def RelationFollowerList(
         self, request: RelationFollowerListRequest, context: Context
     ) -> RelationFollowerListReply:
-        viewer_id = self._verifier.find_user(request.token)
-        await self._users.require(request.user_id)
-        page = await self._lists.list_followers(
+        viewer_id = self.verifier.find_user(request.token)
+        await self.users.require(request.user_id)
+        page = await self.lists.list_followers(
             request.user_id,
             parse_page_request(request.cursor, request.limit, default=LIST_LIMIT),
         )
         return RelationFollowerListReply(
-            user_list=await self._presenter.list_user_cards(page.items, viewer_id),
+            user_list=await self.presenter.list_user_cards(page.items, viewer_id),
             next_cursor=page.next_cursor,
         )
 
     async def RelationFriendList(
         self, request: RelationFriendListRequest, context: Context
     ) -> RelationFriendListReply:
-        viewer_id = self._verifier.verify(request.token)
+        viewer_id = self.verifier.verify(request.token)
         if request.user_id != viewer_id:
             raise PermissionDenied("只能查看自己的好友列表")
-        page = await self._lists.list_friends(
+        page = await self.lists.list_friends(
             viewer_id, parse_page_request(request.cursor, request.limit, default=LIST_LIMIT)
         )
-        cards = await self._presenter.list_user_cards(page.items, viewer_id)
-        latest = await self._texts.map_latest(viewer_id, page.items)
+        cards = await self.presenter.list_user_cards(page.items, viewer_id)
+        latest = await self.texts.map_latest(viewer_id, page.items)
         return RelationFriendListReply(
             user_list=[_to_friend(card, latest.get(card.id)) for card in cards],
             next_cursor=page.next_cursor,

@@ -47,7 +47,7 @@ async def compose(settings: UserProcessSettings) -> AsyncIterator[Composition[Us
             issuer=issuer,
             verifier=base.verifier,
         )
-        yield Composition(handler, background=[base.database.check_replicas])
+        yield Composition(handler, background=base.background)
 
 
 if __name__ == "__main__":

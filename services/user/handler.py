@@ -1,5 +1,6 @@
 """The gRPC edge of UserService."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -21,35 +22,28 @@ from services.user.accounts import Accounts
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class UserHandler(user_pb2_grpc.UserServiceServicer):
     """Answers UserService; errors are raised and translated by the interceptor."""
 
-    def __init__(
-        self,
-        *,
-        accounts: Accounts,
-        presenter: Presenter,
-        issuer: TokenIssuer,
-        verifier: TokenVerifier,
-    ) -> None:
-        self._accounts = accounts
-        self._presenter = presenter
-        self._issuer = issuer
-        self._verifier = verifier
+    accounts: Accounts
+    presenter: Presenter
+    issuer: TokenIssuer
+    verifier: TokenVerifier
 
     async def Register(self, request: RegisterRequest, context: Context) -> RegisterReply:
-        user_id = await self._accounts.register(request.username, request.password)
-        return RegisterReply(user_id=user_id, token=self._issuer.issue(user_id))
+        user_id = await self.accounts.register(request.username, request.password)
+        return RegisterReply(user_id=user_id, token=self.issuer.issue(user_id))
 
     async def Login(self, request: LoginRequest, context: Context) -> LoginReply:
-        user_id = await self._accounts.login(
+        user_id = await self.accounts.login(
             request.username, request.password, address=_client_address(context)
         )
-        return LoginReply(user_id=user_id, token=self._issuer.issue(user_id))
+        return LoginReply(user_id=user_id, token=self.issuer.issue(user_id))
 
     async def UserInfo(self, request: UserInfoRequest, context: Context) -> UserInfoReply:
-        viewer_id = self._verifier.find_user(request.token)
-        card = await self._presenter.get_user_card(request.user_id, viewer_id)
+        viewer_id = self.verifier.find_user(request.token)
+        card = await self.presenter.get_user_card(request.user_id, viewer_id)
         return UserInfoReply(user=card)
 
 

@@ -57,7 +57,7 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[V
             verifier=base.verifier,
         )
         yield Composition(
-            handler, background=[base.database.check_replicas, *(worker.run for worker in workers)]
+            handler, background=[*base.background, *(worker.run for worker in workers)]
         )
 
 
