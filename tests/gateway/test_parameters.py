@@ -53,16 +53,16 @@ async def test_ids_are_whole_numbers_below_2_to_the_53(client: httpx.AsyncClient
     assert "user_id" in assert_envelope(reply, errors.InvalidParameter)["status_msg"]
 
 
-async def test_limits_of_lists_are_1_to_100_and_may_be_left_empty(
+async def test_limits_of_lists_are_at_most_what_the_largest_list_allows_and_may_be_left_empty(
     client: httpx.AsyncClient, services: FakeServices
 ) -> None:
-    for limit, error in (("1", None), ("100", None), ("", None)):
+    for limit, error in (("1", None), ("500", None), ("", None)):
         assert_envelope(await client.get(f"/douyin/comment/list?video_id=1&limit={limit}"), error)
-    for bad in ("0", "101", "-1", "x"):
+    for bad in ("0", "501", "-1", "x"):
         reply = await client.get(f"/douyin/comment/list?video_id=1&limit={bad}")
         assert "limit" in assert_envelope(reply, errors.InvalidParameter)["status_msg"]
 
-    assert [r.limit for r in services.requests["CommentList"]] == [1, 100, 0]
+    assert [r.limit for r in services.requests["CommentList"]] == [1, 500, 0]
 
 
 async def test_an_empty_or_missing_pre_msg_time_opens_the_chat(
