@@ -12,6 +12,7 @@ from gateway import schemas
 from gateway.authentication import RequiredViewer
 from gateway.clients import STREAM_LIFETIME_S
 from gateway.errors import describe_close
+from gateway.middleware import address_of
 from gateway.parameters import PreviousMessageTime, ProperText, SendAction, ToUserId
 from gateway.relay import relay
 from gateway.replies import convert
@@ -67,7 +68,8 @@ async def push(
     request = MessageStreamRequest(
         token=viewer.token, to_user_id=to_user_id, pre_msg_time=pre_msg_time
     )
-    with viewer.state.socket_slots.take(str(viewer.user_id)):
+    address = address_of(websocket.scope)
+    with viewer.state.slots.sockets.take(viewer.user_id, address):
         stream = viewer.clients.message.stub.MessageStream(
             request,
             timeout=STREAM_LIFETIME_S,
