@@ -22,15 +22,15 @@ class RateLimitSettings(Section):
     user_burst_requests: Count
     """How many requests of one user may come at once."""
     address_rate_per_s: Count
-    """Requests per second of one network (an IPv4 address, an IPv6 /64), in the long run."""
+    """Requests per second of one address (an IPv6 /64 is one), in the long run."""
     address_burst_requests: Count
-    """How many requests of one network may come at once."""
+    """How many requests of one address may come at once."""
     registrations_per_min: Count
-    """Registrations per minute of one network, in the long run; a classroom behind one address is one network."""
+    """Registrations per minute from one address, in the long run; a whole classroom may be behind one."""
     registration_burst: Count
-    """How many registrations of one network may come at once."""
+    """How many registrations from one address may come at once."""
     max_tracked: Count
-    """How many users, and as many networks, are remembered."""
+    """How many users, and as many addresses, are remembered."""
 
 
 class GatewaySettings(Section):
@@ -48,18 +48,18 @@ class GatewaySettings(Section):
     """What media URLs start with instead, such as `https://media.example.com/media`."""
     max_parallel_uploads: Count
     """How many uploads are received at once whose token was verified."""
-    max_uploads_per_network: Count
-    """How many of them may come from one network, so that one client cannot hold all."""
+    max_uploads_per_address: Count
+    """How many of them may come from one address, so that one client cannot hold all; an IPv6 /64 is one address."""
     max_uploads_per_user: Count
     """How many of them one user may have."""
     max_unknown_uploads: Count
     """How many uploads are received at once whose token has not come yet: it may be the last field of a form."""
-    max_unknown_uploads_per_network: Count
-    """How many of them may come from one network."""
+    max_unknown_uploads_per_address: Count
+    """How many of them may come from one address."""
     max_sockets: Count
     """How many WebSockets may be open."""
-    max_sockets_per_network: Count
-    """How many of them may come from one network; a fifth of all, so that one network leaves room for others."""
+    max_sockets_per_address: Count
+    """How many of them may come from one address; a fifth of all, so that one leaves room for others."""
     max_sockets_per_user: Count
     """How many of them one user may have."""
     upload_idle_timeout_s: Seconds

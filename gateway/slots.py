@@ -77,14 +77,14 @@ def make_slots(settings: GatewaySettings) -> GatewaySlots:
     uploads, sockets = settings.max_parallel_uploads, settings.max_sockets
     return GatewaySlots(
         unknown_uploads=Slots(
-            total=settings.max_unknown_uploads, per_holder=settings.max_unknown_uploads_per_network
+            total=settings.max_unknown_uploads, per_holder=settings.max_unknown_uploads_per_address
         ),
         uploads=SharedSlots(
             Slots(total=uploads, per_holder=settings.max_uploads_per_user),
-            Slots(total=uploads, per_holder=settings.max_uploads_per_network),
+            Slots(total=uploads, per_holder=settings.max_uploads_per_address),
         ),
         sockets=SharedSlots(
             Slots(total=sockets, per_holder=settings.max_sockets_per_user),
-            Slots(total=sockets, per_holder=settings.max_sockets_per_network),
+            Slots(total=sockets, per_holder=settings.max_sockets_per_address),
         ),
     )

@@ -57,7 +57,7 @@ async def held_slots(gateway: RunningGateway, number: int) -> None:
 async def besieged(start_gateway: StartGateway) -> AsyncIterator[RunningGateway]:
     """A gateway at which four networks hold all that they can get with uploads that bring no token."""
     async with start_gateway() as gateway:
-        share = gateway.app.state.gateway.settings.max_unknown_uploads_per_network
+        share = gateway.app.state.gateway.settings.max_unknown_uploads_per_address
         async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
             stop = asyncio.Event()
             for number in range(4 * 8):
@@ -105,7 +105,7 @@ async def test_a_token_in_query_or_header_passes_the_strangers_of_ones_own_netwo
 
 async def test_an_ipv6_household_has_one_share(start_gateway: StartGateway) -> None:
     async with (
-        start_gateway(max_unknown_uploads_per_network=1) as gateway,
+        start_gateway(max_unknown_uploads_per_address=1) as gateway,
         upload_under_way(gateway, "2001:db8::1"),
     ):
         await held_slots(gateway, 1)
@@ -149,8 +149,8 @@ async def test_a_bad_token_in_the_form_is_refused_also_where_the_header_has_a_go
     [
         ("max_uploads_per_user", True, False, True),
         ("max_uploads_per_user", False, True, False),
-        ("max_uploads_per_network", False, True, True),
-        ("max_uploads_per_network", True, False, False),
+        ("max_uploads_per_address", False, True, True),
+        ("max_uploads_per_address", True, False, False),
         ("max_parallel_uploads", False, False, True),
     ],
 )

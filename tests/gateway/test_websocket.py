@@ -172,8 +172,8 @@ async def test_a_gateway_that_stops_closes_its_sockets(
     [
         ("max_sockets_per_user", True, False, True),
         ("max_sockets_per_user", False, True, False),
-        ("max_sockets_per_network", False, True, True),
-        ("max_sockets_per_network", True, False, False),
+        ("max_sockets_per_address", False, True, True),
+        ("max_sockets_per_address", True, False, False),
         ("max_sockets", False, False, True),
     ],
 )
@@ -208,4 +208,4 @@ def coming_from(address: str) -> dict[str, str]:
 async def test_one_network_may_hold_a_fifth_of_the_sockets_as_shipped() -> None:
     section = read_section(DEFAULT_CONFIG_DIR, "gateway")
 
-    assert section["max_sockets_per_network"] * 5 <= section["max_sockets"]
+    assert section["max_sockets_per_address"] * 5 <= section["max_sockets"]

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -18,6 +19,7 @@ from pkg.errors import (
     DomainError,
     InvalidParameter,
     LoginThrottled,
+    RateLimited,
     UserNameTaken,
     UserNotFound,
     WrongCredentials,
@@ -27,6 +29,7 @@ from protos.user_pb2 import LoginRequest, RegisterRequest, User, UserInfoRequest
 from protos.user_pb2_grpc import UserServiceStub, add_UserServiceServicer_to_server
 from services.user.__main__ import compose
 from services.user.settings import UserProcessSettings
+from tests.eventually import eventually
 from tests.serving import serving
 
 if TYPE_CHECKING:
@@ -44,13 +47,17 @@ class Phone:
 
     async def register(self, name: str, password: str = PASSWORD) -> tuple[int, str]:
         request = RegisterRequest(username=name, password=password)
-        reply = await call(self._stub.Register, request, timeout_s=10)
+        reply = await call(self._stub.Register, request, timeout_s=10, metadata=self._metadata)
         return reply.user_id, reply.token
 
-    async def login(self, name: str, password: str = PASSWORD) -> int:
+    async def login(self, name: str, password: str = PASSWORD, *, timeout_s: float = 10) -> int:
         request = LoginRequest(username=name, password=password)
-        reply = await call(self._stub.Login, request, timeout_s=10, metadata=self._metadata)
+        reply = await call(self._stub.Login, request, timeout_s=timeout_s, metadata=self._metadata)
         return int(reply.user_id)
+
+    def elsewhere(self, address: str) -> "Phone":
+        """Return a phone of another network that talks to the same instance."""
+        return Phone(self._stub, address)
 
     async def info(self, user_id: int, token: str = "") -> User:
         request = UserInfoRequest(user_id=user_id, token=token)
@@ -65,7 +72,9 @@ def open_phone(settings) -> OpenPhone:
     """Run the service, with limits as told, and give a phone that talks to it."""
 
     @asynccontextmanager
-    async def open_it(address: str = "", **limits: int) -> AsyncIterator[Phone]:
+    async def open_it(address: str = "", **limits: object) -> AsyncIterator[Phone]:
+        # The machine may be busy: what waits for a hash waits for as long as the call does.
+        limits = {"hashing": settings.user.hashing.model_copy(update={"max_wait_s": 10})} | limits
         sections = {name: getattr(settings, name) for name in UserProcessSettings.model_fields}
         process = UserProcessSettings(
             **sections | {"user": settings.user.model_copy(update=limits)}
@@ -238,6 +247,59 @@ async def test_many_guesses_at_once_are_hardly_worth_more_than_one_after_the_oth
 
     assert set(results) == {WrongCredentials, LoginThrottled}
     assert results.count(WrongCredentials) <= 10
+
+
+@asynccontextmanager
+async def flood_of_registrations(phone: Phone) -> AsyncIterator[Counter[type[object]]]:
+    """Register from one address as fast as answers come, 80 at a time; gives what became of it."""
+    outcomes: Counter[type[object]] = Counter()
+    over = asyncio.Event()
+
+    async def register() -> None:
+        while not over.is_set():
+            outcomes[await outcome(phone.register(uuid.uuid4().hex))] += 1
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(80):
+            tasks.create_task(register())
+        try:
+            await eventually(lambda: _has_seen(outcomes, RateLimited))
+            yield outcomes
+        finally:
+            over.set()
+
+
+async def _has_seen(outcomes: Counter[type[object]], error: type[object]) -> bool:
+    return outcomes[error] > 0
+
+
+async def test_while_one_network_floods_with_registrations_everybody_logs_in_within_the_deadline(
+    open_phone, settings, name
+):
+    async with open_phone("203.0.113.1", hashing=settings.user.hashing) as flooding:
+        await flooding.register(name)
+        async with flood_of_registrations(flooding) as outcomes:
+            for number in range(5):
+                other = flooding.elsewhere(f"2001:db8:0:{number}::1")
+                assert await other.login(name, timeout_s=2)
+                assert await flooding.login(name, timeout_s=2)
+            newcomer = flooding.elsewhere("198.51.100.1")
+            assert await newcomer.register(f"{name}x")
+
+    assert set(outcomes) == {tuple, RateLimited}
+
+
+async def test_an_ipv6_household_has_one_count_of_failed_logins(open_phone, name):
+    household = f"2001:db8:{uuid.uuid4().hex[:4]}:1"
+    async with open_phone(f"{household}::1", max_failures_per_address=3) as phone:
+        await phone.register(name)
+        for number in range(3):
+            with pytest.raises(WrongCredentials):
+                await phone.elsewhere(f"{household}::{number + 2}").login(f"{name[:20]} {number}")
+
+        with pytest.raises(LoginThrottled):
+            await phone.login(name)
+        assert await phone.elsewhere("198.51.100.7").login(name)
 
 
 async def test_without_the_cache_people_still_log_in(servers, phone, name):
