@@ -9,9 +9,8 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from pkg.errors import RateLimited
+from pkg.errors import BUSY, RateLimited
 
-BUSY = "现在使用的人太多,请稍后再试"
 RETRY_AFTER_S = 2
 # So many urgent turns in a row, then one of the others: a flood of urgent work must not shut them out.
 URGENT_IN_A_ROW = 3
