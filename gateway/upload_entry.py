@@ -1,16 +1,29 @@
 """Who uploads, and which slot they hold meanwhile: a few for those who have not shown a token, the others by user and network."""
 
-from contextlib import ExitStack
-from types import TracebackType
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 
 from starlette.requests import Request
 
 from gateway.authentication import authenticate, count_request, find_bearer_token
 from gateway.middleware import address_of
+from gateway.slots import GiveWay, Slot, giving_way
 from gateway.state import get_state
 from gateway.viewer import Viewer
 from pkg.errors import Unauthenticated
 from pkg.networks import network_of
+
+
+@asynccontextmanager
+async def enter_upload(request: Request, query_token: str) -> AsyncIterator["UploadEntry"]:
+    """Run a block that receives an upload, which holds a slot meanwhile.
+
+    Raises:
+        RateLimited: there was no slot, or it had to be given to a network that has fewer.
+    """
+    async with giving_way() as give_way:
+        with UploadEntry(request, query_token, give_way) as entry:
+            yield entry
 
 
 class UploadEntry:
@@ -24,11 +37,13 @@ class UploadEntry:
         RateLimited: no slot is free for this network or this user, or the user calls too often.
     """
 
-    def __init__(self, request: Request, query_token: str) -> None:
+    def __init__(self, request: Request, query_token: str, give_way: GiveWay) -> None:
         self._request = request
         self._query_token = query_token
+        self._give_way = give_way
         self._slots = get_state(request).slots
         self._held = ExitStack()
+        self._slot: Slot | None = None
         self._viewer: Viewer | None = None
 
     def __enter__(self) -> "UploadEntry":
@@ -41,12 +56,7 @@ class UploadEntry:
             self._hold_as_unknown()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exc: object) -> None:
         self._held.close()
 
     def identify(self, form_token: str) -> None:
@@ -61,18 +71,21 @@ class UploadEntry:
         Raises:
             Unauthenticated: no token came.
         """
-        if self._viewer is None:
+        if self._viewer is None or self._slot is None:
             raise Unauthenticated
+        # What has arrived as a whole is not given up any more.
+        self._slot.give_way = None
         return self._viewer
 
     def _hold_as_unknown(self) -> None:
         network = network_of(address_of(self._request.scope))
-        self._held.enter_context(self._slots.unknown_uploads.take(network))
+        self._held.enter_context(self._slots.unknown_uploads.take(network, self._give_way))
 
     def _admit(self, viewer: Viewer) -> None:
         count_request(viewer)
         # The slot of the unknown comes back first; so does that of the header's user where the form names another.
         self._held.close()
         address = address_of(self._request.scope)
-        self._held.enter_context(self._slots.uploads.take(viewer.user_id, address))
+        slot = self._slots.uploads.take(viewer.user_id, address, self._give_way)
+        self._slot = self._held.enter_context(slot)
         self._viewer = viewer

@@ -23,7 +23,7 @@ from gateway.parameters import (
 from gateway.relay import relay
 from gateway.replies import render_reply
 from gateway.state import get_state
-from gateway.upload_entry import UploadEntry
+from gateway.upload_entry import enter_upload
 from gateway.uploads import expected_bytes, hand_over, receive_form
 from protos.video_pb2 import FeedRequest, PublishListRequest, PublishStatusRequest
 
@@ -63,7 +63,7 @@ async def feed(viewer: OptionalViewer, latest_time: LatestTime = "") -> Response
 async def publish_action(request: Request, token: TokenParameter = "") -> Response:
     """Upload a video; it appears once it has been processed (see `publish/status`)."""
     state = get_state(request)
-    with UploadEntry(request, token) as entry:
+    async with enter_upload(request, token) as entry:
         # Raises when the service is down, so that the client does not upload in vain.
         _ = state.clients.video.stub
         with state.spool.open(max_bytes=expected_bytes(request, state.max_upload_bytes)) as file:

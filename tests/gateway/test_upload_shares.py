@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,28 @@ async def test_a_token_in_query_or_header_passes_the_strangers_of_ones_own_netwo
     assert by_query.json()["status_code"] == by_header.json()["status_code"] == 0
     assert_envelope(unknown, errors.RateLimited)
     assert unknown.headers["Retry-After"]
+
+
+async def test_strangers_of_many_networks_give_way_to_a_network_that_has_none(
+    start_gateway: StartGateway, token: str
+) -> None:
+    async with start_gateway(max_unknown_uploads=4) as gateway, AsyncExitStack() as stack:
+        readers = []
+        for number in range(4):
+            held = upload_under_way(gateway, f"203.0.113.{number % 2}", beginning=b"-")
+            readers.append(await stack.enter_async_context(held))
+            await held_slots(gateway, number + 1)
+
+        response = await publish(
+            gateway.client, fields_of(token).items(), headers=coming_from("198.51.100.1")
+        )
+        ended = await asyncio.wait(
+            [asyncio.ensure_future(answered(reader)) for reader in readers],
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+
+    assert response.json()["status_code"] == 0
+    assert [b" 429 " in reply.result() for reply in ended[0]] == [True]
 
 
 async def test_an_ipv6_household_has_one_share(start_gateway: StartGateway) -> None:

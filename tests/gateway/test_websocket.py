@@ -201,6 +201,26 @@ async def test_a_user_and_a_network_have_a_share_of_the_sockets(  # noqa: PLR091
     assert bool(headers) is refused
 
 
+async def test_a_network_full_of_sockets_gives_one_to_a_network_that_has_none(
+    start_gateway: StartGateway, services: FakeServices, issuer: TokenIssuer
+) -> None:
+    queries = [f"token={issuer.issue(user)}&to_user_id=5" for user in (1, 2, 3)]
+    many, newcomer = coming_from("203.0.113.1"), coming_from("203.0.113.2")
+    async with (
+        start_gateway(max_sockets=2) as gateway,
+        connect(ws_url(gateway, queries[0]), additional_headers=many) as first,
+        connect(ws_url(gateway, queries[1]), additional_headers=many) as second,
+        connect(ws_url(gateway, queries[2]), additional_headers=newcomer),
+    ):
+        with pytest.raises(ConnectionClosed):
+            await second.recv()
+        for _ in range(2):
+            await services.messages_to_push.put(Message(content="hello"))
+
+        assert "hello" in await first.recv()
+    assert second.close_code == 1013
+
+
 def coming_from(address: str) -> dict[str, str]:
     return {"X-Forwarded-For": address}
 
