@@ -3,11 +3,7 @@
 import asyncio
 import hashlib
 import uuid
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
 from urllib.request import urlopen
 
 import pytest
@@ -16,75 +12,13 @@ from sqlalchemy import insert
 from dal.db.models import Relation
 from dal.db.users import find_credentials
 from pkg.errors import (
-    DomainError,
     InvalidParameter,
     LoginThrottled,
-    RateLimited,
     UserNameTaken,
     UserNotFound,
     WrongCredentials,
 )
-from pkg.rpc.client import call
-from protos.user_pb2 import LoginRequest, RegisterRequest, User, UserInfoRequest
-from protos.user_pb2_grpc import UserServiceStub, add_UserServiceServicer_to_server
-from services.user.__main__ import compose
-from services.user.settings import UserProcessSettings
-from tests.eventually import eventually
-from tests.serving import serving
-
-if TYPE_CHECKING:
-    from protos.user_pb2_grpc import UserServiceAsyncStub
-
-PASSWORD = "pass word🐶"
-
-
-class Phone:
-    """The calls of UserService from one address; errors come as they were raised."""
-
-    def __init__(self, stub: "UserServiceAsyncStub", address: str) -> None:
-        self._stub = stub
-        self._metadata = (("x-client-address", address),)
-
-    async def register(self, name: str, password: str = PASSWORD) -> tuple[int, str]:
-        request = RegisterRequest(username=name, password=password)
-        reply = await call(self._stub.Register, request, timeout_s=10, metadata=self._metadata)
-        return reply.user_id, reply.token
-
-    async def login(self, name: str, password: str = PASSWORD, *, timeout_s: float = 10) -> int:
-        request = LoginRequest(username=name, password=password)
-        reply = await call(self._stub.Login, request, timeout_s=timeout_s, metadata=self._metadata)
-        return int(reply.user_id)
-
-    def elsewhere(self, address: str) -> "Phone":
-        """Return a phone of another network that talks to the same instance."""
-        return Phone(self._stub, address)
-
-    async def info(self, user_id: int, token: str = "") -> User:
-        request = UserInfoRequest(user_id=user_id, token=token)
-        return (await call(self._stub.UserInfo, request, timeout_s=10)).user
-
-
-OpenPhone = Callable[..., AbstractAsyncContextManager[Phone]]
-
-
-@pytest.fixture
-def open_phone(settings) -> OpenPhone:
-    """Run the service, with limits as told, and give a phone that talks to it."""
-
-    @asynccontextmanager
-    async def open_it(address: str = "", **limits: object) -> AsyncIterator[Phone]:
-        # The machine may be busy: what waits for a hash waits for as long as the call does.
-        limits = {"hashing": settings.user.hashing.model_copy(update={"max_wait_s": 10})} | limits
-        sections = {name: getattr(settings, name) for name in UserProcessSettings.model_fields}
-        process = UserProcessSettings(
-            **sections | {"user": settings.user.model_copy(update=limits)}
-        )
-        async with compose(process) as composition:
-            add_to_server = partial(add_UserServiceServicer_to_server, composition.handler)
-            async with serving(add_to_server) as channel:
-                yield Phone(UserServiceStub(channel), address or uuid.uuid4().hex)
-
-    return open_it
+from tests.services.user_phones import PASSWORD, OpenPhone, Phone, outcome
 
 
 @pytest.fixture
@@ -103,14 +37,6 @@ async def find_hash(database, name: str) -> str:
         credentials = await find_credentials(connection, name)
     assert credentials
     return str(credentials.password_hash)
-
-
-async def outcome(attempt: Awaitable[object]) -> type[object]:
-    """Return the error class that the call ended with, or the type of its reply."""
-    try:
-        return type(await attempt)
-    except DomainError as exc:
-        return type(exc)
 
 
 async def test_a_new_account_can_be_used_at_once(phone, verifier, name):
@@ -247,46 +173,6 @@ async def test_many_guesses_at_once_are_hardly_worth_more_than_one_after_the_oth
 
     assert set(results) == {WrongCredentials, LoginThrottled}
     assert results.count(WrongCredentials) <= 10
-
-
-@asynccontextmanager
-async def flood_of_registrations(phone: Phone) -> AsyncIterator[Counter[type[object]]]:
-    """Register from one address as fast as answers come, 80 at a time; gives what became of it."""
-    outcomes: Counter[type[object]] = Counter()
-    over = asyncio.Event()
-
-    async def register() -> None:
-        while not over.is_set():
-            outcomes[await outcome(phone.register(uuid.uuid4().hex))] += 1
-
-    async with asyncio.TaskGroup() as tasks:
-        for _ in range(80):
-            tasks.create_task(register())
-        try:
-            await eventually(lambda: _has_seen(outcomes, RateLimited))
-            yield outcomes
-        finally:
-            over.set()
-
-
-async def _has_seen(outcomes: Counter[type[object]], error: type[object]) -> bool:
-    return outcomes[error] > 0
-
-
-async def test_while_one_network_floods_with_registrations_everybody_logs_in_within_the_deadline(
-    open_phone, settings, name
-):
-    async with open_phone("203.0.113.1", hashing=settings.user.hashing) as flooding:
-        await flooding.register(name)
-        async with flood_of_registrations(flooding) as outcomes:
-            for number in range(5):
-                other = flooding.elsewhere(f"2001:db8:0:{number}::1")
-                assert await other.login(name, timeout_s=2)
-                assert await flooding.login(name, timeout_s=2)
-            newcomer = flooding.elsewhere("198.51.100.1")
-            assert await newcomer.register(f"{name}x")
-
-    assert set(outcomes) == {tuple, RateLimited}
 
 
 async def test_an_ipv6_household_has_one_count_of_failed_logins(open_phone, name):
