@@ -55,8 +55,8 @@ class RequestLimits:
             max_tracked=settings.max_tracked,
         )
         self._registrations = TokenBuckets(
-            rate=settings.registrations_per_min / 60,
-            burst=settings.registration_burst,
+            rate=settings.registration_rate_per_min / 60,
+            burst=settings.registration_burst_requests,
             max_tracked=settings.max_tracked,
         )
 

@@ -25,9 +25,9 @@ class RateLimitSettings(Section):
     """Requests per second of one address (an IPv6 /64 is one), in the long run."""
     address_burst_requests: Count
     """How many requests of one address may come at once."""
-    registrations_per_min: Count
+    registration_rate_per_min: Count
     """Registrations per minute from one address, in the long run; a whole classroom may be behind one."""
-    registration_burst: Count
+    registration_burst_requests: Count
     """How many registrations from one address may come at once."""
     max_tracked: Count
     """How many users, and as many addresses, are remembered."""

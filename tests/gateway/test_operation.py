@@ -79,7 +79,7 @@ async def test_limits_of_users_and_addresses_are_429_with_retry_after(
 async def test_registrations_of_one_network_are_429_while_it_logs_in_and_others_register(
     start_gateway: StartGateway, services: FakeServices
 ) -> None:
-    limit = {"enabled": True, "registrations_per_min": 1, "registration_burst": 2}
+    limit = {"enabled": True, "registration_rate_per_min": 1, "registration_burst_requests": 2}
     person = {"username": "a", "password": "b"}
     household = [{"X-Forwarded-For": f"2001:db8::{number}"} for number in range(3)]
     async with start_gateway(rate_limit=limit) as gateway:

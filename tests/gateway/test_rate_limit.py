@@ -46,7 +46,7 @@ def settings_of_one(**changes: int) -> RateLimitSettings:
 
 
 def test_registrations_of_a_network_have_a_limit_of_their_own() -> None:
-    limits = RequestLimits(settings_of_one(registration_burst=2))
+    limits = RequestLimits(settings_of_one(registration_burst_requests=2))
     for address in ("2001:db8::1", "2001:db8::2"):
         limits.check_registration(address)
 
