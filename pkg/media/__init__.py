@@ -2,6 +2,7 @@
 
 from pkg.media.containers import HEAD_SIZE, Container, looks_like_video
 from pkg.media.errors import PROCESSING_FAILED, MediaError, MediaToolFailed, UnreadableVideo
+from pkg.media.policy import Plan
 from pkg.media.probe import VideoInfo
 from pkg.media.settings import MediaSettings
 from pkg.media.tool import MediaTool
@@ -14,6 +15,7 @@ __all__ = [
     "MediaSettings",
     "MediaTool",
     "MediaToolFailed",
+    "Plan",
     "UnreadableVideo",
     "VideoInfo",
     "looks_like_video",

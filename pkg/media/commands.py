@@ -67,8 +67,9 @@ def read_through_command(container: Container, source: Path) -> list[str]:
     return [*FFMPEG, "-xerror", *_open(container, source), *WITH_AUDIO, *COPY_TO_NOWHERE]
 
 
-def conversion_command(plan: Plan, container: Container, source: Path, target: Path) -> list[str]:
+def conversion_command(plan: Plan, source: Path, target: Path) -> list[str]:
     """Write the MP4 that the plan describes, with its index in front."""
+    container = plan.info.container
     streams = WITHOUT_AUDIO if plan.audio is Treatment.DROP else WITH_AUDIO
     audio = AUDIO_OPTIONS[plan.audio]
     output = [*MP4_OUTPUT, f"file:{target}"]
@@ -82,7 +83,7 @@ def conversion_command(plan: Plan, container: Container, source: Path, target: P
     return [*opened, *streams, *COPY_VIDEO, *audio, *output, *checked]
 
 
-def first_frame_command(container: Container, source: Path, target: Path) -> list[str]:
+def cover_command(container: Container, source: Path, target: Path) -> list[str]:
     """Write the first frame that can be decoded as a JPEG."""
     return [
         *FFMPEG,

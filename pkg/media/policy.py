@@ -22,6 +22,9 @@ GAP_MESSAGES = ("File ended prematurely", "Truncating packet")
 SKIPPING_CONTAINERS = frozenset({Container.MATROSKA, Container.AVI})
 KEPT_DURATION_RATE = 0.8
 KEPT_DURATION_TOLERANCE_S = 0.25
+COPYING_COST_S = 1.0
+ASSUMED_FPS = 30
+ENCODED_PIXELS_PER_S = 25_000_000
 
 
 class Treatment(Enum):
@@ -34,10 +37,22 @@ class Treatment(Enum):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is done with a video's two streams."""
+    """What is done with a video's two streams, and what that costs."""
 
+    info: VideoInfo
     video: Treatment
     audio: Treatment
+    cost_s: float  # estimated seconds of work with two cores
+
+    @property
+    def is_light(self) -> bool:
+        """Whether no picture has to be encoded again, which takes about a second."""
+        return self.video is Treatment.COPY
+
+    @property
+    def duration_s(self) -> float | None:
+        """The duration that the container declares; None where it does not say."""
+        return self.info.duration_s
 
 
 def plan_streams(info: VideoInfo) -> Plan:
@@ -45,13 +60,13 @@ def plan_streams(info: VideoInfo) -> Plan:
     if not _is_playable_video(info):
         return plan_encoding(info)
     if info.audio_codec in PLAYABLE_AUDIO:
-        return Plan(video=Treatment.COPY, audio=Treatment.COPY)
-    return Plan(video=Treatment.COPY, audio=_encode_if_there(info))
+        return Plan(info, Treatment.COPY, Treatment.COPY, COPYING_COST_S)
+    return Plan(info, Treatment.COPY, _encode_if_there(info), COPYING_COST_S)
 
 
 def plan_encoding(info: VideoInfo) -> Plan:
     """Return the treatment that repairs what can be repaired: both streams are encoded again."""
-    return Plan(video=Treatment.ENCODE, audio=_encode_if_there(info))
+    return Plan(info, Treatment.ENCODE, _encode_if_there(info), _estimate_encoding_s(info))
 
 
 def require_allowed_duration(info: VideoInfo, *, max_duration_s: float) -> None:
@@ -102,3 +117,8 @@ def _is_playable_video(info: VideoInfo) -> bool:
 def _encode_if_there(info: VideoInfo) -> Treatment:
     # A video whose audio stream nothing here can decode is still worth showing.
     return Treatment.DROP if info.audio_codec is None else Treatment.ENCODE
+
+
+def _estimate_encoding_s(info: VideoInfo) -> float:
+    pixels = info.width * info.height * (info.duration_s or 0) * ASSUMED_FPS
+    return COPYING_COST_S + pixels / ENCODED_PIXELS_PER_S

@@ -147,8 +147,9 @@ class Worker:
 
     async def _process(self, video: ClaimedVideo, upload: Path, folder: Path) -> None:
         playable, cover = folder / "video.mp4", folder / "cover.jpg"
-        await self._media.make_streamable(upload, playable)
-        await self._media.first_frame(playable, cover)
+        plan = await self._media.inspect(upload)
+        await self._media.convert(upload, playable, plan)
+        await self._media.make_cover(playable, cover)
         await self._storage.put_file(VIDEOS_BUCKET, video.keys.play, playable, VIDEO_CONTENT_TYPE)
         await self._storage.put_file(
             VIDEO_COVERS_BUCKET, video.keys.cover, cover, COVER_CONTENT_TYPE

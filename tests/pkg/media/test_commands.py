@@ -5,32 +5,40 @@ from pathlib import Path
 
 import pytest
 
-from pkg.media import Container
+from pkg.media import Container, Plan, VideoInfo
 from pkg.media.commands import (
     conversion_command,
-    first_frame_command,
+    cover_command,
     probe_command,
     read_through_command,
 )
-from pkg.media.policy import Plan, Treatment
+from pkg.media.policy import Treatment
 
+PHONE_VIDEO = VideoInfo(
+    container=Container.MATROSKA,
+    video_codec="h264",
+    pixel_format="yuv420p",
+    width=1080,
+    height=1920,
+    rotation=90,
+    audio_codec="aac",
+    duration_s=10.0,
+)
 SOURCE = Path("/spool/-i concat:a|b.mp4")
 TARGET = Path("/spool/target.mp4")
 PLANS = [
-    Plan(video=video, audio=audio)
+    Plan(PHONE_VIDEO, video, audio, cost_s=1)
     for video in (Treatment.COPY, Treatment.ENCODE)
     for audio in Treatment
 ]
 CONVERSIONS = {
-    f"{plan.video.name} {plan.audio.name}": conversion_command(
-        plan, Container.MATROSKA, SOURCE, TARGET
-    )
+    f"{plan.video.name} {plan.audio.name}": conversion_command(plan, SOURCE, TARGET)
     for plan in PLANS
 }
 COMMANDS = {
     "probe": probe_command(Container.MATROSKA, SOURCE),
     "read through": read_through_command(Container.MATROSKA, SOURCE),
-    "first frame": first_frame_command(Container.MATROSKA, SOURCE, TARGET),
+    "first frame": cover_command(Container.MATROSKA, SOURCE, TARGET),
     **CONVERSIONS,
 }
 

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from pkg.media import Container, UnreadableVideo, VideoInfo
+from pkg.media import Container, Plan, UnreadableVideo, VideoInfo
 from pkg.media.errors import DAMAGED, TOO_LONG
 from pkg.media.policy import (
     GAP_REPORTING_CONTAINERS,
-    Plan,
     Treatment,
     plan_encoding,
     plan_streams,
@@ -30,6 +29,10 @@ PHONE_VIDEO = VideoInfo(
 )
 
 
+def treatments(plan: Plan) -> tuple[Treatment, Treatment]:
+    return plan.video, plan.audio
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -45,7 +48,7 @@ PHONE_VIDEO = VideoInfo(
 def test_what_the_app_plays_is_copied(changes: dict[str, Any]) -> None:
     info = replace(PHONE_VIDEO, **changes)
 
-    assert plan_streams(info) == Plan(video=Treatment.COPY, audio=Treatment.COPY)
+    assert treatments(plan_streams(info)) == (Treatment.COPY, Treatment.COPY)
 
 
 @pytest.mark.parametrize(
@@ -65,21 +68,21 @@ def test_what_the_app_plays_is_copied(changes: dict[str, Any]) -> None:
 def test_what_the_app_may_not_play_is_encoded_again(changes: dict[str, Any]) -> None:
     info = replace(PHONE_VIDEO, **changes)
 
-    assert plan_streams(info) == Plan(video=Treatment.ENCODE, audio=Treatment.ENCODE)
+    assert treatments(plan_streams(info)) == (Treatment.ENCODE, Treatment.ENCODE)
 
 
 @pytest.mark.parametrize("codec", ["opus", "pcm_s16le", "amr_nb"])
 def test_a_foreign_audio_stream_alone_does_not_cost_the_pictures_quality(codec: str) -> None:
     info = replace(PHONE_VIDEO, audio_codec=codec)
 
-    assert plan_streams(info) == Plan(video=Treatment.COPY, audio=Treatment.ENCODE)
+    assert treatments(plan_streams(info)) == (Treatment.COPY, Treatment.ENCODE)
 
 
 def test_a_video_without_an_audio_stream_stays_silent() -> None:
     info = replace(PHONE_VIDEO, audio_codec=None)
 
-    assert plan_streams(info) == Plan(video=Treatment.COPY, audio=Treatment.DROP)
-    assert plan_encoding(info) == Plan(video=Treatment.ENCODE, audio=Treatment.DROP)
+    assert treatments(plan_streams(info)) == (Treatment.COPY, Treatment.DROP)
+    assert treatments(plan_encoding(info)) == (Treatment.ENCODE, Treatment.DROP)
 
 
 @pytest.mark.parametrize("duration_s", [None, 0.0, 1800.0])

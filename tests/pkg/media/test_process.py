@@ -10,6 +10,7 @@ import pytest
 from pkg.media import MediaSettings, MediaTool, MediaToolFailed
 from tests import media_samples as samples
 from tests.eventually import eventually
+from tests.pkg.media.streamable import make_streamable
 
 
 def list_processes_about(path: Path) -> list[int]:
@@ -42,7 +43,7 @@ async def test_too_slow_is_the_machines_fault(
     media = make_media(process_timeout_s=0.5)
 
     with pytest.raises(MediaToolFailed, match=r"over 0\.5 s"):
-        await media.make_streamable(slow_video, tmp_path / "target.mp4")
+        await make_streamable(media, slow_video, tmp_path / "target.mp4")
 
     assert list_processes_about(slow_video) == []
 
@@ -53,14 +54,14 @@ async def test_too_little_memory_is_the_machines_fault(
     media = make_media(max_memory_mb=250)
 
     with pytest.raises(MediaToolFailed):
-        await media.make_streamable(slow_video, tmp_path / "target.mp4")
+        await make_streamable(media, slow_video, tmp_path / "target.mp4")
 
 
 async def test_cancelling_kills_the_process(
     media: MediaTool, slow_video: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "target.mp4"
-    job = asyncio.create_task(media.make_streamable(slow_video, target))
+    job = asyncio.create_task(make_streamable(media, slow_video, target))
     await eventually(lambda: list_processes_about(target))
 
     job.cancel()
@@ -77,7 +78,8 @@ async def test_no_process_outlives_a_killed_service(
     program = (
         "import asyncio, sys; from pathlib import Path; from pkg.media import MediaSettings, MediaTool;"
         "tool = MediaTool(MediaSettings.model_validate_json(sys.argv[1]));"
-        f"asyncio.run(tool.make_streamable(Path({str(slow_video)!r}), Path({str(target)!r})))"
+        f"source, target = Path({str(slow_video)!r}), Path({str(target)!r});"
+        "plan = asyncio.run(tool.inspect(source)); asyncio.run(tool.convert(source, target, plan))"
     )
     service = await asyncio.create_subprocess_exec(
         sys.executable, "-c", program, media_settings.model_dump_json()
@@ -96,7 +98,7 @@ async def test_at_most_max_parallel_processes_run(
 ) -> None:
     media = make_media(max_parallel=1)
     jobs = asyncio.gather(
-        *(media.make_streamable(library / "vp8.webm", tmp_path / f"{n}.mp4") for n in range(3))
+        *(make_streamable(media, library / "vp8.webm", tmp_path / f"{n}.mp4") for n in range(3))
     )
     most = 0
     while not jobs.done():
@@ -112,7 +114,7 @@ async def test_secrets_of_the_service_are_not_handed_on(
 ) -> None:
     monkeypatch.setenv("DOUSHENG_STORAGE__SECRET_KEY", "secret")
     target = tmp_path / "target.mp4"
-    job = asyncio.create_task(media.make_streamable(slow_video, target))
+    job = asyncio.create_task(make_streamable(media, slow_video, target))
     await eventually(lambda: list_processes_about(target))
 
     assert b"DOUSHENG" not in read_environment(list_processes_about(target)[0])
