@@ -1,6 +1,6 @@
 """ffmpeg and ffprobe: every look into a video's content and every change of it. See README.md beside this file."""
 
-from pkg.media.containers import HEAD_SIZE, Container, looks_like_video
+from pkg.media.containers import HEAD_SIZE, Container
 from pkg.media.errors import PROCESSING_FAILED, MediaError, MediaToolFailed, UnreadableVideo
 from pkg.media.plans import Plan
 from pkg.media.probe import VideoInfo
@@ -20,5 +20,4 @@ __all__ = [
     "UnreadableVideo",
     "VideoInfo",
     "find_refusal",
-    "looks_like_video",
 ]

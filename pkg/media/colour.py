@@ -16,15 +16,16 @@ KNOWN_PRIMARIES = frozenset(
     | {"smpte428", "smpte431", "smpte432", "ebu3213", "jedec-p22"}
 )
 KNOWN_TRANSFERS = HDR_TRANSFERS | frozenset(
-    {"bt709", "smpte170m", "smpte240m", "iec61966-2-1", "iec61966-2-4", "linear"}
+    {"bt709", "smpte170m", "smpte240m", "iec61966-2-4", "linear"}
     | {"bt470m", "bt470bg", "bt2020-10", "bt2020-12"}
 )
-# ffprobe prints two transfers by names that the filters do not take.
-TRANSFER_NAMES = {"gamma22": "bt470m", "gamma28": "bt470bg"}
+# ffprobe prints two transfers by names that the filters do not take. Screens show sRGB and BT.709 alike, so that the
+# numbers of such a picture must not change.
+TRANSFER_NAMES = {"gamma22": "bt470m", "gamma28": "bt470bg", "iec61966-2-1": "bt709"}
 RGB_FORMATS = ("rgb", "bgr", "gbr", "argb", "abgr", "pal8", "0rgb", "0bgr", "rgba", "bgra")
-# From this size on, pictures without a description are taken for high definition (BT.709).
-HD_LONG_SIDE_PX = 1280
-HD_SHORT_SIDE_PX = 720
+# From this size on, pictures without a description are taken for high definition (BT.709), as players do it.
+HD_WIDTH_PX = 1280
+HD_HEIGHT_PX = 577
 # BT.2408: white paper has 203 cd/m2 in HDR; phones grade up to 1000.
 REFERENCE_WHITE_NITS = 203
 PEAK_NITS = 1000
@@ -86,8 +87,8 @@ def _convention(tags: ColourTags, transfer: str, *, codec: str, width: int, heig
     if wide:
         return Colour("bt2020nc", "bt2020", "bt2020-10", is_full_range=False)
     if codec == "mjpeg":  # JFIF: BT.601 whatever the size
-        return Colour("bt470bg", "bt709", "iec61966-2-1", is_full_range=True)
-    if max(width, height) >= HD_LONG_SIDE_PX or min(width, height) >= HD_SHORT_SIDE_PX:
+        return Colour("bt470bg", "bt709", "bt709", is_full_range=True)
+    if width >= HD_WIDTH_PX or height >= HD_HEIGHT_PX:
         return BT709
     primaries = "bt470bg" if height in (576, 288) else "smpte170m"
     return Colour("smpte170m", primaries, "smpte170m", is_full_range=False)
@@ -131,7 +132,11 @@ def _keep_range(fit: str, colour: Colour) -> str:
 
 
 def _tone_map() -> list[str]:
-    """Darken what is brighter than a screen shows and keep the rest, in linear light."""
+    """Darken what is brighter than a screen shows and keep the rest, in linear light.
+
+    The library applies the system curve of HLG to each channel and not to the brightness, as all of ffmpeg's users have
+    it: greys are exact, strong colours of HLG come out a little stronger.
+    """
     peak = PEAK_NITS / REFERENCE_WHITE_NITS
     return [
         f"zscale=transfer=linear:npl={REFERENCE_WHITE_NITS}",

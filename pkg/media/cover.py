@@ -10,7 +10,7 @@ THUMBNAIL_SIDE_PX = 48
 THUMBNAIL_BYTES = THUMBNAIL_SIDE_PX**2
 # Of 255. A clear picture is neither dark nor of one shade; at night a picture that has shades has to do.
 CLEAR_BRIGHTNESS = 40
-CLEAR_CONTRAST = 20
+CLEAR_CONTRAST = 30
 FAINT_CONTRAST = 6
 
 

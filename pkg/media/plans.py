@@ -15,7 +15,7 @@ PLAYABLE_PROFILES = frozenset({"Constrained Baseline", "Main", "High", "Constrai
 PLAYABLE_PIXEL_FORMATS = frozenset({"yuv420p", "yuvj420p"})
 PLAYABLE_MATRICES = frozenset({"bt709", "smpte170m", "bt470bg"})
 PLAYABLE_PRIMARIES = frozenset({"bt709", "smpte170m", "bt470bg"})
-PLAYABLE_TRANSFERS = frozenset({"bt709", "smpte170m", "iec61966-2-1"})
+PLAYABLE_TRANSFERS = frozenset({"bt709", "smpte170m"})
 PLAYABLE_SIDE_PX = 4096
 # H.264 level 5.1: blocks of 16 x 16 pixels in a picture, and in a second.
 PLAYABLE_LEVEL = 51

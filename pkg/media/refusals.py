@@ -59,13 +59,18 @@ def find_refusal(head: bytes) -> str | None:
         return None
     if not head:
         return EMPTY
-    if head[0] == 0xFF and len(head) > 1 and head[1] & 0xE0 == 0xE0 and head[1] != 0xFF:
-        sync_is_audio = head[1] & 0x06 != 0 or head[1] & 0xF6 == 0xF0  # MP3, or AAC
-        if sync_is_audio and not head.startswith(b"\xff\xd8"):
-            return IS_AUDIO
+    if _begins_like_raw_audio(head):
+        return IS_AUDIO
     return next(
         (told for offset, sign, told in OTHER_KINDS if head[offset:].startswith(sign)), NOT_A_VIDEO
     )
+
+
+def _begins_like_raw_audio(head: bytes) -> bool:
+    """Tell the first bytes of MP3 (layers II and III) and AAC frames from others that begin with ones."""
+    if len(head) < 2 or head[0] != 0xFF or head[1] < 0xE0:
+        return False
+    return head[1] & 0x06 in (0x02, 0x04) or head[1] & 0xF6 == 0xF0
 
 
 def require_not_encrypted(path: Path, container: Container) -> None:

@@ -4,17 +4,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
-from protos.video_pb2 import (
-    FeedReply,
-    FeedRequest,
-    Publication,
-    PublishActionReply,
-    PublishActionRequest,
-    PublishListReply,
-    PublishListRequest,
-    PublishStatusReply,
-    PublishStatusRequest,
-)
 
 from dal.db.engine import Database
 from dal.db.models import VideoStatus
@@ -28,6 +17,17 @@ from pkg.single_flight import SingleFlight
 from pkg.token import TokenVerifier
 from pkg.uploads import UPLOAD_ACCEPTED
 from protos import video_pb2_grpc
+from protos.video_pb2 import (
+    FeedReply,
+    FeedRequest,
+    Publication,
+    PublishActionReply,
+    PublishActionRequest,
+    PublishListReply,
+    PublishListRequest,
+    PublishStatusReply,
+    PublishStatusRequest,
+)
 from services.presenters import Presenter
 from services.video.uploads import Upload, Uploads
 

@@ -22,7 +22,7 @@ from pkg.errors import (
     PayloadTooLarge,
     UnsupportedVideo,
 )
-from pkg.media import HEAD_SIZE, looks_like_video
+from pkg.media import HEAD_SIZE, find_refusal
 from pkg.spool import open_spool
 from pkg.storage import Storage, random_key
 from pkg.text import clean_name
@@ -145,5 +145,6 @@ async def _spool(
 
 
 def _refuse_other_content(head: bytes) -> None:
-    if not looks_like_video(head):
-        raise UnsupportedVideo
+    reason = find_refusal(head)
+    if reason is not None:
+        raise UnsupportedVideo(reason)
