@@ -4,9 +4,13 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from pkg.media.errors import TOO_EXPENSIVE, UnreadableVideo
+
 # Printed for each packet, in this order.
 PACKET_ENTRIES = "packet=stream_index,pts_time,dts_time,duration_time,flags"
 LINE_LIMIT_BYTES = 4096
+# Half an hour of 240 pictures a second, with sound. More are not worth counting.
+PACKETS_LIMIT = 1_000_000
 START_CODE = re.compile(rb"\x00\x00\x00?\x01")
 SPS, PPS = 7, 8
 # A sequence or picture parameter set of a camera has some dozen bytes.
@@ -64,13 +68,21 @@ class PacketReader:
 
     def __init__(self) -> None:
         self._rest = b""
+        self._packets = 0
         self._timelines: defaultdict[int, Timeline] = defaultdict(Timeline)
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next piece of output."""
+        """Take the next piece of output.
+
+        Raises:
+            UnreadableVideo: there are so many packets that already counting them takes long.
+        """
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         # A line of a packet is short; whatever else is printed is not kept.
         self._rest = self._rest[:LINE_LIMIT_BYTES]
+        self._packets += len(lines)
+        if self._packets > PACKETS_LIMIT:
+            raise UnreadableVideo(TOO_EXPENSIVE, detail=f"over {PACKETS_LIMIT} packets")
         for line in lines:
             self._read_line(line.decode(errors="replace"))
 

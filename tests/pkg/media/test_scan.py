@@ -2,6 +2,8 @@
 
 import pytest
 
+from pkg.media import UnreadableVideo
+from pkg.media.errors import TOO_EXPENSIVE
 from pkg.media.progress import Progress
 from pkg.media.scan import PacketReader, ParameterSetReader, Timeline
 
@@ -61,6 +63,17 @@ def test_what_an_edit_list_hides_is_counted(lines: str, hidden: int) -> None:
 )
 def test_packets_out_of_order_are_noticed(lines: str) -> None:
     assert not read_packets(lines).timeline(0).is_ordered
+
+
+def test_more_packets_than_anybody_films_are_not_counted_to_the_end() -> None:
+    reader, chunk = PacketReader(), b"0,0,0,0,K_\n" * 100_000
+    for _ in range(10):
+        reader.feed(chunk)
+
+    with pytest.raises(UnreadableVideo) as caught:
+        reader.feed(chunk)
+
+    assert caught.value.reason == TOO_EXPENSIVE
 
 
 def test_unknown_times_are_no_disorder() -> None:
