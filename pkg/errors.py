@@ -2,7 +2,7 @@
 
 DomainError
 ├── InvalidParameter          bad input, or an action that the rules forbid
-│   ├── UnsupportedVideo
+│   ├── UnsupportedVideo, VideoRejected
 │   └── FollowSelf
 ├── Unauthenticated
 ├── PermissionDenied
@@ -183,6 +183,13 @@ class VideoNotFound(NotFound):
 class UnsupportedVideo(InvalidParameter):
     status_code = 30002
     default_message = "这不是视频文件,请重新选择"
+
+
+class VideoRejected(InvalidParameter):
+    """An upload that began like a video and could not be published; the message is the reason."""
+
+    status_code = 30003
+    default_message = "视频处理失败,请稍后重新上传"
 
 
 class CommentNotFound(NotFound):

@@ -1,11 +1,14 @@
 """Turning uploads into published videos, in the background.
 
-The steps: fetch the upload, convert it, store the playable file, store the cover, delete the upload, publish. Every step may
-be repeated: a worker that dies at any point is replaced once its lease ends, and the next one goes on. Where the upload is
-gone and both results are there, only the last step is left.
+The steps: fetch the upload, look into it, convert it, store the playable file, store the cover, delete the upload, publish.
+Every step may be repeated: a worker that dies at any point is replaced once its lease ends, and the next one goes on. Where
+the upload is gone and both results are there, only the last step is left. A worker of the light lane that finds that the
+pictures must be encoded again leaves the video to the heavy lane.
 """
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from loguru import logger
@@ -19,13 +22,14 @@ from dal.db.upload_jobs import (
     publish_video,
     set_failure_reason,
 )
+from dal.db.upload_queue import Lane
 from pkg.clock import now_ms
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
-from pkg.media import PROCESSING_FAILED, MediaTool, MediaToolFailed, UnreadableVideo
+from pkg.media import PROCESSING_FAILED, MediaTool, MediaToolFailed, Plan, UnreadableVideo
 from pkg.spool import work_folder
 from pkg.storage import ObjectMissing, Storage
 from services.buckets import VIDEO_COVERS_BUCKET, VIDEO_UPLOADS_BUCKET, VIDEOS_BUCKET
-from services.video.leases import Leases
+from services.video.leases import Held, Leases
 from services.video.settings import VideoSettings
 
 INTERRUPTED = "上传中断,请重新上传"
@@ -36,25 +40,36 @@ RETRY_DELAY_S = 2.0
 SWEEP_DELAY_LEASES = 2
 
 
+@dataclass(frozen=True)
+class LaneOfWork:
+    """A lane and what its workers have of their own, so that they never wait for those of the other lane."""
+
+    lane: Lane
+    media: MediaTool
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class Worker:
-    """Processes one video after the other; run as many workers as there may be processes of ffmpeg."""
+    """Processes one video of a lane after the other; run as many workers as there may be processes of ffmpeg."""
 
     def __init__(
         self,
+        work: LaneOfWork,
         *,
         database: Database,
         storage: Storage,
-        media: MediaTool,
         leases: Leases,
         settings: VideoSettings,
-        woken: asyncio.Event,
+        on_heavy: Callable[[], None],
+        on_outcome: Callable[[int], None],
     ) -> None:
+        self._work = work
         self._database = database
         self._storage = storage
-        self._media = media
         self._leases = leases
         self._settings = settings
-        self._woken = woken
+        self._on_heavy = on_heavy
+        self._on_outcome = on_outcome
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; a video that is being processed then is given back at once."""
@@ -67,20 +82,20 @@ class Worker:
 
     async def _find_work(self) -> ClaimedVideo | None:
         try:
-            return await self._leases.claim()
+            return await self._leases.claim(self._work.lane)
         except (DependencyUnavailable, DeadlineExceeded, TransactionConflict) as exc:
             logger.bind(cause=repr(exc)).warning("cannot look for work")
             return None
 
     async def _wait_for_work(self, stop: asyncio.Event) -> None:
         """Wait for the next turn, or less: an upload that has just been stored wakes a worker."""
-        waits = [asyncio.create_task(event.wait()) for event in (stop, self._woken)]
+        waits = [asyncio.create_task(event.wait()) for event in (stop, self._work.woken)]
         await asyncio.wait(
             waits, timeout=self._settings.job_interval_s, return_when=asyncio.FIRST_COMPLETED
         )
         for wait in waits:
             wait.cancel()
-        self._woken.clear()
+        self._work.woken.clear()
 
     async def _work_until(self, stop: asyncio.Event, video: ClaimedVideo) -> None:
         working = asyncio.create_task(self.work_on(video))
@@ -98,8 +113,8 @@ class Worker:
         """Publish or fail one claimed video, or give it back for another attempt."""
         log = logger.bind(video_id=video.id, attempt=video.attempts)
         try:
-            async with self._leases.kept(video):
-                await self._advance(video)
+            async with self._leases.kept(video) as held:
+                await self._advance(video, held)
         except LeaseLost:
             log.warning("video is held by another worker")
         except (DependencyUnavailable, DeadlineExceeded, TransactionConflict, OSError) as exc:
@@ -110,21 +125,25 @@ class Worker:
             log.bind(detail=exc.detail).warning("video could not be processed")
             await self._give_back(video, counts=True)
 
-    async def _advance(self, video: ClaimedVideo) -> None:
+    async def _advance(self, video: ClaimedVideo, held: Held) -> None:
         if video.status is VideoStatus.FAILED:
             await self._sweep(video)
             return
         reason = self._find_reason_to_fail(video)
         if reason is None:
             try:
-                await self._make_ready(video)
+                is_ready = await self._make_ready(video, held)
             except UnreadableVideo as exc:
                 logger.bind(video_id=video.id, detail=exc.detail).info("video refused")
                 reason = exc.reason
+            else:
+                if not is_ready:
+                    return
         if reason is None:
             await retry_conflicts(lambda: self._publish(video))
         else:
             await self._fail(video, reason)
+        self._on_outcome(video.id)
 
     def _find_reason_to_fail(self, video: ClaimedVideo) -> str | None:
         if video.failure_reason:
@@ -133,29 +152,44 @@ class Worker:
             return INTERRUPTED
         return PROCESSING_FAILED if video.attempts > self._settings.max_attempts else None
 
-    async def _make_ready(self, video: ClaimedVideo) -> None:
+    async def _make_ready(self, video: ClaimedVideo, held: Held) -> bool:
+        """Return whether the results are stored; if not, the video was left to the heavy lane."""
         with work_folder(self._settings.spool_dir) as folder:
             upload = folder / "upload"
             try:
                 await self._storage.get_file(VIDEO_UPLOADS_BUCKET, video.keys.upload, upload)
             except ObjectMissing as exc:
-                if not await self._is_ready(video):
+                if not await self._has_results(video):
                     raise UnreadableVideo(INTERRUPTED, detail="upload is missing") from exc
-                return
-            await self._process(video, upload, folder)
+                return True
+            plan = await self._work.media.inspect(upload)
+            if not plan.is_light and not self._work.lane.is_heavy:
+                await self._leave_to_heavy_lane(video, plan)
+                return False
+            await self._process(video, held, folder=folder, plan=plan)
         await self._storage.delete(VIDEO_UPLOADS_BUCKET, video.keys.upload)
+        return True
 
-    async def _process(self, video: ClaimedVideo, upload: Path, folder: Path) -> None:
+    async def _leave_to_heavy_lane(self, video: ClaimedVideo, plan: Plan) -> None:
+        await self._leases.move_to_heavy_lane(video, cost_s=plan.cost_s)
+        logger.bind(video_id=video.id, cost_s=round(plan.cost_s)).info("video must be encoded")
+        self._on_heavy()
+
+    async def _process(self, video: ClaimedVideo, held: Held, *, folder: Path, plan: Plan) -> None:
         playable, cover = folder / "video.mp4", folder / "cover.jpg"
-        plan = await self._media.inspect(upload)
-        await self._media.convert(upload, playable, plan)
-        await self._media.make_cover(playable, cover)
+
+        def note_progress(share: float) -> None:
+            # The last percent comes with the publication.
+            held.progress_percent = min(99, int(share * 100))
+
+        await self._work.media.convert(folder / "upload", playable, plan, note_progress)
+        await self._work.media.make_cover(playable, cover)
         await self._storage.put_file(VIDEOS_BUCKET, video.keys.play, playable, VIDEO_CONTENT_TYPE)
         await self._storage.put_file(
             VIDEO_COVERS_BUCKET, video.keys.cover, cover, COVER_CONTENT_TYPE
         )
 
-    async def _is_ready(self, video: ClaimedVideo) -> bool:
+    async def _has_results(self, video: ClaimedVideo) -> bool:
         return await self._storage.exists(
             VIDEOS_BUCKET, video.keys.play
         ) and await self._storage.exists(VIDEO_COVERS_BUCKET, video.keys.cover)
@@ -169,9 +203,9 @@ class Worker:
         async with self._database.write() as connection:
             await set_failure_reason(connection, video, reason=reason)
         await self._delete_objects(video)
-        sweep_at_ms = now_ms() + int(SWEEP_DELAY_LEASES * self._settings.lease_s * 1000)
+        sweep_delay_ms = SWEEP_DELAY_LEASES * self._leases.lease_ms
         async with self._database.write() as connection:
-            await fail_video(connection, video, sweep_at_ms=sweep_at_ms)
+            await fail_video(connection, video, sweep_delay_ms=sweep_delay_ms)
         logger.bind(video_id=video.id, reason=reason).info("video failed")
 
     async def _sweep(self, video: ClaimedVideo) -> None:

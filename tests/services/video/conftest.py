@@ -15,11 +15,12 @@ from services.buckets import VIDEO_UPLOADS_BUCKET
 from services.presenters import Presenter
 from services.video.handler import VideoHandler
 from services.video.leases import Leases
+from services.video.outcomes import Outcomes
 from services.video.uploads import Uploads
 from tests.media_samples import cut, make_audio, make_video
 from tests.services.video.processing import LEASE_S, Processing
 from tests.services.video.uploading import LEASE_S as UPLOAD_LEASE_S
-from tests.services.video.uploading import MIB, Phone, UploadService
+from tests.services.video.uploading import MAX_UNFINISHED, MIB, Phone, UploadService
 from tests.serving import serving
 
 
@@ -41,13 +42,16 @@ async def upload_service(
         storage=storage,
         leases=Leases(database, lease_s=UPLOAD_LEASE_S),
         max_bytes=16 * MIB,
+        max_unfinished=MAX_UNFINISHED,
         spool_dir=tmp_path / "spool",
         on_uploaded=woken.set,
     )
+    outcomes = Outcomes(database, wait_s=0.1, max_waiting=4)
     presenter = Presenter(database, ViewerFlags(database, Overlay(actions_redis)))
     handler = VideoHandler(
         database=database,
         uploads=uploads,
+        outcomes=outcomes,
         presenter=presenter,
         verifier=TokenVerifier(settings.token),
     )
@@ -56,7 +60,16 @@ async def upload_service(
     ) as channel:
         stub = VideoServiceStub(channel)
         phone = Phone(stub, TokenIssuer(settings.token).issue(videos.author_id))
-        yield UploadService(phone, stub, videos, storage, stored_objects, tmp_path / "spool", woken)
+        yield UploadService(
+            phone,
+            stub,
+            videos=videos,
+            storage=storage,
+            stored_objects=stored_objects,
+            spool_dir=tmp_path / "spool",
+            woken=woken,
+            outcomes=outcomes,
+        )
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """A worker, and everything that it works on."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +11,23 @@ from sqlalchemy import update
 
 from dal.db.models import Video, VideoStatus
 from dal.db.upload_jobs import ClaimedVideo, mark_uploaded
+from dal.db.upload_queue import Lane, heavy_lane, light_lane
 from pkg.media import MediaTool
 from pkg.storage import Bucket, Storage, object_path
 from services.buckets import VIDEO_COVERS_BUCKET, VIDEO_UPLOADS_BUCKET, VIDEOS_BUCKET
 from services.video.leases import Leases
 from services.video.settings import VideoSettings
-from services.video.worker import Worker
+from services.video.worker import LaneOfWork, Worker
 from tests.videos import Videos
 
 LEASE_S = 0.6
+LIGHT = light_lane()
+HEAVY = heavy_lane(max_per_author=1)
 BUCKETS = (VIDEO_UPLOADS_BUCKET, VIDEOS_BUCKET, VIDEO_COVERS_BUCKET)
+
+
+def ignore(*_: object) -> None:
+    """Do nothing: nobody wants to know."""
 
 
 @dataclass
@@ -38,15 +45,22 @@ class Processing:
         return Leases(self.videos.database, lease_s=LEASE_S)
 
     def worker(
-        self, *, media: MediaTool | None = None, woken: asyncio.Event | None = None
+        self,
+        *,
+        media: MediaTool | None = None,
+        lane: Lane = LIGHT,
+        woken: asyncio.Event | None = None,
+        on_heavy: Callable[[], None] = ignore,
+        on_outcome: Callable[[int], None] = ignore,
     ) -> Worker:
         return Worker(
+            LaneOfWork(lane, media or self.media, woken or asyncio.Event()),
             database=self.videos.database,
             storage=self.storage,
-            media=media or self.media,
             leases=self.leases,
             settings=self.settings,
-            woken=woken or asyncio.Event(),
+            on_heavy=on_heavy,
+            on_outcome=on_outcome,
         )
 
     async def add_upload(self, path: Path, *, received: bool = True) -> int:
@@ -60,20 +74,25 @@ class Processing:
                 await mark_uploaded(connection, video)
         return video.id
 
-    async def claim(self) -> ClaimedVideo:
+    async def claim(self, lane: Lane = LIGHT) -> ClaimedVideo:
         """Claim what there is as a worker does whose predecessor died long ago."""
         await self.end_leases()
-        video = await self.leases.claim()
+        video = await self.leases.claim(lane)
         assert video
         return video
+
+    async def claim_heavy(self) -> ClaimedVideo:
+        """Claim an upload after a worker of the light lane has looked into it."""
+        await self.work()
+        return await self.claim(HEAVY)
 
     async def end_leases(self) -> None:
         async with self.videos.database.write() as connection:
             await connection.execute(update(Video).values(lease_expires_at_ms=0))
 
-    async def work(self, *, media: MediaTool | None = None) -> None:
-        """Claim the one job and work on it once."""
-        await self.worker(media=media).work_on(await self.claim())
+    async def work(self, *, media: MediaTool | None = None, lane: Lane = LIGHT) -> None:
+        """Claim the one job of a lane and work on it once."""
+        await self.worker(media=media, lane=lane).work_on(await self.claim(lane))
 
     async def stored(self, video_id: int) -> tuple[bool, bool, bool]:
         """Tell whether upload, video and cover are in storage."""

@@ -5,6 +5,7 @@ import asyncio
 from dal.db.models import VideoStatus
 from tests.eventually import eventually
 from tests.services.video.processing import (
+    HEAVY,
     has_published,
     is_idle,
     running,
@@ -13,12 +14,13 @@ from tests.services.video.processing import (
 
 async def test_a_stopped_worker_gives_its_video_back_at_once_and_uncounted(processing, samples):
     video_id = await processing.add_upload(samples / "slow.avi")
-    async with asyncio.timeout(10), running(processing.worker()):
+    await processing.work()
+    async with asyncio.timeout(10), running(processing.worker(lane=HEAVY)):
         await eventually(lambda: list(processing.settings.spool_dir.glob("*/upload")))
 
     row = await processing.videos.row(video_id)
     assert (row.status, row.attempts, row.lease_token) == (VideoStatus.PROCESSING, 0, "")
-    assert await processing.leases.claim()
+    assert await processing.leases.claim(HEAVY)
     processing.assert_clean()
 
 
