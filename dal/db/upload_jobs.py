@@ -174,9 +174,18 @@ async def release_video(
     await _update_held(
         connection,
         video,
-        attempts=video.attempts - (0 if counts else 1),
+        attempts=Video.attempts - (0 if counts else 1),
         lease_token="",
         lease_expires_at_ms=retry_at_ms,
+    )
+
+
+async def forget_attempt(connection: AsyncConnection, video: ClaimedVideo) -> None:
+    """Take back the attempt of a holder whose lease ended because it could not be given back, not because it died."""
+    await connection.execute(
+        update(Video)
+        .where(Video.id == video.id, Video.status == VideoStatus.PROCESSING, Video.attempts > 0)
+        .values(attempts=Video.attempts - 1)
     )
 
 
