@@ -15,7 +15,8 @@ DomainError
 ├── RateLimited
 │   └── LoginThrottled
 ├── DependencyUnavailable     a server that we need is unavailable; worth trying again
-│   └── Unimplemented
+│   ├── Unimplemented
+│   └── DependencyRefused     it is there, but refuses us: no retry fixes that, an operator must act
 ├── DeadlineExceeded
 └── InternalError             a bug
 
@@ -143,6 +144,13 @@ class Unimplemented(DependencyUnavailable):
     status_code = 10012
     grpc_code = grpc.StatusCode.UNIMPLEMENTED
     default_message = "该功能暂未开放"
+    default_retry_after_s = 60
+
+
+class DependencyRefused(DependencyUnavailable):
+    """A server that this call needs refuses us: credentials, rights, or what should be there is not; an operator must act."""
+
+    status_code = 10014
     default_retry_after_s = 60
 
 

@@ -195,10 +195,19 @@ async def release_video(
     await _update_held(
         connection,
         video,
-        attempts=video.attempts - (0 if counts else 1),
+        attempts=Video.attempts - (0 if counts else 1),
         progress_percent=0,
         lease_token="",
         lease_expires_at_ms=DATABASE_NOW_MS + delay_ms if delay_ms else 0,
+    )
+
+
+async def forget_attempt(connection: AsyncConnection, video: ClaimedVideo) -> None:
+    """Take back the attempt of a holder whose lease ended because it could not be given back, not because it died."""
+    await connection.execute(
+        update(Video)
+        .where(Video.id == video.id, Video.status == VideoStatus.PROCESSING, Video.attempts > 0)
+        .values(attempts=Video.attempts - 1)
     )
 
 

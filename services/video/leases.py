@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 from loguru import logger
 
-from dal.db.engine import Database, TransactionConflict
+from dal.db.engine import Database
 from dal.db.models import VideoStatus
 from dal.db.upload_jobs import (
     ClaimedVideo,
     LeaseLost,
+    forget_attempt,
     move_to_heavy_lane,
     release_video,
     renew_lease,
 )
 from dal.db.upload_queue import Lane, claim_job, claim_leftover
-from pkg.errors import DeadlineExceeded, DependencyUnavailable
 
 RENEWALS_PER_LEASE = 3
 PROGRESS_INTERVAL_S = 1.0
@@ -74,11 +74,15 @@ class Leases:
     async def release(self, video: ClaimedVideo, *, delay_s: float, counts: bool) -> None:
         """Give a video back, to be taken again after `delay_s`; the attempt may count or not.
 
-        Raises:
-            LeaseLost: somebody else has it.
+        Where somebody else has it by now, only the attempt is taken back.
         """
         async with self._database.write() as connection:
-            await release_video(connection, video, delay_ms=int(delay_s * 1000), counts=counts)
+            try:
+                await release_video(connection, video, delay_ms=int(delay_s * 1000), counts=counts)
+            except LeaseLost:
+                logger.bind(video_id=video.id).warning("video is held by another worker")
+                if not counts:
+                    await forget_attempt(connection, video)
 
     @asynccontextmanager
     async def kept(self, video: ClaimedVideo) -> AsyncIterator[Held]:
@@ -119,6 +123,6 @@ class Leases:
             except LeaseLost:
                 scope.reschedule(loop.time())
                 return
-            except (DependencyUnavailable, DeadlineExceeded, TransactionConflict) as exc:
+            except Exception as exc:  # noqa: BLE001 - the next renewal may succeed
                 # The work goes on: its last write checks the lease's token, so that a lost lease publishes nothing.
                 logger.bind(video_id=video.id, cause=repr(exc)).warning("lease not renewed")

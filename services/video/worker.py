@@ -8,7 +8,9 @@ pictures must be encoded again leaves the video to the heavy lane.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from loguru import logger
@@ -24,6 +26,7 @@ from dal.db.upload_jobs import (
 )
 from dal.db.upload_queue import Lane
 from pkg.clock import now_ms
+from pkg.endurance import Endurance, repeat_until_stopped
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
 from pkg.media import PROCESSING_FAILED, MediaTool, MediaToolFailed, Plan, UnreadableVideo
 from pkg.spool import work_folder
@@ -36,6 +39,8 @@ INTERRUPTED = "上传中断,请重新上传"
 VIDEO_CONTENT_TYPE = "video/mp4"
 COVER_CONTENT_TYPE = "image/jpeg"
 RETRY_DELAY_S = 2.0
+GIVE_BACK_INTERVAL_S = 0.5
+GIVE_BACK_ON_STOP_S = 2.0
 # A PUT that a frozen server carries out late comes within the lease of the worker that sent it, or soon after.
 SWEEP_DELAY_LEASES = 2
 
@@ -73,19 +78,17 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; a video that is being processed then is given back at once."""
-        while not stop.is_set():
-            video = await self._find_work()
-            if video is None:
-                await self._wait_for_work(stop)
-            else:
-                await self._work_until(stop, video)
+        pause_s = self._settings.job_interval_s
+        await repeat_until_stopped(
+            stop, partial(self._take_turn, stop), name="video worker", pause_s=pause_s
+        )
 
-    async def _find_work(self) -> ClaimedVideo | None:
-        try:
-            return await self._leases.claim(self._work.lane)
-        except (DependencyUnavailable, DeadlineExceeded, TransactionConflict) as exc:
-            logger.bind(cause=repr(exc)).warning("cannot look for work")
-            return None
+    async def _take_turn(self, stop: asyncio.Event) -> None:
+        video = await retry_conflicts(lambda: self._leases.claim(self._work.lane))
+        if video is None:
+            await self._wait_for_work(stop)
+        else:
+            await self._work_until(stop, video)
 
     async def _wait_for_work(self, stop: asyncio.Event) -> None:
         """Wait for the next turn, or less: an upload that has just been stored wakes a worker."""
@@ -105,9 +108,11 @@ class Worker:
         if not working.done():
             working.cancel()
             await asyncio.wait({working})
-            await self._give_back(video, delay_s=0, counts=False)
-        elif (error := working.exception()) is not None:
-            raise error
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GIVE_BACK_ON_STOP_S):
+                    await self._give_back(video, delay_s=0, counts=False)
+        else:
+            await working
 
     async def work_on(self, video: ClaimedVideo) -> None:
         """Publish or fail one claimed video, or give it back for another attempt."""
@@ -123,6 +128,9 @@ class Worker:
             await self._give_back(video, counts=False)
         except MediaToolFailed as exc:
             log.bind(detail=exc.detail).warning("video could not be processed")
+            await self._give_back(video, counts=True)
+        except Exception:  # A worker must outlive one bad video.
+            log.exception("unexpected error while a video was processed")
             await self._give_back(video, counts=True)
 
     async def _advance(self, video: ClaimedVideo, held: Held) -> None:
@@ -222,13 +230,12 @@ class Worker:
     async def _give_back(
         self, video: ClaimedVideo, *, counts: bool, delay_s: float = RETRY_DELAY_S
     ) -> None:
-        try:
-            await self._leases.release(video, delay_s=delay_s, counts=counts)
-        except (
-            DependencyUnavailable,
-            DeadlineExceeded,
-            TransactionConflict,
-            LeaseLost,
-        ) as exc:
-            # Its lease ends by itself.
-            logger.bind(video_id=video.id, cause=repr(exc)).warning("video not given back")
+        """Give a job back; without its database a worker has nothing better to do than to try until that answers."""
+        endurance = Endurance("video worker gives back", video_id=video.id)
+
+        async def release() -> None:
+            await retry_conflicts(
+                partial(self._leases.release, video, delay_s=delay_s, counts=counts)
+            )
+
+        await endurance.insist(release, pause_s=GIVE_BACK_INTERVAL_S)

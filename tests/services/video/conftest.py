@@ -8,7 +8,6 @@ import pytest
 
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
-from pkg.media import MediaTool
 from pkg.token import TokenIssuer, TokenVerifier
 from protos.video_pb2_grpc import VideoServiceStub, add_VideoServiceServicer_to_server
 from services.buckets import VIDEO_UPLOADS_BUCKET
@@ -18,7 +17,7 @@ from services.video.leases import Leases
 from services.video.outcomes import Outcomes
 from services.video.uploads import Uploads
 from tests.media_samples import cut, make_audio, make_video
-from tests.services.video.processing import LEASE_S, Processing
+from tests.services.video.processing import Processing, make_processing
 from tests.services.video.uploading import LEASE_S as UPLOAD_LEASE_S
 from tests.services.video.uploading import MAX_UNFINISHED, MIB, Phone, UploadService
 from tests.serving import serving
@@ -85,11 +84,4 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def processing(settings, videos, storage, tmp_path: Path) -> Processing:
-    changes = {"spool_dir": tmp_path / "spool", "job_interval_s": 0.1, "lease_s": LEASE_S}
-    return Processing(
-        videos=videos,
-        storage=storage,
-        settings=settings.video.model_copy(update=changes),
-        media=MediaTool(settings.media),
-        base_url=f"http://127.0.0.1:{settings.storage.port}",
-    )
+    return make_processing(settings, videos, storage, tmp_path)

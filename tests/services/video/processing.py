@@ -5,19 +5,23 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
+from dal.db.engine import MySQLSettings, open_database
 from dal.db.models import Video, VideoStatus
 from dal.db.upload_jobs import ClaimedVideo, mark_uploaded
 from dal.db.upload_queue import Lane, heavy_lane, light_lane
+from pkg.clock import now_ms
 from pkg.media import MediaTool
 from pkg.storage import Bucket, Storage, object_path
 from services.buckets import VIDEO_COVERS_BUCKET, VIDEO_UPLOADS_BUCKET, VIDEOS_BUCKET
 from services.video.leases import Leases
 from services.video.settings import VideoSettings
 from services.video.worker import LaneOfWork, Worker
+from tests.accounts import UserFactory
 from tests.videos import Videos
 
 LEASE_S = 0.6
@@ -128,9 +132,40 @@ class Processing:
         assert await self.videos.feed() == []
         self.assert_clean()
 
-    def assert_clean(self) -> None:
+    def is_clean(self) -> bool:
         folder = self.settings.spool_dir
-        assert not folder.exists() or not list(folder.iterdir())
+        return not folder.exists() or not list(folder.iterdir())
+
+    def assert_clean(self) -> None:
+        assert self.is_clean()
+
+    async def lease_is_over(self, video_id: int) -> bool:
+        return (await self.videos.row(video_id)).lease_expires_at_ms < now_ms()
+
+
+@asynccontextmanager
+async def open_processing(
+    settings: Any, mysql: MySQLSettings, folder: Path
+) -> AsyncIterator[Processing]:
+    """Open a worker's surroundings on the running event loop; the database is reached as told."""
+    async with open_database(mysql) as database, Storage(settings.storage) as storage:
+        await storage.ensure_buckets(BUCKETS)
+        async with database.write() as connection:
+            await connection.execute(delete(Video))
+        videos = Videos(database, await UserFactory(database)())
+        yield make_processing(settings, videos, storage, folder)
+
+
+def make_processing(settings: Any, videos: Videos, storage: Storage, folder: Path) -> Processing:
+    """Put a worker's surroundings together: a short lease, a spool of the test's own."""
+    changes = {"spool_dir": folder / "spool", "job_interval_s": 0.1, "lease_s": LEASE_S}
+    return Processing(
+        videos=videos,
+        storage=storage,
+        settings=settings.video.model_copy(update=changes),
+        media=MediaTool(settings.media),
+        base_url=f"http://127.0.0.1:{settings.storage.port}",
+    )
 
 
 @asynccontextmanager

@@ -2,12 +2,16 @@
 
 import asyncio
 
+import pytest
+
 from dal.db.models import VideoStatus
+from tests.bad_servers import Behaviour, bad_server_before, on_uvloop
 from tests.eventually import eventually
 from tests.services.video.processing import (
     HEAVY,
     has_published,
     is_idle,
+    open_processing,
     running,
 )
 
@@ -57,3 +61,33 @@ async def test_a_worker_outlives_the_database(servers, processing, samples):
             await eventually(lambda: has_published(processing, 1))
     finally:
         await asyncio.to_thread(servers.start, "mysql")
+
+
+@pytest.mark.parametrize("behaviour", [Behaviour.CLOSING, Behaviour.RUBBISH])
+@on_uvloop
+async def test_a_database_that_refuses_connections_ends_no_worker_and_costs_no_attempt(
+    settings, samples, tmp_path, behaviour
+):
+    with bad_server_before(settings.mysql.port) as bad:
+        mysql = settings.mysql.model_copy(update={"port": bad.port})
+        async with (
+            open_processing(settings, settings.mysql, tmp_path) as processing,
+            open_processing(settings, mysql, tmp_path) as behind_proxy,
+        ):
+            bad.turn(behaviour)
+            async with running(behind_proxy.worker(lane=HEAVY)):
+                video_id = await processing.add_upload(samples / "slow.avi")
+                await processing.work()
+                await eventually(lambda: bad.refused > 3)  # It looks for work all the time.
+                bad.turn(Behaviour.GOOD)
+                await eventually(lambda: list(processing.settings.spool_dir.glob("*/upload")))
+                bad.turn(behaviour)
+                await eventually(processing.is_clean)
+                await eventually(lambda: processing.lease_is_over(video_id))
+                assert await processing.videos.feed() == []
+
+                bad.turn(Behaviour.GOOD)
+                await eventually(lambda: has_published(processing, 1))
+
+            assert (await processing.videos.row(video_id)).attempts == 1
+            await processing.assert_published(video_id)
