@@ -25,6 +25,11 @@ class Outcomes:
         self._waiting: dict[int, asyncio.Event] = {}
         self._rows = Batcher(self._load)
 
+    @property
+    def waiting(self) -> int:
+        """How many replies wait at this moment."""
+        return len(self._waiting)
+
     def tell(self, video_id: int) -> None:
         """Say that a video was published or has failed."""
         if (told := self._waiting.get(video_id)) is not None:
@@ -36,7 +41,7 @@ class Outcomes:
         Raises:
             VideoRejected: it has failed.
         """
-        if len(self._waiting) >= self._max_waiting:
+        if self.waiting >= self._max_waiting:
             return
         told = self._waiting[video_id] = asyncio.Event()
         reason = None

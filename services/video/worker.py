@@ -76,6 +76,11 @@ class Worker:
         self._on_heavy = on_heavy
         self._on_outcome = on_outcome
 
+    @property
+    def lane(self) -> Lane:
+        """The lane whose videos this worker processes."""
+        return self._work.lane
+
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; a video that is being processed then is given back at once."""
         pause_s = self._settings.job_interval_s
@@ -84,7 +89,7 @@ class Worker:
         )
 
     async def _take_turn(self, stop: asyncio.Event) -> None:
-        video = await retry_conflicts(lambda: self._leases.claim(self._work.lane))
+        video = await retry_conflicts(lambda: self._leases.claim(self.lane))
         if video is None:
             await self._wait_for_work(stop)
         else:
@@ -171,7 +176,7 @@ class Worker:
                     raise UnreadableVideo(INTERRUPTED, detail="upload is missing") from exc
                 return True
             plan = await self._work.media.inspect(upload)
-            if not plan.is_light and not self._work.lane.is_heavy:
+            if not plan.is_light and not self.lane.is_heavy:
                 await self._leave_to_heavy_lane(video, plan)
                 return False
             await self._process(video, held, folder=folder, plan=plan)

@@ -19,7 +19,7 @@ from services.video.uploads import Uploads
 from tests.media_samples import cut, make_audio, make_video
 from tests.services.video.processing import Processing, make_processing
 from tests.services.video.uploading import LEASE_S as UPLOAD_LEASE_S
-from tests.services.video.uploading import MAX_UNFINISHED, MIB, Phone, UploadService
+from tests.services.video.uploading import MAX_UNFINISHED, MAX_WAITING, MIB, Phone, UploadService
 from tests.serving import serving
 
 
@@ -29,8 +29,21 @@ def video_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture
+def publish_wait_s() -> float:
+    """Short: most tests ask for what is stored, and no worker runs."""
+    return 0.1
+
+
+@pytest.fixture
 async def upload_service(
-    storage, stored_objects, videos, actions_redis, *, settings, tmp_path: Path
+    storage,
+    stored_objects,
+    videos,
+    actions_redis,
+    *,
+    settings,
+    publish_wait_s: float,
+    tmp_path: Path,
 ) -> AsyncIterator[UploadService]:
     database = videos.database
     for key in await stored_objects.list_keys(VIDEO_UPLOADS_BUCKET):
@@ -45,7 +58,7 @@ async def upload_service(
         spool_dir=tmp_path / "spool",
         on_uploaded=woken.set,
     )
-    outcomes = Outcomes(database, wait_s=0.1, max_waiting=4)
+    outcomes = Outcomes(database, wait_s=publish_wait_s, max_waiting=MAX_WAITING)
     presenter = Presenter(database, ViewerFlags(database, Overlay(actions_redis)))
     handler = VideoHandler(
         database=database,
@@ -73,11 +86,13 @@ async def upload_service(
 
 @pytest.fixture(scope="session")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder: a video with its index at the end, a broken one, one without a picture, and one that takes a while."""
+    """A folder: a video with its index at the end, a broken one, one without a picture, one that must be encoded, and
+    one of which that takes a while."""
     folder = tmp_path_factory.mktemp("samples")
     video = make_video(folder / "video.mp4", options="", seconds=0.4)
     cut(folder / "broken.mp4", video, size=video.stat().st_size * 2 // 3)
     make_audio(folder / "audio.mp4")
+    make_video(folder / "old.avi", video="mpeg4", audio="mp3", seconds=0.2)
     make_video(folder / "slow.avi", video="mpeg4", audio="mp3", seconds=3, size="1280x720")
     return folder
 
