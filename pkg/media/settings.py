@@ -13,6 +13,6 @@ class MediaSettings(Section):
     max_memory_mb: Count
     """The address space of one ffmpeg or ffprobe, in MiB."""
     max_parallel: Count
-    """How many of them run at once; as many uploads are processed in parallel."""
+    """How many of them run at once in each lane (light, heavy); as many uploads of it are processed in parallel."""
     max_duration_s: Seconds
     """The longest video that is accepted."""

@@ -1,13 +1,16 @@
 """The reply to a publish waits a moment for the outcome, and never longer than it may."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
+import yaml
 
 from dal.db.models import VideoStatus
 from dal.db.upload_jobs import fail_video, set_failure_reason
 from pkg.errors import RateLimited, VideoRejected
 from protos.video_pb2 import PublishActionRequest
+from services.video.handler import REPLY_MARGIN_S
 from tests.eventually import eventually
 from tests.freezing import frozen
 from tests.services.video.uploading import MAX_UNFINISHED, MAX_WAITING
@@ -115,3 +118,10 @@ async def test_who_has_many_unfinished_uploads_is_refused_before_the_rest_is_sen
     assert upload_service.phone.sent == 1
     assert len(await upload_service.rows()) == MAX_UNFINISHED
     assert upload_service.spooled_bytes() == 0
+
+
+def test_the_app_still_listens_when_the_reply_comes(settings):
+    gateway = yaml.safe_load(Path("config/gateway.yml").read_text())
+
+    assert gateway["upload_timeout_s"] <= 4
+    assert settings.video.publish_wait_s + REPLY_MARGIN_S < gateway["upload_timeout_s"]
