@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
+from dal.db.engine import Database
 from dal.db.upload_queue import heavy_lane, light_lane
 from pkg.media import MediaTool
 from pkg.rpc.server import Composition, ServiceDefinition, run_service
@@ -17,7 +18,7 @@ from services.video.handler import VideoHandler
 from services.video.leases import Leases
 from services.video.old_failures import make_scheduler
 from services.video.outcomes import Outcomes
-from services.video.settings import VideoProcessSettings
+from services.video.settings import VideoProcessSettings, VideoSettings
 from services.video.uploads import Uploads
 from services.video.worker import LaneOfWork, Worker
 
@@ -31,12 +32,17 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[V
         storage = await stack.enter_async_context(Storage(settings.storage))
         await wait_until_available("storage", partial(storage.ensure_buckets, BUCKETS))
         leases = Leases(base.database, lease_s=settings.video.lease_s)
-        outcomes = Outcomes(
-            base.database,
-            wait_s=settings.video.publish_wait_s,
-            max_waiting=settings.video.max_waiting_replies,
-        )
+        outcomes = _make_outcomes(base.database, settings.video)
         light, heavy = _make_lanes(settings)
+        make_worker = partial(
+            Worker,
+            database=base.database,
+            storage=storage,
+            leases=leases,
+            settings=settings.video,
+            on_heavy=heavy.woken.set,
+            on_outcome=outcomes.tell,
+        )
         uploads = Uploads(
             database=base.database,
             storage=storage,
@@ -46,19 +52,6 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[V
             spool_dir=settings.video.spool_dir,
             on_uploaded=light.woken.set,
         )
-        workers = [
-            Worker(
-                work,
-                database=base.database,
-                storage=storage,
-                leases=leases,
-                settings=settings.video,
-                on_heavy=heavy.woken.set,
-                on_outcome=outcomes.tell,
-            )
-            for work in (light, heavy)
-            for _ in range(settings.media.max_parallel)
-        ]
         handler = VideoHandler(
             database=base.database,
             uploads=uploads,
@@ -66,11 +59,16 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[V
             presenter=base.make_presenter(),
             verifier=base.verifier,
         )
+        workers = [make_worker(lane) for lane in (light, heavy) * settings.media.max_parallel]
         scheduler = make_scheduler(base.database, settings.video)
-        yield Composition(
-            handler,
-            background=[*base.background, scheduler.run, *(worker.run for worker in workers)],
-        )
+        background = [*base.background, scheduler.run, *(worker.run for worker in workers)]
+        yield Composition(handler, background=background)
+
+
+def _make_outcomes(database: Database, settings: VideoSettings) -> Outcomes:
+    return Outcomes(
+        database, wait_s=settings.publish_wait_s, max_waiting=settings.max_waiting_replies
+    )
 
 
 def _make_lanes(settings: VideoProcessSettings) -> tuple[LaneOfWork, LaneOfWork]:

@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dal.db.engine import Database
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
+from pkg.storage import Storage
 from pkg.token import TokenIssuer, TokenVerifier
 from protos.video_pb2_grpc import VideoServiceStub, add_VideoServiceServicer_to_server
 from services.buckets import VIDEO_UPLOADS_BUCKET
@@ -21,11 +24,29 @@ from tests.services.video.processing import Processing, make_processing
 from tests.services.video.uploading import LEASE_S as UPLOAD_LEASE_S
 from tests.services.video.uploading import MAX_UNFINISHED, MAX_WAITING, MIB, Phone, UploadService
 from tests.serving import serving
+from tests.stored_objects import StoredObjects
 
 
 @pytest.fixture(scope="session")
 def video_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return make_video(tmp_path_factory.mktemp("upload") / "video.mp4", seconds=0.2).read_bytes()
+
+
+async def delete_uploads(storage: Storage, stored_objects: StoredObjects) -> None:
+    for key in await stored_objects.list_keys(VIDEO_UPLOADS_BUCKET):
+        await storage.delete(VIDEO_UPLOADS_BUCKET, key)
+
+
+def make_handler(
+    database: Database, uploads: Uploads, outcomes: Outcomes, *, actions_redis: Any, settings: Any
+) -> VideoHandler:
+    return VideoHandler(
+        database=database,
+        uploads=uploads,
+        outcomes=outcomes,
+        presenter=Presenter(database, ViewerFlags(database, Overlay(actions_redis))),
+        verifier=TokenVerifier(settings.token),
+    )
 
 
 @pytest.fixture
@@ -46,8 +67,7 @@ async def upload_service(
     tmp_path: Path,
 ) -> AsyncIterator[UploadService]:
     database = videos.database
-    for key in await stored_objects.list_keys(VIDEO_UPLOADS_BUCKET):
-        await storage.delete(VIDEO_UPLOADS_BUCKET, key)
+    await delete_uploads(storage, stored_objects)
     woken = asyncio.Event()
     uploads = Uploads(
         database=database,
@@ -59,13 +79,8 @@ async def upload_service(
         on_uploaded=woken.set,
     )
     outcomes = Outcomes(database, wait_s=publish_wait_s, max_waiting=MAX_WAITING)
-    presenter = Presenter(database, ViewerFlags(database, Overlay(actions_redis)))
-    handler = VideoHandler(
-        database=database,
-        uploads=uploads,
-        outcomes=outcomes,
-        presenter=presenter,
-        verifier=TokenVerifier(settings.token),
+    handler = make_handler(
+        database, uploads, outcomes, actions_redis=actions_redis, settings=settings
     )
     async with serving(
         lambda server: add_VideoServiceServicer_to_server(handler, server)
