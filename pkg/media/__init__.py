@@ -2,8 +2,9 @@
 
 from pkg.media.containers import HEAD_SIZE, Container, looks_like_video
 from pkg.media.errors import PROCESSING_FAILED, MediaError, MediaToolFailed, UnreadableVideo
-from pkg.media.policy import Plan
+from pkg.media.plans import Plan
 from pkg.media.probe import VideoInfo
+from pkg.media.refusals import find_refusal
 from pkg.media.settings import MediaSettings
 from pkg.media.tool import MediaTool
 
@@ -18,5 +19,6 @@ __all__ = [
     "Plan",
     "UnreadableVideo",
     "VideoInfo",
+    "find_refusal",
     "looks_like_video",
 ]

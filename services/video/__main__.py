@@ -33,11 +33,13 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[V
         await wait_until_available("storage", partial(storage.ensure_buckets, BUCKETS))
         leases = Leases(base.database, lease_s=settings.video.lease_s)
         outcomes = _make_outcomes(base.database, settings.video)
-        light, heavy = _make_lanes(settings)
+        light = LaneOfWork(light_lane())
+        heavy = LaneOfWork(heavy_lane(max_per_author=settings.video.max_heavy_per_author))
         make_worker = partial(
             Worker,
             database=base.database,
             storage=storage,
+            media=MediaTool(settings.media),
             leases=leases,
             settings=settings.video,
             on_heavy=heavy.woken.set,
@@ -68,14 +70,6 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[V
 def _make_outcomes(database: Database, settings: VideoSettings) -> Outcomes:
     return Outcomes(
         database, wait_s=settings.publish_wait_s, max_waiting=settings.max_waiting_replies
-    )
-
-
-def _make_lanes(settings: VideoProcessSettings) -> tuple[LaneOfWork, LaneOfWork]:
-    heavy = heavy_lane(max_per_author=settings.video.max_heavy_per_author)
-    return (
-        LaneOfWork(light_lane(), MediaTool(settings.media)),
-        LaneOfWork(heavy, MediaTool(settings.media)),
     )
 
 

@@ -47,15 +47,14 @@ SWEEP_DELAY_LEASES = 2
 
 @dataclass(frozen=True)
 class LaneOfWork:
-    """A lane and what its workers have of their own, so that they never wait for those of the other lane."""
+    """A lane, and what wakes its workers."""
 
     lane: Lane
-    media: MediaTool
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Worker:
-    """Processes one video of a lane after the other; run as many workers as there may be processes of ffmpeg."""
+    """Processes one video of a lane after the other; run as many workers in each lane as there may be conversions."""
 
     def __init__(
         self,
@@ -63,6 +62,7 @@ class Worker:
         *,
         database: Database,
         storage: Storage,
+        media: MediaTool,
         leases: Leases,
         settings: VideoSettings,
         on_heavy: Callable[[], None],
@@ -71,6 +71,7 @@ class Worker:
         self._work = work
         self._database = database
         self._storage = storage
+        self._media = media
         self._leases = leases
         self._settings = settings
         self._on_heavy = on_heavy
@@ -175,7 +176,7 @@ class Worker:
                 if not await self._has_results(video):
                     raise UnreadableVideo(INTERRUPTED, detail="upload is missing") from exc
                 return True
-            plan = await self._work.media.inspect(upload)
+            plan = await self._media.inspect(upload)
             if not plan.is_light and not self.lane.is_heavy:
                 await self._leave_to_heavy_lane(video, plan)
                 return False
@@ -195,8 +196,8 @@ class Worker:
             # The last percent comes with the publication.
             held.progress_percent = min(99, int(share * 100))
 
-        await self._work.media.convert(folder / "upload", playable, plan, note_progress)
-        await self._work.media.make_cover(playable, cover)
+        await self._media.convert(folder / "upload", playable, plan, note_progress)
+        await self._media.make_cover(playable, cover)
         await self._storage.put_file(VIDEOS_BUCKET, video.keys.play, playable, VIDEO_CONTENT_TYPE)
         await self._storage.put_file(
             VIDEO_COVERS_BUCKET, video.keys.cover, cover, COVER_CONTENT_TYPE

@@ -15,8 +15,9 @@ COPIED = ("front.mp4", "end.mp4", "end.mov", "fragments.mp4", "mp3.mp4", "silent
 
 
 def hash_video_stream(path: Path) -> str:
-    """Return a hash of the compressed pictures alone."""
-    command = f"ffmpeg -v error -i {path} -map 0:v:0 -c copy -bsf:v h264_mp4toannexb -f md5 -"
+    """Return a hash of the compressed pictures alone, without the notes of encoders between them."""
+    pictures = "h264_mp4toannexb,filter_units=pass_types=1|5|7|8"
+    command = f"ffmpeg -v error -i {path} -map 0:v:0 -c copy -bsf:v {pictures} -f md5 -"
     return subprocess.run(command.split(), capture_output=True, text=True, check=True).stdout
 
 
@@ -30,7 +31,7 @@ async def test_every_kind_becomes_an_mp4_that_the_app_plays(
 
     assert (info.container, info.video_codec) == ("mov", "h264")
     assert info.pixel_format in ("yuv420p", "yuvj420p")
-    assert info.audio_codec == ({"silent.mp4": None, "mp3.mp4": "mp3"}.get(name, "aac"))
+    assert info.audio_codec == (None if name == "silent.mp4" else "aac")
     assert info.duration_s == pytest.approx(1, abs=0.15)
     content = target.read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")

@@ -58,7 +58,8 @@ class Processing:
         on_outcome: Callable[[int], None] = ignore,
     ) -> Worker:
         return Worker(
-            LaneOfWork(lane, media or self.media, woken or asyncio.Event()),
+            LaneOfWork(lane, woken or asyncio.Event()),
+            media=media or self.media,
             database=self.videos.database,
             storage=self.storage,
             leases=self.leases,
