@@ -196,7 +196,7 @@ class Worker:
         self, video: ClaimedVideo, *, counts: bool, delay_s: float = RETRY_DELAY_S
     ) -> None:
         """Give a job back; without its database a worker has nothing better to do than to try until that answers."""
-        endurance = Endurance("video worker gives back", video_id=video.id)
+        endurance = Endurance("video worker gives back", facts={"video_id": video.id})
 
         async def release() -> None:
             await retry_conflicts(

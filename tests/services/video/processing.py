@@ -121,7 +121,7 @@ class Processing:
         assert self.is_clean()
 
     async def lease_is_over(self, video_id: int) -> bool:
-        return (await self.videos.row(video_id)).lease_expires_at_ms < now_ms()
+        return bool((await self.videos.row(video_id)).lease_expires_at_ms < now_ms())
 
 
 @asynccontextmanager
