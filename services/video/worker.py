@@ -23,7 +23,7 @@ from dal.db.upload_jobs import (
 )
 from pkg.clock import now_ms
 from pkg.endurance import Endurance, repeat_until_stopped
-from pkg.errors import DeadlineExceeded, DependencyUnavailable
+from pkg.errors import DeadlineExceeded, DependencyRefused, DependencyUnavailable
 from pkg.media import PROCESSING_FAILED, MediaTool, MediaToolFailed, UnreadableVideo
 from pkg.spool import work_folder
 from pkg.storage import ObjectMissing, Storage
@@ -31,14 +31,21 @@ from services.buckets import VIDEO_COVERS_BUCKET, VIDEO_UPLOADS_BUCKET, VIDEOS_B
 from services.video.leases import Leases
 from services.video.settings import VideoSettings
 
+STORAGE_REFUSES = "服务器存储出现问题,视频未能发布,请稍后重新上传"
 INTERRUPTED = "上传中断,请重新上传"
 VIDEO_CONTENT_TYPE = "video/mp4"
 COVER_CONTENT_TYPE = "image/jpeg"
 RETRY_DELAY_S = 2.0
+# Without an operator the next attempt fails too.
+REFUSED_RETRY_DELAY_S = 10.0
 GIVE_BACK_INTERVAL_S = 0.5
 GIVE_BACK_ON_STOP_S = 2.0
 # A PUT that a frozen server carries out late comes within the lease of the worker that sent it, or soon after.
 SWEEP_DELAY_LEASES = 2
+
+
+class _StorageRefuses(Exception):
+    """Storage is there, but does not do what this attempt needs; the text says what it answered."""
 
 
 class Worker:
@@ -107,6 +114,9 @@ class Worker:
                 await self._advance(video)
         except LeaseLost:
             log.warning("video is held by another worker")
+        except _StorageRefuses as exc:
+            log.bind(error=str(exc)).error("storage refuses a video: an operator must act")
+            await self._give_back(video, counts=True, delay_s=REFUSED_RETRY_DELAY_S)
         except (DependencyUnavailable, DeadlineExceeded, TransactionConflict, OSError) as exc:
             # Not the video's fault but a server's or the disk's: it is tried again until that works.
             log.bind(cause=repr(exc)).warning("video waits for a server")
@@ -129,6 +139,11 @@ class Worker:
             except UnreadableVideo as exc:
                 logger.bind(video_id=video.id, detail=exc.detail).info("video refused")
                 reason = exc.reason
+            except DependencyRefused as exc:
+                if video.attempts < self._settings.max_attempts:
+                    raise _StorageRefuses(exc.detail) from exc
+                logger.bind(video_id=video.id, error=exc.detail).error("storage refuses a video")
+                reason = STORAGE_REFUSES
         if reason is None:
             await retry_conflicts(lambda: self._publish(video))
         else:
@@ -175,7 +190,11 @@ class Worker:
     async def _fail(self, video: ClaimedVideo, reason: str) -> None:
         async with self._database.write() as connection:
             await set_failure_reason(connection, video, reason=reason)
-        await self._delete_objects(video)
+        try:
+            await self._delete_objects(video)
+        except DependencyRefused as exc:
+            # The author must be told all the same; the sweep deletes them once an operator has acted.
+            logger.bind(video_id=video.id, error=exc.detail).error("objects not deleted")
         sweep_at_ms = now_ms() + int(SWEEP_DELAY_LEASES * self._settings.lease_s * 1000)
         async with self._database.write() as connection:
             await fail_video(connection, video, sweep_at_ms=sweep_at_ms)
@@ -183,7 +202,10 @@ class Worker:
 
     async def _sweep(self, video: ClaimedVideo) -> None:
         """Delete again: a storage server that was frozen may have carried out a PUT after the DELETE that followed it."""
-        await self._delete_objects(video)
+        try:
+            await self._delete_objects(video)
+        except DependencyRefused as exc:
+            raise _StorageRefuses(exc.detail) from exc
         async with self._database.write() as connection:
             await fail_video(connection, video)
 

@@ -42,11 +42,15 @@ class Processing:
         return Leases(self.videos.database, lease_s=LEASE_S)
 
     def worker(
-        self, *, media: MediaTool | None = None, woken: asyncio.Event | None = None
+        self,
+        *,
+        media: MediaTool | None = None,
+        storage: Storage | None = None,
+        woken: asyncio.Event | None = None,
     ) -> Worker:
         return Worker(
             database=self.videos.database,
-            storage=self.storage,
+            storage=storage or self.storage,
             media=media or self.media,
             leases=self.leases,
             settings=self.settings,
@@ -119,6 +123,9 @@ class Processing:
 
     def assert_clean(self) -> None:
         assert self.is_clean()
+
+    async def has_failed(self, video_id: int) -> bool:
+        return bool((await self.videos.row(video_id)).status == VideoStatus.FAILED)
 
     async def lease_is_over(self, video_id: int) -> bool:
         return bool((await self.videos.row(video_id)).lease_expires_at_ms < now_ms())
