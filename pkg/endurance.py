@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 
 from loguru import logger
 
@@ -11,6 +12,8 @@ from pkg.metrics import LOOP_FAILURES
 from pkg.stopping import wait_for_stop
 
 REPEAT_LOG_S = 60.0
+
+NO_FACTS: Mapping[str, object] = MappingProxyType({})
 
 Turn = Callable[[], Awaitable[object]]
 
@@ -22,8 +25,15 @@ class Endurance:
     its traceback.
     """
 
-    def __init__(self, name: str, **facts: object) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        facts: Mapping[str, object] = NO_FACTS,
+        failure: str = "turn of a loop failed",
+    ) -> None:
         self._name = name
+        self._failure = failure
         self._facts = facts
         self._told: type[Exception] | None = None
         self._told_at_s = 0.0
@@ -60,7 +70,7 @@ class Endurance:
                 facts = {"error": exc.detail, "cause": repr(exc.__cause__)}
                 log.bind(**facts).warning("loop waits for a server")
             case _:
-                log.opt(exception=exc).error("turn of a loop failed")
+                log.opt(exception=exc).error(self._failure)
 
     def recover(self) -> None:
         """Say that the loop works (again)."""
@@ -70,10 +80,15 @@ class Endurance:
 
 
 async def repeat_until_stopped(
-    stop: asyncio.Event, turn: Turn, *, name: str, pause_s: float
+    stop: asyncio.Event,
+    turn: Turn,
+    *,
+    name: str,
+    pause_s: float,
+    facts: Mapping[str, object] = NO_FACTS,
 ) -> None:
     """Run `turn` again and again until `stop` is set, with a pause after one that failed."""
-    endurance = Endurance(name)
+    endurance = Endurance(name, facts=facts)
     while not stop.is_set():
         if not await endurance.survive(turn):
             await wait_for_stop(stop, pause_s)

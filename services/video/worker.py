@@ -27,18 +27,28 @@ from dal.db.upload_jobs import (
 from dal.db.upload_queue import Lane
 from pkg.clock import now_ms
 from pkg.endurance import Endurance, repeat_until_stopped
-from pkg.errors import DeadlineExceeded, DependencyUnavailable
-from pkg.media import PROCESSING_FAILED, MediaTool, MediaToolFailed, Plan, UnreadableVideo
+from pkg.errors import DeadlineExceeded, DependencyRefused, DependencyUnavailable
+from pkg.media import (
+    PROCESSING_FAILED,
+    CopyFailed,
+    MediaTool,
+    MediaToolFailed,
+    Plan,
+    UnreadableVideo,
+)
 from pkg.spool import work_folder
 from pkg.storage import ObjectMissing, Storage
 from services.buckets import VIDEO_COVERS_BUCKET, VIDEO_UPLOADS_BUCKET, VIDEOS_BUCKET
 from services.video.leases import Held, Leases
 from services.video.settings import VideoSettings
 
+STORAGE_REFUSES = "服务器存储出现问题,视频未能发布,请稍后重新上传"
 INTERRUPTED = "上传中断,请重新上传"
 VIDEO_CONTENT_TYPE = "video/mp4"
 COVER_CONTENT_TYPE = "image/jpeg"
 RETRY_DELAY_S = 2.0
+# Without an operator the next attempt fails too.
+REFUSED_RETRY_DELAY_S = 10.0
 GIVE_BACK_INTERVAL_S = 0.5
 GIVE_BACK_ON_STOP_S = 2.0
 # A PUT that a frozen server carries out late comes within the lease of the worker that sent it, or soon after.
@@ -51,6 +61,18 @@ class LaneOfWork:
 
     lane: Lane
     woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class _StorageRefuses(Exception):
+    """Storage is there, but does not do what this attempt needs; the text says what it answered."""
+
+
+class _TooHeavy(Exception):
+    """The work is not for the light lane."""
+
+    def __init__(self, cost_s: float) -> None:
+        self.cost_s = cost_s
+        super().__init__(f"{cost_s:.0f} s of work")
 
 
 class Worker:
@@ -128,6 +150,9 @@ class Worker:
                 await self._advance(video, held)
         except LeaseLost:
             log.warning("video is held by another worker")
+        except _StorageRefuses as exc:
+            log.bind(error=str(exc)).error("storage refuses a video: an operator must act")
+            await self._give_back(video, counts=True, delay_s=REFUSED_RETRY_DELAY_S)
         except (DependencyUnavailable, DeadlineExceeded, TransactionConflict, OSError) as exc:
             # Not the video's fault but a server's or the disk's: it is tried again until that works.
             log.bind(cause=repr(exc)).warning("video waits for a server")
@@ -146,13 +171,18 @@ class Worker:
         reason = self._find_reason_to_fail(video)
         if reason is None:
             try:
-                is_ready = await self._make_ready(video, held)
+                await self._make_ready(video, held)
+            except _TooHeavy as exc:
+                await self._leave_to_heavy_lane(video, exc.cost_s)
+                return
             except UnreadableVideo as exc:
                 logger.bind(video_id=video.id, detail=exc.detail).info("video refused")
                 reason = exc.reason
-            else:
-                if not is_ready:
-                    return
+            except DependencyRefused as exc:
+                if video.attempts < self._settings.max_attempts:
+                    raise _StorageRefuses(exc.detail) from exc
+                logger.bind(video_id=video.id, error=exc.detail).error("storage refuses a video")
+                reason = STORAGE_REFUSES
         if reason is None:
             await retry_conflicts(lambda: self._publish(video))
         else:
@@ -166,8 +196,7 @@ class Worker:
             return INTERRUPTED
         return PROCESSING_FAILED if video.attempts > self._settings.max_attempts else None
 
-    async def _make_ready(self, video: ClaimedVideo, held: Held) -> bool:
-        """Return whether the results are stored; if not, the video was left to the heavy lane."""
+    async def _make_ready(self, video: ClaimedVideo, held: Held) -> None:
         with work_folder(self._settings.spool_dir) as folder:
             upload = folder / "upload"
             try:
@@ -175,33 +204,39 @@ class Worker:
             except ObjectMissing as exc:
                 if not await self._has_results(video):
                     raise UnreadableVideo(INTERRUPTED, detail="upload is missing") from exc
-                return True
-            plan = await self._media.inspect(upload)
-            if not plan.is_light and not self.lane.is_heavy:
-                await self._leave_to_heavy_lane(video, plan)
-                return False
-            await self._process(video, held, folder=folder, plan=plan)
+                return
+            await self._process(video, upload, folder=folder, held=held)
         await self._storage.delete(VIDEO_UPLOADS_BUCKET, video.keys.upload)
-        return True
 
-    async def _leave_to_heavy_lane(self, video: ClaimedVideo, plan: Plan) -> None:
-        await self._leases.move_to_heavy_lane(video, cost_s=plan.cost_s)
-        logger.bind(video_id=video.id, cost_s=round(plan.cost_s)).info("video must be encoded")
-        self._on_heavy()
-
-    async def _process(self, video: ClaimedVideo, held: Held, *, folder: Path, plan: Plan) -> None:
+    async def _process(
+        self, video: ClaimedVideo, upload: Path, *, folder: Path, held: Held
+    ) -> None:
         playable, cover = folder / "video.mp4", folder / "cover.jpg"
-
-        def note_progress(share: float) -> None:
-            # The last percent comes with the publication.
-            held.progress_percent = min(99, int(share * 100))
-
-        await self._media.convert(folder / "upload", playable, plan, note_progress)
+        plan = await self._media.inspect(upload)
+        try:
+            await self._convert(upload, playable, plan=plan, held=held)
+        except CopyFailed as exc:
+            await self._convert(upload, playable, plan=exc.encoding, held=held)
         await self._media.make_cover(playable, cover)
         await self._storage.put_file(VIDEOS_BUCKET, video.keys.play, playable, VIDEO_CONTENT_TYPE)
         await self._storage.put_file(
             VIDEO_COVERS_BUCKET, video.keys.cover, cover, COVER_CONTENT_TYPE
         )
+
+    async def _convert(self, upload: Path, playable: Path, *, plan: Plan, held: Held) -> None:
+        if not plan.is_light and not self.lane.is_heavy:
+            raise _TooHeavy(plan.cost_s)
+
+        def note_progress(share: float) -> None:
+            # The last percent comes with the publication.
+            held.progress_percent = min(99, int(share * 100))
+
+        await self._media.convert(upload, playable, plan, note_progress)
+
+    async def _leave_to_heavy_lane(self, video: ClaimedVideo, cost_s: float) -> None:
+        await self._leases.move_to_heavy_lane(video, cost_s=cost_s)
+        logger.bind(video_id=video.id, cost_s=round(cost_s)).info("video must be encoded")
+        self._on_heavy()
 
     async def _has_results(self, video: ClaimedVideo) -> bool:
         return await self._storage.exists(
@@ -216,7 +251,11 @@ class Worker:
     async def _fail(self, video: ClaimedVideo, reason: str) -> None:
         async with self._database.write() as connection:
             await set_failure_reason(connection, video, reason=reason)
-        await self._delete_objects(video)
+        try:
+            await self._delete_objects(video)
+        except DependencyRefused as exc:
+            # The author must be told all the same; the sweep deletes them once an operator has acted.
+            logger.bind(video_id=video.id, error=exc.detail).error("objects not deleted")
         sweep_delay_ms = SWEEP_DELAY_LEASES * self._leases.lease_ms
         async with self._database.write() as connection:
             await fail_video(connection, video, sweep_delay_ms=sweep_delay_ms)
@@ -224,7 +263,10 @@ class Worker:
 
     async def _sweep(self, video: ClaimedVideo) -> None:
         """Delete again: a storage server that was frozen may have carried out a PUT after the DELETE that followed it."""
-        await self._delete_objects(video)
+        try:
+            await self._delete_objects(video)
+        except DependencyRefused as exc:
+            raise _StorageRefuses(exc.detail) from exc
         async with self._database.write() as connection:
             await fail_video(connection, video)
 
@@ -237,7 +279,7 @@ class Worker:
         self, video: ClaimedVideo, *, counts: bool, delay_s: float = RETRY_DELAY_S
     ) -> None:
         """Give a job back; without its database a worker has nothing better to do than to try until that answers."""
-        endurance = Endurance("video worker gives back", video_id=video.id)
+        endurance = Endurance("video worker gives back", facts={"video_id": video.id})
 
         async def release() -> None:
             await retry_conflicts(

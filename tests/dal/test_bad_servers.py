@@ -6,14 +6,16 @@ On uvloop, as the services run: some of these faults are its own.
 import asyncio
 import getpass
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pymysql
 import pytest
+from pydantic import SecretStr
+from redis.exceptions import ResponseError
 from sqlalchemy import text
 
 from dal.db.engine import Database, MySQLSettings, open_database
-from dal.redis.client import Redis, RedisSettings, translated_errors
+from dal.redis.client import MAX_CONNECTIONS, Redis, RedisSettings, open_redis, translated_errors
 from dal.redis.clock import VersionClock
 from pkg.errors import DeadlineExceeded, DependencyRefused, DependencyUnavailable
 from tests.bad_servers import BAD, BadServer, Behaviour, bad_server_before, on_uvloop
@@ -180,3 +182,96 @@ async def test_a_mysql_that_does_not_let_us_in_refuses(settings, changes):
                 await use(database)
     finally:
         await database.close()
+
+
+@pytest.mark.parametrize("behaviour", BAD)
+@pytest.mark.parametrize("use", [ping, draw])
+@on_uvloop
+async def test_redis_behind_a_proxy_that_turns_bad_is_unavailable_and_used_again_afterwards(
+    redis, behaviour, use
+):
+    bad, settings = redis
+    async with open_redis(settings) as client:
+        await asyncio.gather(use(client), use(client))
+        bad.turn(behaviour)
+
+        await assert_outage(lambda: use(client), within_s=settings.timeout_s + 0.5)
+
+        bad.turn(Behaviour.GOOD)
+        await eventually(lambda: works(lambda: use(client)))
+
+
+@on_uvloop
+async def test_callers_of_a_silent_redis_wait_for_a_connection_within_the_same_deadline(redis):
+    bad, settings = redis
+    async with open_redis(settings) as client:
+        bad.turn(Behaviour.SILENT)
+        began = time.monotonic()
+
+        calls = [ping(client) for _ in range(3 * MAX_CONNECTIONS)]
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+
+        assert {type(outcome) for outcome in outcomes} == {DependencyUnavailable}
+        assert time.monotonic() - began < settings.timeout_s + 0.5
+
+
+@pytest.mark.parametrize("behaviour", BAD)
+@on_uvloop
+async def test_opening_waits_for_a_redis_that_is_bad_at_first(redis, behaviour):
+    bad, settings = redis
+    bad.turn(behaviour)
+
+    async def open_and_ping() -> None:
+        async with open_redis(settings) as client:
+            await ping(client)
+
+    opening = asyncio.create_task(open_and_ping())
+    done, _ = await asyncio.wait({opening}, timeout=0.3)
+    assert not done, opening
+    bad.turn(Behaviour.GOOD)
+    async with asyncio.timeout(10):
+        await opening
+
+
+@pytest.fixture
+async def spoilt_redis(actions_redis) -> AsyncIterator[Redis]:
+    """A Redis whose settings are put back after the test."""
+    before = await actions_redis.config_get("maxmemory")
+    yield actions_redis
+    await actions_redis.replicaof("NO", "ONE")
+    await actions_redis.config_set("maxmemory", before["maxmemory"])
+
+
+async def test_a_redis_that_is_full_refuses_writes_in_scripts_too(spoilt_redis):
+    await spoilt_redis.config_set("maxmemory", 1)
+
+    with pytest.raises(DependencyRefused, match="maxmemory"), translated_errors():
+        await spoilt_redis.set("key", "value")
+    with pytest.raises(DependencyRefused, match="maxmemory"):
+        await draw(spoilt_redis)
+
+
+async def test_a_redis_that_became_a_replica_refuses(spoilt_redis):
+    await spoilt_redis.replicaof("127.0.0.1", "1")
+
+    with pytest.raises(DependencyRefused):
+        await draw(spoilt_redis)
+
+
+async def test_a_redis_that_does_not_know_our_password_is_waited_for_and_told_as_an_error(
+    settings, logged
+):
+    wrong = settings.redis_actions.model_copy(update={"password": SecretStr("wrong")})
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5), open_redis(wrong):
+            pass
+
+    assert any("ERROR" in line and "invalid username-password" in line for line in logged), logged
+
+
+async def test_an_error_of_our_own_is_no_outage(actions_redis):
+    await actions_redis.set("text-of-test", "a")
+
+    with pytest.raises(ResponseError, match="WRONGTYPE"), translated_errors():
+        await actions_redis.hget("text-of-test", "field")

@@ -52,6 +52,7 @@ class Processing:
         self,
         *,
         media: MediaTool | None = None,
+        storage: Storage | None = None,
         lane: Lane = LIGHT,
         woken: asyncio.Event | None = None,
         on_heavy: Callable[[], None] = ignore,
@@ -61,7 +62,7 @@ class Processing:
             LaneOfWork(lane, woken or asyncio.Event()),
             media=media or self.media,
             database=self.videos.database,
-            storage=self.storage,
+            storage=storage or self.storage,
             leases=self.leases,
             settings=self.settings,
             on_heavy=on_heavy,
@@ -139,6 +140,9 @@ class Processing:
 
     def assert_clean(self) -> None:
         assert self.is_clean()
+
+    async def has_failed(self, video_id: int) -> bool:
+        return bool((await self.videos.row(video_id)).status == VideoStatus.FAILED)
 
     async def lease_is_over(self, video_id: int) -> bool:
         return bool((await self.videos.row(video_id)).lease_expires_at_ms < now_ms())

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from dal.db.models import VideoStatus
 from dal.db.upload_queue import heavy_lane
-from pkg.media import MediaTool, Plan, VideoInfo
+from pkg.media import CopyFailed, MediaSettings, MediaTool, Plan, VideoInfo
+from pkg.media.plans import plan_encoding
 from protos.video_pb2 import PublishStatusRequest
 from tests.eventually import eventually
 from tests.services.video.processing import HEAVY, has_published, running
@@ -52,6 +53,37 @@ async def test_two_slow_uploads_do_not_delay_a_light_one(settings, processing, s
         media.gate.set()
         await eventually(lambda: has_published(processing, 3))
     processing.assert_clean()
+
+
+class FailingCopies(MediaTool):
+    """Finds what cannot be known before: that a copy is not possible."""
+
+    def __init__(self, settings: MediaSettings) -> None:
+        super().__init__(settings)
+        self._own_settings = settings
+
+    async def convert(
+        self,
+        source: Path,
+        target: Path,
+        plan: Plan,
+        on_progress: Callable[[float], None] | None = None,
+    ) -> VideoInfo:
+        if plan.is_light:
+            raise CopyFailed(plan_encoding(plan, self._own_settings))
+        return await super().convert(source, target, plan, on_progress)
+
+
+async def test_a_copy_that_fails_is_encoded_in_the_heavy_lane(settings, processing, samples):
+    video_id = await processing.add_upload(samples / "video.mp4")
+    media = FailingCopies(settings.media)
+
+    await processing.work(media=media)
+
+    row = await processing.videos.row(video_id)
+    assert (row.status, row.is_heavy, row.attempts) == (VideoStatus.PROCESSING, True, 0)
+    await processing.work(media=media, lane=HEAVY)
+    await processing.assert_published(video_id)
 
 
 async def test_a_worker_that_finds_a_heavy_video_wakes_the_heavy_lane(processing, samples):

@@ -3,8 +3,12 @@
 import asyncio
 
 import pytest
+from pydantic import SecretStr
 
 from dal.db.models import VideoStatus
+from pkg.storage import Storage
+from services.video import worker
+from services.video.worker import STORAGE_REFUSES
 from tests.bad_servers import Behaviour, bad_server_before, on_uvloop
 from tests.eventually import eventually
 from tests.services.video.processing import (
@@ -91,3 +95,31 @@ async def test_a_database_that_refuses_connections_ends_no_worker_and_costs_no_a
 
             assert (await processing.videos.row(video_id)).attempts == 1
             await processing.assert_published(video_id)
+
+
+async def test_a_storage_that_refuses_is_tried_a_few_times_and_then_told(
+    settings, processing, samples, logged, monkeypatch
+):
+    monkeypatch.setattr(worker, "REFUSED_RETRY_DELAY_S", 0.1)
+    video_id = await processing.add_upload(samples / "video.mp4")
+    wrong = settings.storage.model_copy(update={"secret_key": SecretStr("of somebody else")})
+    async with Storage(wrong) as refusing, running(processing.worker(storage=refusing)):
+        await eventually(lambda: processing.has_failed(video_id))
+
+    row = await processing.videos.row(video_id)
+    assert (row.failure_reason, row.attempts) == (STORAGE_REFUSES, 3)
+    assert any(line.startswith("ERROR") and "403" in line for line in logged)
+    # Once the operator has set the right key, nothing is left behind.
+    await processing.worker().work_on(await eventually(processing.leases.claim))
+    await processing.assert_failed(video_id, STORAGE_REFUSES)
+
+
+async def test_a_storage_that_refuses_for_a_while_costs_no_video(settings, processing, samples):
+    video_id = await processing.add_upload(samples / "video.mp4")
+    wrong = settings.storage.model_copy(update={"secret_key": SecretStr("of somebody else")})
+    async with Storage(wrong) as refusing:
+        await processing.worker(storage=refusing).work_on(await processing.claim())
+
+    await processing.work()
+
+    await processing.assert_published(video_id)
