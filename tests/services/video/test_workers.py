@@ -13,6 +13,7 @@ from tests.bad_servers import Behaviour, bad_server_before, on_uvloop
 from tests.eventually import eventually
 from tests.services.video.processing import (
     HEAVY,
+    LIGHT,
     has_published,
     is_idle,
     open_processing,
@@ -98,7 +99,7 @@ async def test_a_database_that_refuses_connections_ends_no_worker_and_costs_no_a
 
 
 async def test_a_storage_that_refuses_is_tried_a_few_times_and_then_told(
-    settings, processing, samples, logged, monkeypatch
+    settings, processing, *, samples, logged, monkeypatch
 ):
     monkeypatch.setattr(worker, "REFUSED_RETRY_DELAY_S", 0.1)
     video_id = await processing.add_upload(samples / "video.mp4")
@@ -110,7 +111,7 @@ async def test_a_storage_that_refuses_is_tried_a_few_times_and_then_told(
     assert (row.failure_reason, row.attempts) == (STORAGE_REFUSES, 3)
     assert any(line.startswith("ERROR") and "403" in line for line in logged)
     # Once the operator has set the right key, nothing is left behind.
-    await processing.worker().work_on(await eventually(processing.leases.claim))
+    await processing.worker().work_on(await eventually(lambda: processing.leases.claim(LIGHT)))
     await processing.assert_failed(video_id, STORAGE_REFUSES)
 
 
