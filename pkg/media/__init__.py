@@ -2,7 +2,7 @@
 
 from pkg.media.containers import HEAD_SIZE, Container
 from pkg.media.errors import PROCESSING_FAILED, MediaError, MediaToolFailed, UnreadableVideo
-from pkg.media.plans import Plan
+from pkg.media.plans import CopyFailed, Plan
 from pkg.media.probe import VideoInfo
 from pkg.media.refusals import find_refusal
 from pkg.media.settings import MediaSettings
@@ -12,6 +12,7 @@ __all__ = [
     "HEAD_SIZE",
     "PROCESSING_FAILED",
     "Container",
+    "CopyFailed",
     "MediaError",
     "MediaSettings",
     "MediaTool",

@@ -30,6 +30,7 @@ AUDIO_HEADER_BYTES = 8
 ENCODED_SIDE_PX = 1920
 # What a step costs even where there is nearly nothing to do.
 STEP_COST_S = 1.0
+LIGHT_COST_S = 10.0
 AUDIO_S_PER_S = 40
 READ_S_PER_S = 1000
 MEGA = 1_000_000
@@ -56,13 +57,21 @@ class Plan:
 
     @property
     def is_light(self) -> bool:
-        """Whether no picture has to be encoded again."""
-        return self.video is Treatment.COPY
+        """Whether it takes seconds: no picture has to be encoded again, and no long audio stream."""
+        return self.video is Treatment.COPY and self.cost_s <= LIGHT_COST_S
 
     @property
     def duration_s(self) -> float | None:
         """The duration; None where neither the container nor the packets say it."""
         return self.info.duration_s
+
+
+class CopyFailed(Exception):
+    """What was planned as a copy has to be encoded, which costs more than was promised: `encoding` says how."""
+
+    def __init__(self, encoding: Plan) -> None:
+        self.encoding = encoding
+        super().__init__("the copy failed")
 
 
 @dataclass(frozen=True)

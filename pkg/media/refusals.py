@@ -17,9 +17,9 @@ from pkg.media.errors import (
 
 # Where in the file the sign stands, the sign, what the author is told.
 OTHER_KINDS: tuple[tuple[int, bytes, str], ...] = (
-    (0, bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"), unsupported_format("WMV")),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", unsupported_format("WMV")),
     (0, b".RMF", unsupported_format("RealMedia")),
-    (0, bytes.fromhex("060e2b34"), unsupported_format("MXF")),
+    (0, b"\x06\x0e\x2b\x34", unsupported_format("MXF")),
     (28, b"\x01video", unsupported_format("OGG")),
     (28, b"\x80theora", unsupported_format("OGG")),
     (0, b"OggS", IS_AUDIO),

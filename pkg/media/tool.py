@@ -78,10 +78,11 @@ class MediaTool:
         BT.709. Neither keeps anything that players do not show. On an error a part of the target may exist.
 
         Args:
-            plan: what `inspect` returned for this source.
+            plan: what `inspect` returned for this source, or `CopyFailed` offered.
             on_progress: told the share of the work that is done, from 0 to 1, never less than before.
 
         Raises:
+            CopyFailed: the plan was a copy, and the source has to be encoded.
             UnreadableVideo: the source is damaged, too long or too expensive.
             MediaToolFailed: the machine could not do it.
         """
@@ -164,13 +165,13 @@ class MediaTool:
     async def _convert(self, source: Path, target: Path, plan: Plan, progress: Progress) -> None:
         try:
             await self._run_plan(source, target, plan, progress)
-        except UnreadableVideo:
-            # What cannot be copied after all may still be decoded.
+        except UnreadableVideo as exc:
             if plan.video is not Treatment.COPY:
                 raise
+            # What cannot be copied after all may still be decoded.
             encoding = plans.plan_encoding(plan, self._settings)
             plans.require_affordable(encoding, max_cost_s=self._settings.max_cost_s)
-            await self._run_plan(source, target, encoding, progress)
+            raise plans.CopyFailed(encoding) from exc
 
     async def _run_plan(self, source: Path, target: Path, plan: Plan, progress: Progress) -> None:
         settings = self._settings

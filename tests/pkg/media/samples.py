@@ -64,10 +64,10 @@ OTHER_HEADS: dict[str, tuple[bytes, str]] = {
         errors.ENCRYPTED,
     ),
     "wmv": (
-        bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c") + bytes(600),
+        b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c" + bytes(600),
         "不支持 WMV 视频,请转换成 MP4 后再上传",
     ),
     "real media": (b".RMF\x00\x00\x00\x12" + bytes(600), errors.unsupported_format("RealMedia")),
-    "mxf": (bytes.fromhex("060e2b34") + bytes(600), errors.unsupported_format("MXF")),
+    "mxf": (b"\x06\x0e\x2b\x34" + bytes(600), errors.unsupported_format("MXF")),
     "theora": (b"OggS" + bytes(24) + b"\x80theora" + bytes(600), errors.unsupported_format("OGG")),
 }
