@@ -71,6 +71,8 @@ class Publication(BaseModel):
     status: Literal["processing", "published", "failed"]
     reason: str = Field(description="Of a failure; else empty.")
     create_time: int = Field(description="When the upload began, ms.")
+    progress: int = Field(description="Of the work, in percent; 100: published.")
+    queue_position: int = Field(description="1: it is begun next; 0: it is under way, or done.")
 
 
 class SessionReply(Envelope):

@@ -69,7 +69,7 @@ class GatewaySettings(Section):
     upload_receive_timeout_s: Seconds
     """An upload that takes longer than this in all is given up."""
     upload_timeout_s: Seconds
-    """The deadline of the hand-over to the video service."""
+    """An upload is answered within this time of its last byte: the deadline of the hand-over to the video service."""
     spool_dir: Path
     """A folder for uploads while they arrive."""
     spool: SpoolLimits

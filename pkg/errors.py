@@ -2,7 +2,7 @@
 
 DomainError
 ├── InvalidParameter          bad input, or an action that the rules forbid
-│   ├── UnsupportedVideo
+│   ├── UnsupportedVideo, VideoRejected
 │   └── FollowSelf
 ├── Unauthenticated
 ├── PermissionDenied
@@ -15,7 +15,8 @@ DomainError
 ├── RateLimited
 │   └── LoginThrottled
 ├── DependencyUnavailable     a server that we need is unavailable; worth trying again
-│   └── Unimplemented
+│   ├── Unimplemented
+│   └── DependencyRefused     it is there, but refuses us: no retry fixes that, an operator must act
 ├── DeadlineExceeded
 └── InternalError             a bug
 
@@ -149,6 +150,13 @@ class Unimplemented(DependencyUnavailable):
     default_retry_after_s = 60
 
 
+class DependencyRefused(DependencyUnavailable):
+    """A server that this call needs refuses us: credentials, rights, or what should be there is not; an operator must act."""
+
+    status_code = 10014
+    default_retry_after_s = 60
+
+
 class NotFound(DomainError):
     status_code = 10013
     grpc_code = grpc.StatusCode.NOT_FOUND
@@ -186,6 +194,13 @@ class VideoNotFound(NotFound):
 class UnsupportedVideo(InvalidParameter):
     status_code = 30002
     default_message = "这不是视频文件,请重新选择"
+
+
+class VideoRejected(InvalidParameter):
+    """An upload that began like a video and could not be published; the message is the reason."""
+
+    status_code = 30003
+    default_message = "视频处理失败,请稍后重新上传"
 
 
 class CommentNotFound(NotFound):

@@ -16,6 +16,9 @@ RPC_CALLED = Histogram(
     "dousheng_rpc_called_seconds", "Duration of RPCs that this process made", ["method", "code"]
 )
 JOB_FAILURES = Counter("dousheng_job_failures_total", "Runs of a timed job that raised", ["job"])
+LOOP_FAILURES = Counter(
+    "dousheng_loop_failures_total", "Turns of a background loop that raised", ["loop"]
+)
 
 
 @contextmanager

@@ -7,11 +7,14 @@ aetcd neither keeps a lease alive nor resumes a watch by itself; the two loops h
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 
 import aetcd
 from loguru import logger
 
+from pkg.endurance import repeat_until_stopped
+from pkg.errors import DependencyRefused, DependencyUnavailable
 from pkg.settings import Count, Port, Seconds, Section
 from pkg.stopping import wait_for_stop
 
@@ -23,6 +26,10 @@ CHANNEL_OPTIONS = {
     "grpc.keepalive_timeout_ms": 3_000,
     "grpc.max_reconnect_backoff_ms": 1_000,
 }
+
+
+# What etcd says about credentials and rights.
+REFUSALS = re.compile("permission denied|auth|user name is empty|certificate", re.IGNORECASE)
 
 
 class EtcdSettings(Section):
@@ -61,13 +68,19 @@ class Registration:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Register, refresh the lease, register again whenever it was lost; deregister on `stop`."""
-        while not stop.is_set():
-            try:
+
+        async def hold() -> None:
+            with _translated_errors():
                 async with open_etcd(self._settings) as client:
                     await self._hold(client, stop)
-            except (aetcd.ClientError, TimeoutError) as exc:
-                logger.bind(address=self._address, error=repr(exc)).warning("registration lost")
-                await wait_for_stop(stop, RETRY_DELAY_S)
+
+        await repeat_until_stopped(
+            stop,
+            hold,
+            name="registration",
+            pause_s=RETRY_DELAY_S,
+            facts={"address": self._address},
+        )
 
     async def _hold(self, client: aetcd.Client, stop: asyncio.Event) -> None:
         lease = await client.lease(self._settings.lease_ttl_s)
@@ -96,13 +109,29 @@ async def follow_instances(
     While etcd is unavailable nothing is reported: the caller keeps what it has.
     """
     prefix = f"{settings.prefix}/{service}/".encode()
-    while True:
-        try:
+
+    async def follow() -> None:
+        with _translated_errors():
             async with open_etcd(settings) as client:
                 await _follow(client, prefix, on_change)
-        except (aetcd.ClientError, TimeoutError) as exc:
-            logger.bind(service=service, error=repr(exc)).warning("discovery interrupted")
-            await asyncio.sleep(RETRY_DELAY_S)
+
+    await repeat_until_stopped(
+        asyncio.Event(),
+        follow,
+        name="discovery",
+        pause_s=RETRY_DELAY_S,
+        facts={"service": service},
+    )
+
+
+@contextlib.contextmanager
+def _translated_errors() -> Iterator[None]:
+    """Turn the driver's errors into DependencyUnavailable, or DependencyRefused where an operator must act."""
+    try:
+        yield
+    except (aetcd.ClientError, OSError, TimeoutError) as exc:
+        failure = DependencyRefused if REFUSALS.search(str(exc)) else DependencyUnavailable
+        raise failure(detail=f"etcd: {exc!r}") from exc
 
 
 async def _follow(

@@ -7,8 +7,8 @@ from typing import cast
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
-from loguru import logger
 
+from pkg.endurance import Endurance
 from pkg.metrics import JOB_FAILURES
 
 Job = Callable[[], Awaitable[None]]
@@ -24,12 +24,14 @@ class Scheduler:
         defaults = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
         self._scheduler = AsyncIOScheduler(timezone="UTC", job_defaults=defaults)
         self._running: set[asyncio.Task[object]] = set()
+        self._endurances: dict[str, Endurance] = {}
 
     def every(self, interval_s: float, job: Job, name: str) -> None:
         """Run `job` every `interval_s` seconds, or as often as it can when it takes longer.
 
-        An exception is logged with its traceback and ends that run, not the job.
+        An exception is logged with its traceback, once a minute at most, and ends that run, not the job.
         """
+        self._endurances[name] = Endurance(name, failure="job failed")
         trigger = IntervalTrigger(seconds=interval_s, timezone="UTC")
         self._scheduler.add_job(self._run_once, trigger, args=(job, name), id=name, name=name)
 
@@ -49,9 +51,7 @@ class Scheduler:
         task = cast("asyncio.Task[object]", asyncio.current_task())
         self._running.add(task)
         try:
-            await job()
-        except Exception:  # noqa: BLE001 - the job must outlive one bad run
-            JOB_FAILURES.labels(job=name).inc()
-            logger.bind(job=name).exception("job failed")
+            if not await self._endurances[name].survive(job):
+                JOB_FAILURES.labels(job=name).inc()
         finally:
             self._running.discard(task)

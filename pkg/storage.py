@@ -9,24 +9,25 @@ import asyncio
 import http.client
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, TypeVar
 from urllib.parse import urlsplit
 
 import urllib3
 from minio import Minio
-from minio.error import MinioException, S3Error
+from minio.error import S3Error
 
-from pkg.errors import DependencyUnavailable
+from pkg.errors import DependencyRefused, DependencyUnavailable
 from pkg.settings import Port, Seconds, Secret, Section
 
 # An object never changes under its key, so that phones and CDNs may keep what they have.
@@ -35,6 +36,12 @@ PUBLIC_CACHE_CONTROL = "public, max-age=31536000, immutable"
 SLOWEST_BYTES_PER_S = 2_000_000
 BLOCK_BYTES = 256 * 1024
 THREADS = 8
+MAX_ERROR_BYTES = 4096
+LINK_LIFETIME = timedelta(hours=1)
+# Statuses below 500 that a retry may cure: time-outs, conflicts, locks, too many requests.
+PASSING = frozenset({408, 409, 423, 425, 429})
+
+T = TypeVar("T")
 
 
 class StorageSettings(Section):
@@ -81,8 +88,9 @@ def random_key(suffix: str = "") -> str:
 class Storage:
     """Objects in buckets.
 
-    Every call raises DependencyUnavailable when storage does not answer in time or refuses. It is then unknown whether a
-    write was carried out: a server that was frozen may still do it later.
+    Every call raises DependencyUnavailable when storage does not answer in time or has a problem. It is then unknown whether a
+    write was carried out: a server that was frozen may still do it later. Where no retry helps (a wrong key, missing rights, no such
+    bucket) that is DependencyRefused.
     """
 
     def __init__(self, settings: StorageSettings) -> None:
@@ -112,14 +120,8 @@ class Storage:
 
     async def ensure_buckets(self, buckets: Iterable[Bucket]) -> None:
         """Make the buckets that are missing, and let anyone read single objects of the public ones."""
-        loop = asyncio.get_running_loop()
-        try:
-            for bucket in buckets:
-                async with asyncio.timeout(self._timeout_s):
-                    await loop.run_in_executor(self._threads, self._ensure_bucket, bucket)
-        except (MinioException, urllib3.exceptions.HTTPError, OSError) as exc:
-            detail = f"storage: {type(exc).__name__} {exc}"
-            raise DependencyUnavailable(detail=detail) from exc
+        for bucket in buckets:
+            await self._ask_minio(self._ensure_bucket, bucket)
 
     async def put_file(self, bucket: Bucket, key: str, path: Path, content_type: str) -> None:
         """Store a file as one object, wholly or not at all."""
@@ -149,6 +151,7 @@ class Storage:
         try:
             return await self._transfer(self._request("HEAD", bucket, key))
         except ObjectMissing:
+            await self._require_bucket(bucket)
             return None
 
     async def exists(self, bucket: Bucket, key: str) -> bool:
@@ -160,8 +163,22 @@ class Storage:
         with suppress(ObjectMissing):
             await self._transfer(self._request("DELETE", bucket, key))
 
+    async def _require_bucket(self, bucket: Bucket) -> None:
+        """Raise DependencyRefused where the bucket itself is missing: that says nothing about single objects."""
+        if not await self._ask_minio(self._minio.bucket_exists, bucket.name):
+            raise DependencyRefused(detail=f"storage: no bucket {bucket.name}")
+
+    async def _ask_minio(self, question: Callable[..., T], *args: object) -> T:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await loop.run_in_executor(self._threads, question, *args)
+        except Exception as exc:
+            # minio raises errors of the XML parser and of http.client as well, where a server answers with rubbish.
+            raise _describe_failure(exc, question.__name__) from exc
+
     def _request(self, method: str, bucket: Bucket, key: str) -> "_Request":
-        url = self._minio.get_presigned_url(method, bucket.name, key, expires=timedelta(hours=1))
+        url = self._minio.get_presigned_url(method, bucket.name, key, expires=LINK_LIFETIME)
         return _Request(method, url, timeout_s=self._timeout_s)
 
     async def _transfer(self, request: "_Request", *, size: int = 0) -> int:
@@ -170,9 +187,10 @@ class Storage:
         try:
             async with asyncio.timeout(self._timeout_s + size / SLOWEST_BYTES_PER_S):
                 return await asyncio.shield(running)
-        except (OSError, http.client.HTTPException) as exc:  # TimeoutError is an OSError
-            detail = f"storage: {request.method} failed: {type(exc).__name__} {exc}"
-            raise DependencyUnavailable(detail=detail) from exc
+        except ObjectMissing:
+            raise
+        except Exception as exc:
+            raise _describe_failure(exc, request.method) from exc
         finally:
             await _settle(request, running)
 
@@ -231,7 +249,7 @@ class _Request:
         if reply.status == http.HTTPStatus.NOT_FOUND and self.method != "PUT":
             raise ObjectMissing(urlsplit(self.url).path.lstrip("/"))
         if not 200 <= reply.status < 300:
-            raise http.client.HTTPException(f"status {reply.status} {reply.read(500)!r}")
+            raise _Refused(reply.status, _find_code(reply.read(MAX_ERROR_BYTES)))
         length = int(reply.headers.get("Content-Length", 0))
         if self.sink is not None:
             shutil.copyfileobj(reply, self.sink, BLOCK_BYTES)
@@ -239,6 +257,37 @@ class _Request:
             if self.sink.tell() != length:
                 raise http.client.IncompleteRead(b"", length - self.sink.tell())
         return length
+
+
+class _Refused(Exception):
+    """A reply with another status than success."""
+
+    def __init__(self, status: int, code: str) -> None:
+        super().__init__(f"{status} {code}")
+        self.status = status
+
+
+def _find_code(body: bytes) -> str:
+    """Return S3's error code in a reply; the rest may name keys and signatures."""
+    found = re.search(rb"<Code>([A-Za-z]+)</Code>", body)
+    return found[1].decode("ascii") if found else ""
+
+
+def _describe_failure(exc: Exception, what: str) -> DependencyUnavailable:
+    """Return what an exception of a client means to callers."""
+    if isinstance(exc, S3Error):
+        exc = _Refused(exc.response.status, str(exc.code))
+    status: int | None = None
+    said = f"{type(exc).__name__} {exc}"
+    if isinstance(exc, _Refused):
+        status, said = exc.status, str(exc)
+    failure = DependencyRefused if _is_final(status) else DependencyUnavailable
+    return failure(detail=f"storage: {what} failed: {said}")
+
+
+def _is_final(status: int | None) -> bool:
+    """Tell whether the same request would be refused again: a redirect (a wrong region or endpoint), and most of 4xx."""
+    return status is not None and (status == 501 or 300 <= status < 500) and status not in PASSING
 
 
 def _connect_to(url: str, *, timeout_s: float) -> http.client.HTTPConnection:

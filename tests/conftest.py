@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from loguru import logger
 from sqlalchemy import delete
 
 from dal.db.engine import Database, MySQLSettings, open_database
@@ -84,6 +85,15 @@ def settings(servers: Stack) -> AllSettings:
         for name, value in servers.environment().items():
             patch.setenv(name, value)
         return AllSettings.load()
+
+
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    """The lines that this process logs during the test, with level and facts."""
+    lines: list[str] = []
+    sink = logger.add(lines.append, level="DEBUG", format="{level} {message} {extra}")
+    yield lines
+    logger.remove(sink)
 
 
 @pytest.fixture

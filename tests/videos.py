@@ -3,23 +3,24 @@
 import uuid
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Update, select, update
 
 from dal.db.engine import Database, retry_conflicts
 from dal.db.models import User, Video, VideoStatus
 from dal.db.upload_jobs import (
     ClaimedVideo,
     ObjectKeys,
-    claim_video,
     insert_upload,
     mark_uploaded,
     publish_video,
 )
+from dal.db.upload_queue import Lane, claim_job, claim_leftover, light_lane
 from dal.db.videos import list_feed
 from pkg.clock import now_ms
 from pkg.paging import FROM_THE_START
 
 LEASE_MS = 60_000
+LIGHT = light_lane()
 
 
 class Videos:
@@ -29,46 +30,55 @@ class Videos:
         self.database = database
         self.author_id = author_id
 
-    async def upload(self, title: str = "标题") -> ClaimedVideo:
+    async def upload(self, title: str = "标题", *, author_id: int | None = None) -> ClaimedVideo:
         """Insert an upload that is being received."""
         async with self.database.write() as connection:
             return await insert_upload(
                 connection,
-                author_id=self.author_id,
+                author_id=author_id or self.author_id,
                 title=title,
                 keys=ObjectKeys(uuid.uuid4().hex, uuid.uuid4().hex, uuid.uuid4().hex),
                 lease_token=uuid.uuid4().hex,
-                now_ms=now_ms(),
-                lease_expires_at_ms=now_ms() + LEASE_MS,
+                lease_ms=LEASE_MS,
             )
 
-    async def add_job(self) -> int:
-        """Insert an upload that waits for a worker."""
-        video = await self.upload()
+    async def add_job(self, *, author_id: int | None = None, cost_s: float | None = None) -> int:
+        """Insert an upload that waits for a worker, of the heavy lane where it has a cost."""
+        video = await self.upload(author_id=author_id)
         async with self.database.write() as connection:
             await mark_uploaded(connection, video)
+        if cost_s is not None:
+            statement = update(Video).where(Video.id == video.id)
+            await self.change(statement.values(is_heavy=True, cost_s=cost_s))
         return video.id
 
     async def claim(
         self,
         *,
         status: VideoStatus = VideoStatus.PROCESSING,
-        at_ms: int | None = None,
+        lane: Lane = LIGHT,
         lease_ms: int = LEASE_MS,
     ) -> ClaimedVideo | None:
-        at_ms = now_ms() if at_ms is None else at_ms
-
         async def transaction() -> ClaimedVideo | None:
+            token = uuid.uuid4().hex
             async with self.database.write() as connection:
-                return await claim_video(
-                    connection,
-                    status=status,
-                    now_ms=at_ms,
-                    lease_token=uuid.uuid4().hex,
-                    lease_expires_at_ms=at_ms + lease_ms,
+                if status is VideoStatus.PROCESSING:
+                    return await claim_job(connection, lane, lease_token=token, lease_ms=lease_ms)
+                return await claim_leftover(
+                    connection, status, lease_token=token, lease_ms=lease_ms
                 )
 
         return await retry_conflicts(transaction)
+
+    async def let_pass(self, seconds: float) -> None:
+        """Move every lease into the past by that much: to the rows it is as if the time had passed."""
+        earlier = Video.lease_expires_at_ms - int(seconds * 1000)
+        statement = update(Video).where(Video.lease_expires_at_ms > 0)
+        await self.change(statement.values(lease_expires_at_ms=earlier))
+
+    async def change(self, statement: Update) -> None:
+        async with self.database.write() as connection:
+            await connection.execute(statement)
 
     async def publish(self, video: ClaimedVideo, *, at_ms: int | None = None) -> int:
         async def transaction() -> int:

@@ -7,11 +7,12 @@ down or lags is left out; without one everything runs on the source.
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Literal, TypeVar
 
 from loguru import logger
-from sqlalchemy import URL, text
+from sqlalchemy import URL, event, text
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import (
     DBAPIError,
     InterfaceError,
@@ -22,12 +23,18 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from pkg.errors import DeadlineExceeded, DependencyUnavailable
+from dal.db.schema_version import is_new_enough, newest_version
+from pkg.endurance import repeat_until_stopped
+from pkg.errors import DeadlineExceeded, DependencyRefused, DependencyUnavailable
 from pkg.settings import Count, Port, Seconds, Secret, Section
 from pkg.startup import wait_until_available
 from pkg.stopping import wait_for_stop
 
 DEADLOCK, LOCK_WAIT_TIMEOUT = 1213, 1205
+# Wrong credentials or rights, no such database, an unusable account, a server that takes no writes: only an operator helps.
+REFUSALS = frozenset(
+    {1044, 1045, 1049, 1130, 1142, 1143, 1227, 1251, 1290, 1370, 1698, 1820, 1836, 1862, 3118}
+)
 CONFLICT_ATTEMPTS = 5
 REPLICA_CHECK_INTERVAL_S = 1.0
 
@@ -36,6 +43,7 @@ AUTOCOMMIT: IsolationLevel = "AUTOCOMMIT"
 READ_COMMITTED: IsolationLevel = "READ COMMITTED"
 
 T = TypeVar("T")
+SERVER_ERRORS = (OperationalError, InterfaceError, InternalError)
 
 
 class MySQLSettings(Section):
@@ -93,16 +101,19 @@ class Database:
         if healthy:
             replica = healthy[next(self._turn) % len(healthy)]
             try:
-                return await stack.enter_async_context(replica.engine.connect())
-            except (SQLAlchemyError, OSError):
+                return await stack.enter_async_context(_opened(replica.engine.connect()))
+            except (SQLAlchemyError, OSError, DependencyUnavailable):
                 # It died since the last check, or all of its connections are busy.
                 logger.bind(replica=replica.address).info("read moved to the source")
-        return await stack.enter_async_context(self._reader.connect())
+        return await stack.enter_async_context(_opened(self._reader.connect()))
 
     @asynccontextmanager
     async def read_source(self) -> AsyncIterator[AsyncConnection]:
         """Read what was committed before now, statement by statement."""
-        async with translated_errors(self._timeout_s), self._reader.connect() as connection:
+        async with (
+            translated_errors(self._timeout_s),
+            _opened(self._reader.connect()) as connection,
+        ):
             yield connection
 
     @asynccontextmanager
@@ -114,7 +125,7 @@ class Database:
         """
         async with (
             translated_errors(timeout_s or self._timeout_s),
-            self._writer.begin() as connection,
+            _opened(self._writer.begin()) as connection,
         ):
             yield connection
 
@@ -126,15 +137,22 @@ class Database:
         """
         try:
             async with self.read_source() as connection:
-                await connection.execute(text("SELECT 1 FROM publication_clock"))
+                found = await connection.scalar(text("SELECT version_num FROM alembic_version"))
         except SQLAlchemyError as exc:
             raise DependencyUnavailable(detail="mysql: not migrated") from exc
+        if not is_new_enough(found):
+            detail = f"mysql: not migrated: at {found}, needs {newest_version()}"
+            raise DependencyUnavailable(detail=detail)
 
     async def check_replicas(self, stop: asyncio.Event) -> None:
         """Keep telling healthy replicas from others until `stop`; a background task of a service."""
-        while not stop.is_set():
+
+        async def check() -> None:
             await asyncio.gather(*(replica.check() for replica in self._replicas))
             await wait_for_stop(stop, REPLICA_CHECK_INTERVAL_S)
+
+        pause_s = REPLICA_CHECK_INTERVAL_S
+        await repeat_until_stopped(stop, check, name="replica checks", pause_s=pause_s)
 
     async def close(self) -> None:
         """Close every pool."""
@@ -157,14 +175,18 @@ class Replica:
     async def check(self) -> None:
         """Ask the replica how far behind it is."""
         try:
-            async with translated_errors(self._timeout_s), self.engine.connect() as connection:
+            async with (
+                translated_errors(self._timeout_s),
+                _opened(self.engine.connect()) as connection,
+            ):
                 result = await connection.execute(text("SHOW REPLICA STATUS"))
                 row = result.mappings().one_or_none()
             # MySQL and MariaDB name the same column differently; NULL means that replication stands still.
             status = dict(row) if row else {}
             lag = status.get("Seconds_Behind_Source", status.get("Seconds_Behind_Master"))
             healthy = lag is not None and int(lag) <= self._max_lag_s
-        except (DependencyUnavailable, DeadlineExceeded, SQLAlchemyError):
+        except Exception as exc:  # noqa: BLE001 - whatever it answers: it is not to be read
+            logger.bind(replica=self.address, cause=repr(exc)).debug("replica not healthy")
             healthy = False
         if healthy != self.is_healthy:
             logger.bind(replica=self.address, healthy=healthy).warning("replica health changed")
@@ -187,7 +209,8 @@ async def translated_errors(timeout_s: float) -> AsyncIterator[None]:
     """Turn the driver's errors into ours and hold the deadline.
 
     Raises:
-        DependencyUnavailable: the server is down or refuses.
+        DependencyUnavailable: the server is down or full.
+        DependencyRefused: it does not let us in, or not do that; an operator must act.
         DeadlineExceeded: `timeout_s` passed; of a write, the outcome is unknown.
         TransactionConflict: deadlock, or a lock that did not come.
     """
@@ -196,16 +219,56 @@ async def translated_errors(timeout_s: float) -> AsyncIterator[None]:
             yield
     except (TimeoutError, PoolTimeoutError) as exc:
         raise DeadlineExceeded(detail="mysql") from exc
-    except (OperationalError, InterfaceError, InternalError) as exc:
-        if _error_number(exc) in (DEADLOCK, LOCK_WAIT_TIMEOUT):
-            raise TransactionConflict from exc
-        raise DependencyUnavailable(detail="mysql") from exc
     except DBAPIError as exc:
-        if exc.connection_invalidated:
-            raise DependencyUnavailable(detail="mysql") from exc
-        raise
+        error = _find_meaning(exc)
+        if error is None:
+            raise
+        raise error from exc
     except OSError as exc:
         raise DependencyUnavailable(detail="mysql") from exc
+
+
+def _find_meaning(exc: DBAPIError) -> Exception | None:
+    """Return what a driver's error means to callers; None for one that is about the statement or its data."""
+    number = _error_number(exc)
+    if number in (DEADLOCK, LOCK_WAIT_TIMEOUT):
+        return TransactionConflict()
+    if number in REFUSALS:
+        return DependencyRefused(detail=f"mysql: {exc.orig}")
+    if exc.connection_invalidated or isinstance(exc, SERVER_ERRORS):
+        return DependencyUnavailable(detail="mysql")
+    return None
+
+
+@asynccontextmanager
+async def _opened(
+    opening: AbstractAsyncContextManager[AsyncConnection],
+) -> AsyncIterator[AsyncConnection]:
+    """Give the connection; whatever the driver raises while it connects means that the server is unavailable.
+
+    Against a server that accepts and closes, or says what is no MySQL, asyncmy raises errors of many kinds that are not its own.
+    """
+    async with AsyncExitStack() as stack:
+        try:
+            connection = await stack.enter_async_context(opening)
+        except (SQLAlchemyError, TimeoutError, OSError):
+            raise
+        except Exception as exc:
+            raise DependencyUnavailable(detail="mysql: cannot connect") from exc
+        yield connection
+
+
+def _translate_foreign_error(context: ExceptionContext) -> Exception | None:
+    """Take what the driver raises in a statement, and is no error of its own, for a connection that is broken.
+
+    A TypeError is about the statement's parameters, which it converts before it sends anything.
+    """
+    exc = context.original_exception
+    is_foreign = context.sqlalchemy_exception is None and isinstance(exc, Exception)
+    if not is_foreign or isinstance(exc, SQLAlchemyError | TypeError | TimeoutError):
+        return None
+    context.is_disconnect = True
+    return DependencyUnavailable(detail="mysql: broken connection")
 
 
 async def retry_conflicts(transaction: Callable[[], Awaitable[T]]) -> T:
@@ -246,7 +309,7 @@ def make_url(settings: MySQLSettings, *, driver: str, host: str, port: int) -> U
 def _make_engine(
     settings: MySQLSettings, host: str, port: int, isolation_level: IsolationLevel
 ) -> AsyncEngine:
-    return create_async_engine(
+    engine = create_async_engine(
         make_url(settings, driver="asyncmy", host=host, port=port),
         pool_size=settings.pool_connections,
         max_overflow=0,
@@ -258,3 +321,5 @@ def _make_engine(
         hide_parameters=True,  # An error's text must not carry passwords or messages into the log.
         connect_args={"connect_timeout": settings.connect_timeout_s},
     )
+    event.listen(engine.sync_engine, "handle_error", _translate_foreign_error)
+    return engine

@@ -90,7 +90,9 @@ class Video(Base):
         UniqueConstraint("published_at_ms", name="uq_videos_published_at_ms"),
         Index("ix_videos_author_published", "author_id", "published_at_ms"),
         Index("ix_videos_author_id", "author_id", "id"),
-        Index("ix_videos_claim", "status", "lease_expires_at_ms"),
+        Index("ix_videos_claim", "status", "is_heavy", "lease_expires_at_ms"),
+        # Who used how much lately; the index alone answers it.
+        Index("ix_videos_started", "is_heavy", "started_at_ms", "author_id", "cost_s"),
         TABLE_OPTIONS,
     )
 
@@ -106,7 +108,14 @@ class Video(Base):
     status: Mapped[str] = mapped_column(String(16), nullable=False)
     failure_reason: Mapped[str] = mapped_column(String(255), nullable=False, server_default="")
     attempts: Mapped[int] = mapped_column(Integer, nullable=False, server_default=text("0"))
-    # Who works on it, and until when; nobody: "" and 0.
+    # Its pictures must be encoded again; how many seconds that takes; how far it is.
+    is_heavy: Mapped[bool] = mapped_column(Boolean, nullable=False, server_default=text("0"))
+    cost_s: Mapped[int] = mapped_column(Integer, nullable=False, server_default=text("0"))
+    progress_percent: Mapped[int] = mapped_column(Integer, nullable=False, server_default=text("0"))
+    started_at_ms: Mapped[int] = mapped_column(  # in its lane, the last time
+        BigInteger, nullable=False, server_default=text("0")
+    )
+    # Who works on it, and until when, on the database's clock; nobody: "" and 0.
     lease_token: Mapped[str] = mapped_column(String(32), nullable=False, server_default="")
     lease_expires_at_ms: Mapped[int] = mapped_column(
         BigInteger, nullable=False, server_default=text("0")

@@ -1,15 +1,19 @@
 """Uploads on their way to publication: each row of `videos` that is not published is a job, held under a lease.
 
 Whoever works on a job writes under its lease's token, so that somebody who was taken for dead changes nothing any more.
-A job goes uploading → processing → published, or → failed; what is published is read in videos.py.
+A job goes uploading → processing → published, or → failed; upload_queue.py says which comes next, and what is published is
+read in videos.py. Leases begin and end on the database's clock.
 """
 
+import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dal.db.clock import DATABASE_NOW_MS
 from dal.db.models import PublicationClock, User, Video, VideoStatus
 
 
@@ -21,6 +25,7 @@ class PublicationRow:
     title: str
     status: VideoStatus
     failure_reason: str
+    progress_percent: int
     created_at_ms: int
 
 
@@ -55,7 +60,14 @@ async def list_publications(
 ) -> list[PublicationRow]:
     """Return an author's uploads with ids below `before_id`, newest first, or the one upload `video_id`."""
     statement = (
-        select(Video.id, Video.title, Video.status, Video.failure_reason, Video.created_at_ms)
+        select(
+            Video.id,
+            Video.title,
+            Video.status,
+            Video.failure_reason,
+            Video.progress_percent,
+            Video.created_at_ms,
+        )
         .where(Video.author_id == author_id, Video.id < before_id)
         .order_by(Video.id.desc())
         .limit(limit)
@@ -64,10 +76,27 @@ async def list_publications(
         statement = statement.where(Video.id == video_id)
     return [
         PublicationRow(
-            row.id, row.title, VideoStatus(row.status), row.failure_reason, row.created_at_ms
+            id=row.id,
+            title=row.title,
+            status=VideoStatus(row.status),
+            failure_reason=row.failure_reason,
+            progress_percent=row.progress_percent,
+            created_at_ms=row.created_at_ms,
         )
         for row in await connection.execute(statement)
     ]
+
+
+async def list_outcomes(connection: AsyncConnection, video_ids: Collection[int]) -> dict[int, str]:
+    """Return of those videos that are published or failed the failure reason, "" where it is published."""
+    statement = select(Video.id, Video.status, Video.failure_reason).where(
+        Video.id.in_(video_ids),
+        Video.status.in_((VideoStatus.PUBLISHED, VideoStatus.FAILED)),
+    )
+    return {
+        row.id: row.failure_reason if row.status == VideoStatus.FAILED else ""
+        for row in await connection.execute(statement)
+    }
 
 
 async def insert_upload(
@@ -77,8 +106,7 @@ async def insert_upload(
     title: str,
     keys: ObjectKeys,
     lease_token: str,
-    now_ms: int,
-    lease_expires_at_ms: int,
+    lease_ms: int,
 ) -> ClaimedVideo:
     """Insert the row of an upload before its first byte is stored; whoever receives the upload holds it."""
     statement = insert(Video).values(
@@ -89,8 +117,8 @@ async def insert_upload(
         cover_url=keys.cover,
         status=VideoStatus.UPLOADING,
         lease_token=lease_token,
-        lease_expires_at_ms=lease_expires_at_ms,
-        created_at_ms=now_ms,
+        lease_expires_at_ms=DATABASE_NOW_MS + lease_ms,
+        created_at_ms=DATABASE_NOW_MS,
     )
     result = await connection.execute(statement)
     return ClaimedVideo(
@@ -119,54 +147,10 @@ async def mark_uploaded(connection: AsyncConnection, video: ClaimedVideo) -> Non
     )
 
 
-async def claim_video(
-    connection: AsyncConnection,
-    *,
-    status: VideoStatus,
-    now_ms: int,
-    lease_token: str,
-    lease_expires_at_ms: int,
-) -> ClaimedVideo | None:
-    """Take the oldest job in `status` that nobody holds, or whose holder's lease has ended; None if there is none.
-
-    A failed video is a job only where `fail_video` said so. Rows that another process is claiming at this moment are
-    skipped, so that workers never wait for each other.
-    """
-    row = await _lock_oldest_free(connection, status, now_ms=now_ms)
-    if row is None:
-        return None
-    attempts = row.attempts + 1
-    await connection.execute(
-        update(Video)
-        .where(Video.id == row.id)
-        .values(lease_token=lease_token, lease_expires_at_ms=lease_expires_at_ms, attempts=attempts)
-    )
-    return ClaimedVideo(
-        id=row.id,
-        author_id=row.author_id,
-        status=status,
-        attempts=attempts,
-        failure_reason=row.failure_reason,
-        keys=ObjectKeys(row.upload_key, row.play_url, row.cover_url),
-        lease_token=lease_token,
-    )
-
-
-async def renew_lease(
-    connection: AsyncConnection, video: ClaimedVideo, *, lease_expires_at_ms: int
+async def move_to_heavy_lane(
+    connection: AsyncConnection, video: ClaimedVideo, *, cost_s: float
 ) -> None:
-    """Keep a job for longer.
-
-    Raises:
-        LeaseLost: somebody else has it.
-    """
-    await _update_held(connection, video, lease_expires_at_ms=lease_expires_at_ms)
-
-
-async def release_video(
-    connection: AsyncConnection, video: ClaimedVideo, *, retry_at_ms: int, counts: bool
-) -> None:
-    """Give a job back; nobody takes it before `retry_at_ms`. An attempt that does not count is as if never made.
+    """Give a job back because it must be encoded again; to have looked into it was no attempt.
 
     Raises:
         LeaseLost: somebody else has it.
@@ -174,9 +158,56 @@ async def release_video(
     await _update_held(
         connection,
         video,
-        attempts=video.attempts - (0 if counts else 1),
+        is_heavy=True,
+        cost_s=math.ceil(cost_s),
+        attempts=0,
+        progress_percent=0,
+        started_at_ms=0,
         lease_token="",
-        lease_expires_at_ms=retry_at_ms,
+        lease_expires_at_ms=0,
+    )
+
+
+async def renew_lease(
+    connection: AsyncConnection, video: ClaimedVideo, *, lease_ms: int, progress_percent: int = 0
+) -> None:
+    """Keep a job for longer, and tell how far it is.
+
+    Raises:
+        LeaseLost: somebody else has it.
+    """
+    await _update_held(
+        connection,
+        video,
+        lease_expires_at_ms=DATABASE_NOW_MS + lease_ms,
+        progress_percent=progress_percent,
+    )
+
+
+async def release_video(
+    connection: AsyncConnection, video: ClaimedVideo, *, delay_ms: int, counts: bool
+) -> None:
+    """Give a job back; nobody takes it within `delay_ms`. An attempt that does not count is as if never made.
+
+    Raises:
+        LeaseLost: somebody else has it.
+    """
+    await _update_held(
+        connection,
+        video,
+        attempts=Video.attempts - (0 if counts else 1),
+        progress_percent=0,
+        lease_token="",
+        lease_expires_at_ms=DATABASE_NOW_MS + delay_ms if delay_ms else 0,
+    )
+
+
+async def forget_attempt(connection: AsyncConnection, video: ClaimedVideo) -> None:
+    """Take back the attempt of a holder whose lease ended because it could not be given back, not because it died."""
+    await connection.execute(
+        update(Video)
+        .where(Video.id == video.id, Video.status == VideoStatus.PROCESSING, Video.attempts > 0)
+        .values(attempts=Video.attempts - 1)
     )
 
 
@@ -219,12 +250,12 @@ async def publish_video(connection: AsyncConnection, video: ClaimedVideo, *, now
 
 
 async def fail_video(
-    connection: AsyncConnection, video: ClaimedVideo, *, sweep_at_ms: int = 0
+    connection: AsyncConnection, video: ClaimedVideo, *, sweep_delay_ms: int | None = None
 ) -> None:
     """Tell the author that a video has failed, for its failure reason.
 
     Args:
-        sweep_at_ms: when it is a job once more, to remove objects that were stored late; 0 means never.
+        sweep_delay_ms: after which it is a job once more, to remove objects that were stored late; None means never.
 
     Raises:
         LeaseLost: somebody else has it.
@@ -234,31 +265,8 @@ async def fail_video(
         video,
         status=VideoStatus.FAILED,
         lease_token="",
-        lease_expires_at_ms=sweep_at_ms,
+        lease_expires_at_ms=0 if sweep_delay_ms is None else DATABASE_NOW_MS + sweep_delay_ms,
     )
-
-
-async def _lock_oldest_free(
-    connection: AsyncConnection, status: VideoStatus, *, now_ms: int
-) -> Row[int, int, int, str, str, str, str] | None:
-    statement = (
-        select(
-            Video.id,
-            Video.author_id,
-            Video.attempts,
-            Video.failure_reason,
-            Video.upload_key,
-            Video.play_url,
-            Video.cover_url,
-        )
-        .where(Video.status == status, Video.lease_expires_at_ms < now_ms)
-        .order_by(Video.lease_expires_at_ms, Video.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    if status is VideoStatus.FAILED:
-        statement = statement.where(Video.lease_expires_at_ms > 0)
-    return (await connection.execute(statement)).one_or_none()
 
 
 async def _update_held(connection: AsyncConnection, video: ClaimedVideo, **values: Any) -> None:

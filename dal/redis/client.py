@@ -1,22 +1,47 @@
 """Connections to a Redis, and the one place where its errors become ours."""
 
+import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Connection, Redis
+from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    AuthenticationWrongNumberOfArgsError,
+    AuthorizationError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 
-from pkg.errors import DependencyUnavailable
+from pkg.errors import DependencyRefused, DependencyUnavailable
 from pkg.settings import Port, Seconds, Secret, Section
 from pkg.startup import wait_until_available
 
 __all__ = ["Redis", "RedisSettings", "open_redis", "translated_errors"]
 
 MAX_CONNECTIONS = 64
+# A wrong password, missing rights, no memory left, a replica, a disk that takes no snapshot: only an operator helps.
+REFUSALS = (
+    AuthenticationError,
+    AuthenticationWrongNumberOfArgsError,
+    AuthorizationError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+)
+# The same inside of scripts, whose errors have no class of their own.
+REFUSAL_CODES = re.compile(r"\b(MISCONF|NOAUTH|NOPERM|OOM|READONLY|WRONGPASS)\b")
+OUTAGE_CODES = re.compile(r"^(BUSY|MASTERDOWN|NOREPLICAS|UNKILLABLE) ")
 
 
 class RedisSettings(Section):
@@ -29,13 +54,68 @@ class RedisSettings(Section):
     password: Secret
     """Its password (`requirepass`)."""
     timeout_s: Seconds
-    """The deadline of connecting and of every command."""
+    """The deadline of every command, which includes waiting for a connection and connecting."""
+
+
+class _Connection(Connection):
+    """Raises errors of the driver alone, so that its own handling of lost connections sees every failure."""
+
+    async def connect_check_health(self, *args: Any, **kwargs: Any) -> None:
+        with _own_errors():
+            await super().connect_check_health(*args, **kwargs)
+
+    async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+        with _own_errors():
+            await super().send_packed_command(*args, **kwargs)
+
+    async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        with _own_errors():
+            return await super().read_response(*args, **kwargs)
+
+    async def can_read_destructive(self) -> bool:
+        with _own_errors():
+            return bool(await super().can_read_destructive())
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError, TimeoutError):
+        raise
+    except Exception as exc:
+        # Such as uvloop's RuntimeError on a transport that was closed meanwhile.
+        raise RedisConnectionError(repr(exc)) from exc
+
+
+class _Pipeline(Pipeline):
+    timeout_s: float
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        async with asyncio.timeout(self.timeout_s):
+            return await super().execute(raise_on_error)
+
+
+class _Redis(Redis):
+    """Ends every command in time: the driver's own time-outs add up, of the pool, connecting, retrying and reading."""
+
+    timeout_s: float
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        async with asyncio.timeout(self.timeout_s):
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
+        made = _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        made.timeout_s = self.timeout_s
+        return made
 
 
 @asynccontextmanager
 async def open_redis(settings: RedisSettings) -> AsyncIterator[Redis]:
     """Give a client whose server answers; every call ends within `timeout_s`, values are bytes."""
     pool = BlockingConnectionPool(
+        connection_class=_Connection,
         host=settings.host,
         port=settings.port,
         password=settings.password.get_secret_value(),
@@ -47,7 +127,8 @@ async def open_redis(settings: RedisSettings) -> AsyncIterator[Redis]:
         retry=Retry(ConstantBackoff(0.01), 1, supported_errors=(RedisConnectionError,)),
         retry_on_error=[RedisConnectionError],
     )
-    client = Redis(connection_pool=pool)
+    client = _Redis(connection_pool=pool)
+    client.timeout_s = settings.timeout_s
     try:
         await wait_until_available(f"redis {settings.port}", partial(_ping, client))
         yield client
@@ -61,11 +142,20 @@ def translated_errors() -> Iterator[None]:
     """Turn the driver's errors into ours.
 
     Raises:
-        DependencyUnavailable: the server is down, loading, full, or did not answer in time.
+        DependencyUnavailable: the server is down, loading, or did not answer in time.
+        DependencyRefused: it does not let us in, is full or takes no writes; an operator must act.
+
+    What it says about a command or its data (a wrong type, an error in a script) is raised as it is: no outage, but a fault of ours.
     """
     try:
         yield
     except (RedisError, OSError, TimeoutError) as exc:
+        if isinstance(exc, REFUSALS) or (
+            isinstance(exc, ResponseError) and REFUSAL_CODES.search(str(exc))
+        ):
+            raise DependencyRefused(detail=f"redis: {exc}") from exc
+        if type(exc) is ResponseError and not OUTAGE_CODES.match(str(exc)):
+            raise
         raise DependencyUnavailable(detail="redis") from exc
 
 

@@ -40,11 +40,6 @@ EBML_MAGIC = b"\x1a\x45\xdf\xa3"
 MATROSKA_SEGMENT = b"\x18\x53\x80\x67"
 
 
-def looks_like_video(head: bytes) -> bool:
-    """Tell whether a file that begins with `head` claims to be a video; give `HEAD_SIZE` bytes or the whole file."""
-    return find_container(head) is not None
-
-
 def find_container(head: bytes) -> Container | None:
     """Return the container that the first `HEAD_SIZE` bytes of a file announce."""
     return next((kind for kind, begins in BEGINNINGS.items() if begins(head)), None)

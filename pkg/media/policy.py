@@ -1,18 +1,9 @@
-"""What becomes of a video: decisions about facts, without a process or a file."""
-
-from dataclasses import dataclass
-from enum import Enum, auto
+"""Which videos are accepted: decisions about facts, without a process or a file."""
 
 from pkg.media.containers import Container
-from pkg.media.errors import DAMAGED, TOO_LONG, UnreadableVideo
+from pkg.media.errors import DAMAGED, DOLBY_VISION, PICTURE_TOO_LARGE, TOO_LONG, UnreadableVideo
 from pkg.media.probe import VideoInfo
 
-# What the app's player shows without change. Everything else is encoded again.
-PLAYABLE_CONTAINERS = frozenset({Container.MP4, Container.MATROSKA})
-PLAYABLE_VIDEO = frozenset({"h264"})
-PLAYABLE_PIXEL_FORMATS = frozenset({"yuv420p", "yuvj420p"})
-PLAYABLE_AUDIO = frozenset({"aac", "mp3"})
-PLAYABLE_SIDE_PX = 4096
 # Containers whose demuxers report a missing piece as an error. In MPEG streams a gap is ordinary.
 GAP_REPORTING_CONTAINERS = frozenset(
     {Container.MP4, Container.MATROSKA, Container.AVI, Container.FLV}
@@ -24,36 +15,6 @@ KEPT_DURATION_RATE = 0.8
 KEPT_DURATION_TOLERANCE_S = 0.25
 
 
-class Treatment(Enum):
-    """What is done with one stream of a video."""
-
-    COPY = auto()
-    ENCODE = auto()
-    DROP = auto()
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is done with a video's two streams."""
-
-    video: Treatment
-    audio: Treatment
-
-
-def plan_streams(info: VideoInfo) -> Plan:
-    """Return the cheapest treatment after which the app can play the video."""
-    if not _is_playable_video(info):
-        return plan_encoding(info)
-    if info.audio_codec in PLAYABLE_AUDIO:
-        return Plan(video=Treatment.COPY, audio=Treatment.COPY)
-    return Plan(video=Treatment.COPY, audio=_encode_if_there(info))
-
-
-def plan_encoding(info: VideoInfo) -> Plan:
-    """Return the treatment that repairs what can be repaired: both streams are encoded again."""
-    return Plan(video=Treatment.ENCODE, audio=_encode_if_there(info))
-
-
 def require_allowed_duration(info: VideoInfo, *, max_duration_s: float) -> None:
     """Check that a video is not too long, as far as its container says.
 
@@ -62,6 +23,18 @@ def require_allowed_duration(info: VideoInfo, *, max_duration_s: float) -> None:
     """
     if info.duration_s is not None and info.duration_s > max_duration_s:
         raise UnreadableVideo(TOO_LONG, detail=f"{info.duration_s:.0f} s")
+
+
+def require_decodable_picture(info: VideoInfo, *, max_picture_mpx: float) -> None:
+    """Check that a picture is neither too large nor one of which only a part can be decoded.
+
+    Raises:
+        UnreadableVideo: it is.
+    """
+    if info.pixels > max_picture_mpx * 1_000_000:
+        raise UnreadableVideo(PICTURE_TOO_LARGE, detail=f"{info.width} x {info.height}")
+    if info.is_lone_enhancement:
+        raise UnreadableVideo(DOLBY_VISION, detail="no compatible base layer")
 
 
 def require_no_gap(messages: str) -> None:
@@ -88,17 +61,3 @@ def require_kept_duration(source: VideoInfo, result: VideoInfo) -> None:
         raise UnreadableVideo(
             DAMAGED, detail=f"{result.duration_s} of {source.duration_s} s are left"
         )
-
-
-def _is_playable_video(info: VideoInfo) -> bool:
-    return (
-        info.container in PLAYABLE_CONTAINERS
-        and info.video_codec in PLAYABLE_VIDEO
-        and info.pixel_format in PLAYABLE_PIXEL_FORMATS
-        and max(info.width, info.height) <= PLAYABLE_SIDE_PX
-    )
-
-
-def _encode_if_there(info: VideoInfo) -> Treatment:
-    # A video whose audio stream nothing here can decode is still worth showing.
-    return Treatment.DROP if info.audio_codec is None else Treatment.ENCODE

@@ -8,10 +8,18 @@ group, at the limit and on cancellation, and by the kernel when the service itse
 import asyncio
 import os
 import signal
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from pkg.media.errors import DAMAGED, MediaToolFailed, UnreadableVideo
+from pkg.media.errors import (
+    DAMAGED,
+    UNKNOWN_FORMAT,
+    MediaToolFailed,
+    TookTooLong,
+    UnreadableVideo,
+)
+from pkg.media.progress import Progress
 
 # The machine's fault, not the file's; trying again may help.
 MACHINE_MESSAGES = (
@@ -21,6 +29,8 @@ MACHINE_MESSAGES = (
     "Error while opening encoder",  # whose parameters are always the same
     "Resource temporarily unavailable",  # no thread could be made
 )
+# The file may be whole, but nothing here decodes it.
+UNKNOWN_MESSAGES = ("not found for input stream", "Decoder not found", "no decoder found for")
 # The program itself is missing or may not run; these come from the confinement.
 NOT_STARTED_CODES = frozenset({126, 127})
 OUTPUT_LIMIT_BYTES = 1 << 30
@@ -44,13 +54,62 @@ class ProcessRunner:
         self._confinement = confine(max_memory_mb)
         self._slots = asyncio.Semaphore(max_parallel)
 
-    async def run(self, command: list[str], *, timeout_s: float) -> Printed:
+    async def run(
+        self,
+        command: list[str],
+        *,
+        timeout_s: float,
+        read: Callable[[bytes], object] | None = None,
+    ) -> Printed:
         """Run a command to its end and return what it printed; waiting for a slot does not count.
+
+        Args:
+            read: takes the output piece by piece, where all of it counts; it is then not returned.
 
         Raises:
             UnreadableVideo: it refused the file.
-            MediaToolFailed: it took too long, or ended otherwise.
+            TookTooLong: it was killed at its deadline.
+            MediaToolFailed: it ended otherwise.
         """
+        async with self._started(command) as process:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    printed = await _read_printed(process, read)
+            except TimeoutError as exc:
+                raise TookTooLong(f"{command[0]} took over {timeout_s:g} s") from exc
+        require_success(command[0], process.returncode, printed)
+        return printed
+
+    async def run_watched(
+        self, command: list[str], *, timeout_s: float, stall_timeout_s: float, progress: Progress
+    ) -> None:
+        """Run a command that prints its progress, as `run` does; it is killed where it makes none, too.
+
+        Raises:
+            TookTooLong: it was killed at its deadline.
+            MediaToolFailed: it made no progress for `stall_timeout_s`, or ended otherwise.
+        """
+        loop = asyncio.get_running_loop()
+        async with self._started(command) as process:
+            stall = asyncio.timeout(stall_timeout_s)
+
+            def read(chunk: bytes) -> None:
+                if progress.feed(chunk):
+                    stall.reschedule(loop.time() + stall_timeout_s)
+
+            try:
+                async with asyncio.timeout(timeout_s), stall:
+                    printed = await _read_printed(process, read)
+            except TimeoutError as exc:
+                if stall.expired():
+                    detail = f"{command[0]} made no progress for {stall_timeout_s:g} s"
+                    raise MediaToolFailed(detail) from exc
+                raise TookTooLong(f"{command[0]} took over {timeout_s:g} s") from exc
+        require_success(command[0], process.returncode, printed)
+
+    @asynccontextmanager
+    async def _started(self, command: list[str]) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Start a process in a slot of its own, and end it with the block."""
         async with self._slots:
             process = await asyncio.create_subprocess_exec(
                 *self._confinement,
@@ -62,14 +121,9 @@ class ProcessRunner:
                 start_new_session=True,
             )
             try:
-                async with asyncio.timeout(timeout_s):
-                    printed = await _read_printed(process)
-            except TimeoutError as exc:
-                raise MediaToolFailed(f"{command[0]} took over {timeout_s} s") from exc
+                yield process
             finally:
                 await _end(process)
-        require_success(command[0], process.returncode, printed)
-        return printed
 
 
 def confine(max_memory_mb: int) -> list[str]:
@@ -94,14 +148,22 @@ def require_success(program: str, code: int | None, printed: Printed) -> None:
         raise MediaToolFailed(detail)
     if any(message in printed.errors for message in MACHINE_MESSAGES):
         raise MediaToolFailed(detail)
-    raise UnreadableVideo(DAMAGED, detail=detail)
+    unknown = any(message in printed.errors for message in UNKNOWN_MESSAGES)
+    raise UnreadableVideo(UNKNOWN_FORMAT if unknown else DAMAGED, detail=detail)
 
 
-async def _read_printed(process: asyncio.subprocess.Process) -> Printed:
-    output, errors, _ = await asyncio.gather(
-        _read_end(process.stdout), _read_end(process.stderr), process.wait()
-    )
+async def _read_printed(
+    process: asyncio.subprocess.Process, read: Callable[[bytes], object] | None
+) -> Printed:
+    reading = _read_end(process.stdout) if read is None else _read_all(process.stdout, read)
+    output, errors, _ = await asyncio.gather(reading, _read_end(process.stderr), process.wait())
     return Printed(output=output, errors=errors)
+
+
+async def _read_all(stream: asyncio.StreamReader | None, read: Callable[[bytes], object]) -> str:
+    while stream and (chunk := await stream.read(64 * 1024)):
+        read(chunk)
+    return ""
 
 
 async def _read_end(stream: asyncio.StreamReader | None) -> str:

@@ -3,23 +3,29 @@
 import asyncio
 import logging
 import random
+import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
 import pika
-from loguru import logger
 from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.channel import Channel
-from pika.exceptions import AMQPConnectionError, AMQPError
+from pika.exceptions import AMQPConnectionError
 
-from pkg.errors import DependencyUnavailable
+from pkg.endurance import Endurance
+from pkg.errors import DependencyRefused, DependencyUnavailable
 from pkg.settings import Count, Port, Seconds, Secret, Section
 
 HEARTBEAT_S = 10
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 3.0
 CLOSE_TIMEOUT_S = 2.0
+
+# A wrong password, missing rights, no such virtual host, a queue that was declared differently: only an operator helps.
+REFUSALS = re.compile(
+    r"ACCESS_REFUSED|NOT_ALLOWED|ProbableAuthenticationError|ProbableAccessDeniedError|AuthenticationError|inequivalent arg"
+)
 
 T = TypeVar("T")
 
@@ -60,11 +66,19 @@ def resolve(future: asyncio.Future[T], value: T) -> None:
 
 @contextmanager
 def translate_amqp_errors() -> Iterator[None]:
-    """Turn the driver's errors into DependencyUnavailable."""
+    """Turn what the driver raises into DependencyUnavailable or DependencyRefused, errors that are not its own as well."""
     try:
         yield
-    except AMQPError as exc:
-        raise DependencyUnavailable(detail=f"rabbitmq: {exc!r}") from exc
+    except DependencyUnavailable:
+        raise
+    except Exception as exc:
+        raise describe_failure(repr(exc)) from exc
+
+
+def describe_failure(reason: str) -> DependencyUnavailable:
+    """Return the error that this reason of a failure means; it is made of the repr() of an exception of the driver."""
+    failure = DependencyRefused if REFUSALS.search(reason) else DependencyUnavailable
+    return failure(detail=f"rabbitmq: {reason}")
 
 
 class Backoff:
@@ -112,7 +126,7 @@ class BrokerChannel:
             method(*args, callback=lambda frame: resolve(reply, frame), **kwargs)
         await asyncio.wait((reply, self.lost), return_when=asyncio.FIRST_COMPLETED)
         if not reply.done():
-            raise DependencyUnavailable(detail=f"rabbitmq: channel lost: {self.lost.result()}")
+            raise describe_failure(f"channel lost: {self.lost.result()}")
         return reply.result()
 
 
@@ -125,12 +139,13 @@ class BrokerConnection:
         loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[str] = loop.create_future()
         self._opened: asyncio.Future[BaseException | None] = loop.create_future()
-        self._raw = AsyncioConnection(
-            connection_parameters(settings, name),
-            on_open_callback=lambda _connection: resolve(self._opened, None),
-            on_open_error_callback=lambda _connection, error: self._fail(error),
-            on_close_callback=lambda _connection, error: self._fail(error),
-        )
+        with translate_amqp_errors():
+            self._raw = AsyncioConnection(
+                connection_parameters(settings, name),
+                on_open_callback=lambda _connection: resolve(self._opened, None),
+                on_open_error_callback=lambda _connection, error: self._fail(error),
+                on_close_callback=lambda _connection, error: self._fail(error),
+            )
 
     def _fail(self, error: BaseException) -> None:
         resolve(self._opened, error)
@@ -153,7 +168,7 @@ class BrokerConnection:
             if not connection._raw.is_open:
                 connection.abort()
         if error is not None:
-            raise DependencyUnavailable(detail=f"rabbitmq: {error!r}") from error
+            raise describe_failure(repr(error)) from error
         return connection
 
     @property
@@ -175,7 +190,7 @@ class BrokerConnection:
         channel = BrokerChannel(raw)
         await asyncio.wait((opened, channel.lost), return_when=asyncio.FIRST_COMPLETED)
         if not opened.done():
-            raise DependencyUnavailable(detail=f"rabbitmq: no channel: {channel.lost.result()}")
+            raise describe_failure(f"no channel: {channel.lost.result()}")
         return channel
 
     async def close(self) -> None:
@@ -238,22 +253,23 @@ async def keep_running(
 ) -> None:
     """Run `session` again and again, with back-off after each end, until `stop` is set.
 
-    Only DependencyUnavailable is survived.
+    It outlives every exception: a lost broker is logged once per outage, anything else with its traceback.
 
     Args:
         session: gets a future that is done when it shall end, and the back-off to reset once it got through.
         role: who speaks in the log.
     """
-    backoff = Backoff()
+    backoff, endurance = Backoff(), Endurance(role)
     stopping = asyncio.ensure_future(stop.wait())
     try:
         while not stopping.done():
             try:
                 await session(stopping, backoff)
-            except DependencyUnavailable as exc:
-                # Said once for each outage; "broker connected" ends it.
-                level = "WARNING" if backoff.is_fresh else "DEBUG"
-                logger.bind(role=role, error=exc.detail).log(level, "broker unavailable")
+            except Exception as exc:  # noqa: BLE001 - the next session may succeed
+                if backoff.is_fresh and isinstance(exc, DependencyUnavailable):
+                    # It was connected since the last failure: this is another outage.
+                    endurance = Endurance(role)
+                endurance.report(exc)
             await wait_any(stopping, timeout_s=backoff.next_s())
     finally:
         stopping.cancel()

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from loguru import logger
 
-from pkg.errors import DeadlineExceeded, DependencyUnavailable
+from pkg.errors import DeadlineExceeded, DependencyRefused, DependencyUnavailable
 from pkg.log import request_id
 from pkg.mq.connection import (
     Backoff,
@@ -18,6 +18,7 @@ from pkg.mq.connection import (
     RabbitMQSettings,
     dead_queue,
     declare_queues,
+    describe_failure,
     keep_running,
     translate_amqp_errors,
     wait_any,
@@ -124,7 +125,7 @@ class Consumer:
         finally:
             stopping.remove_done_callback(inbox.wake)
         if inbox.channel.lost.done():
-            raise DependencyUnavailable(detail=f"rabbitmq: {inbox.channel.lost.result()}")
+            raise describe_failure(inbox.channel.lost.result())
 
     async def _settle(self, batch: Sequence[Delivery], interrupts: "_Interrupts") -> None:
         """Return when every message of the batch was applied or is a confirmed dead letter."""
@@ -158,7 +159,8 @@ class Consumer:
             try:
                 result = await attempt()
             except (DependencyUnavailable, DeadlineExceeded) as exc:
-                level = "WARNING" if backoff.is_fresh else "DEBUG"
+                refused = isinstance(exc, DependencyRefused)
+                level = ("ERROR" if refused else "WARNING") if backoff.is_fresh else "DEBUG"
                 logger.bind(queue=self._kind, error=exc.detail).log(level, "batch held")
                 held.set(1)
             else:

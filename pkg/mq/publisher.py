@@ -15,6 +15,7 @@ from pkg.mq.connection import (
     BrokerConnection,
     RabbitMQSettings,
     declare_queues,
+    describe_failure,
     keep_running,
     translate_amqp_errors,
     wait_any,
@@ -124,7 +125,7 @@ class Publisher:
             self._connected.clear()
             CONNECTED.labels(role=self._name).set(0)
         if session.channel.lost.done():
-            raise DependencyUnavailable(detail=f"rabbitmq: {session.channel.lost.result()}")
+            raise describe_failure(session.channel.lost.result())
         await session.drain(self._settings.confirm_timeout_s)
 
 

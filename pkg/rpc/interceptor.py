@@ -116,7 +116,9 @@ async def _abort(context: Context, outcome: _Outcome, exc: Exception) -> None:
         raise exc
     error = _to_domain_error(exc)
     outcome.code = error.grpc_code
-    if isinstance(error, errors.DependencyUnavailable | errors.DeadlineExceeded):
+    if isinstance(error, errors.DependencyRefused):
+        logger.bind(error=str(error)).error("dependency refuses: an operator must act")
+    elif isinstance(error, errors.DependencyUnavailable | errors.DeadlineExceeded):
         logger.bind(error=str(error), cause=repr(exc.__cause__)).warning("dependency failed")
     await context.abort(error.grpc_code, error.message, encode_error(error))
 

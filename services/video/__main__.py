@@ -1,10 +1,11 @@
 """Runs VideoService: the gRPC calls, and the workers that process uploads."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
+from dal.db.engine import Database
+from dal.db.upload_queue import heavy_lane, light_lane
 from pkg.media import MediaTool
 from pkg.rpc.server import Composition, ServiceDefinition, run_service
 from pkg.spool import Spool, remove_abandoned
@@ -15,50 +16,61 @@ from services.buckets import BUCKETS
 from services.foundation import open_foundation
 from services.video.handler import VideoHandler
 from services.video.leases import Leases
-from services.video.settings import VideoProcessSettings
+from services.video.old_failures import make_scheduler
+from services.video.outcomes import Outcomes
+from services.video.settings import VideoProcessSettings, VideoSettings
 from services.video.uploads import Uploads
-from services.video.worker import Worker
+from services.video.worker import LaneOfWork, Worker
 
 
 @asynccontextmanager
 async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[VideoHandler]]:
     """Open what the service needs and put its handler and workers together."""
-    media = MediaTool(settings.media)
-    woken = asyncio.Event()
     remove_abandoned(settings.video.spool_dir)
     async with AsyncExitStack() as stack:
         base = await stack.enter_async_context(open_foundation(settings))
         storage = await stack.enter_async_context(Storage(settings.storage))
         await wait_until_available("storage", partial(storage.ensure_buckets, BUCKETS))
         leases = Leases(base.database, lease_s=settings.video.lease_s)
+        outcomes = _make_outcomes(base.database, settings.video)
+        light = LaneOfWork(light_lane())
+        heavy = LaneOfWork(heavy_lane(max_per_author=settings.video.max_heavy_per_author))
+        make_worker = partial(
+            Worker,
+            database=base.database,
+            storage=storage,
+            media=MediaTool(settings.media),
+            leases=leases,
+            settings=settings.video,
+            on_heavy=heavy.woken.set,
+            on_outcome=outcomes.tell,
+        )
         uploads = Uploads(
             database=base.database,
             storage=storage,
             leases=leases,
             max_bytes=settings.upload.max_bytes,
+            max_unfinished=settings.video.max_unfinished_uploads_per_author,
             spool=Spool(settings.video.spool_dir, settings.video.spool),
-            on_uploaded=woken.set,
+            on_uploaded=light.woken.set,
         )
-        workers = [
-            Worker(
-                database=base.database,
-                storage=storage,
-                media=media,
-                leases=leases,
-                settings=settings.video,
-                woken=woken,
-            )
-            for _ in range(settings.media.max_parallel)
-        ]
         handler = VideoHandler(
             database=base.database,
             uploads=uploads,
+            outcomes=outcomes,
             presenter=base.make_presenter(),
             verifier=base.verifier,
         )
-        yield Composition(
-            handler, background=[*base.background, *(worker.run for worker in workers)]
-        )
+        workers = [make_worker(lane) for lane in (light, heavy) * settings.media.max_parallel]
+        scheduler = make_scheduler(base.database, settings.video)
+        background = [*base.background, scheduler.run, *(worker.run for worker in workers)]
+        yield Composition(handler, background=background)
+
+
+def _make_outcomes(database: Database, settings: VideoSettings) -> Outcomes:
+    return Outcomes(
+        database, wait_s=settings.publish_wait_s, max_waiting=settings.max_waiting_replies
+    )
 
 
 if __name__ == "__main__":

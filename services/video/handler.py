@@ -1,5 +1,6 @@
 """The gRPC edge of VideoService."""
 
+import math
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,6 +9,7 @@ import grpc
 from dal.db.engine import Database
 from dal.db.models import VideoStatus
 from dal.db.upload_jobs import PublicationRow, list_publications
+from dal.db.upload_queue import list_waiting
 from dal.db.users import require_user
 from dal.db.videos import VideoRow, list_feed, list_videos_of_author
 from pkg.clock import now_ms
@@ -29,24 +31,35 @@ from protos.video_pb2 import (
     PublishStatusRequest,
 )
 from services.presenters import Presenter
+from services.video.outcomes import Outcomes
 from services.video.uploads import Upload, Uploads
 
 Context = grpc.aio.ServicerContext[Any, Any]
 FEED_LIMIT = 30
 LIST_LIMIT = 100
+# What a reply takes from here to the gateway's caller.
+REPLY_MARGIN_S = 0.4
 
 
 class VideoHandler(video_pb2_grpc.VideoServiceServicer):
     """Answers VideoService; errors are raised and translated by the interceptor."""
 
     def __init__(
-        self, *, database: Database, uploads: Uploads, presenter: Presenter, verifier: TokenVerifier
+        self,
+        *,
+        database: Database,
+        uploads: Uploads,
+        outcomes: Outcomes,
+        presenter: Presenter,
+        verifier: TokenVerifier,
     ) -> None:
         self._database = database
         self._uploads = uploads
+        self._outcomes = outcomes
         self._presenter = presenter
         self._verifier = verifier
         self._newest_page = SingleFlight(self._load_newest_page)
+        self._queue = SingleFlight(self._load_queue)
 
     async def Feed(self, request: FeedRequest, context: Context) -> FeedReply:
         viewer_id = self._verifier.find_user(request.token)
@@ -67,6 +80,7 @@ class VideoHandler(video_pb2_grpc.VideoServiceServicer):
                 _chunks(first, request_iterator),
                 on_accepted=lambda: context.send_initial_metadata((UPLOAD_ACCEPTED,)),
             )
+            await self._outcomes.wait(video_id, at_most_s=_time_left_s(context))
             return PublishActionReply(video_id=video_id)
         raise InvalidParameter("上传没有完成,请重试")
 
@@ -102,8 +116,16 @@ class VideoHandler(video_pb2_grpc.VideoServiceServicer):
             )
         if request.video_id and not rows:
             raise VideoNotFound
-        page = make_page(rows, wanted, key=lambda row: row.id).map(_to_publication)
+        waits = any(row.status is VideoStatus.PROCESSING for row in rows)
+        places = await self._queue.get() if waits else {}
+        page = make_page(rows, wanted, key=lambda row: row.id).map(
+            lambda row: _to_publication(row, places.get(row.id, 0))
+        )
         return PublishStatusReply(publish_list=page.items, next_cursor=page.next_cursor)
+
+    async def _load_queue(self) -> dict[int, int]:
+        async with self._database.read_source() as connection:
+            return await list_waiting(connection)
 
     async def _list_feed(self, before_ms: int) -> list[VideoRow]:
         if before_ms == FROM_THE_START:  # Nearly everyone begins here; behind it pages differ.
@@ -127,7 +149,13 @@ async def _chunks(
         yield request.data
 
 
-def _to_publication(row: PublicationRow) -> Publication:
+def _time_left_s(context: Context) -> float:
+    """Return how long the reply may wait so that it still arrives within the caller's deadline."""
+    remaining_s: float | None = context.time_remaining()
+    return math.inf if remaining_s is None else remaining_s - REPLY_MARGIN_S
+
+
+def _to_publication(row: PublicationRow, queue_position: int) -> Publication:
     # To its author an upload that is being stored is already under way.
     status = VideoStatus.PROCESSING if row.status is VideoStatus.UPLOADING else row.status
     return Publication(
@@ -136,4 +164,6 @@ def _to_publication(row: PublicationRow) -> Publication:
         status=status,
         reason=row.failure_reason if status is VideoStatus.FAILED else "",
         create_time=row.created_at_ms,
+        progress=100 if status is VideoStatus.PUBLISHED else row.progress_percent,
+        queue_position=queue_position,
     )

@@ -4,16 +4,31 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from loguru import logger
 
-from dal.db.engine import Database, TransactionConflict
+from dal.db.engine import Database
 from dal.db.models import VideoStatus
-from dal.db.upload_jobs import ClaimedVideo, LeaseLost, claim_video, release_video, renew_lease
-from pkg.clock import now_ms
-from pkg.errors import DeadlineExceeded, DependencyUnavailable
+from dal.db.upload_jobs import (
+    ClaimedVideo,
+    LeaseLost,
+    forget_attempt,
+    move_to_heavy_lane,
+    release_video,
+    renew_lease,
+)
+from dal.db.upload_queue import Lane, claim_job, claim_leftover
 
 RENEWALS_PER_LEASE = 3
+PROGRESS_INTERVAL_S = 1.0
+
+
+@dataclass
+class Held:
+    """A job that is held; whoever works on it notes here how far it is."""
+
+    progress_percent: int = 0
 
 
 class Leases:
@@ -23,53 +38,65 @@ class Leases:
         self._database = database
         self._lease_s = lease_s
 
-    def end_ms(self) -> int:
-        """Return when a lease that begins now will end."""
-        return now_ms() + int(self._lease_s * 1000)
+    @property
+    def lease_ms(self) -> int:
+        """How long a lease lasts."""
+        return int(self._lease_s * 1000)
 
-    async def claim(self) -> ClaimedVideo | None:
-        """Take a job; None if there is none.
+    async def claim(self, lane: Lane) -> ClaimedVideo | None:
+        """Take the next job of a lane; None if there is none.
 
-        First a video to process, then an upload whose receiver died, then a failed video whose objects are to be deleted
-        again.
+        The light lane also takes what is left behind: an upload whose receiver died, a failed video whose objects are to be
+        deleted again.
         """
+        token = secrets.token_hex(16)
         async with self._database.write() as connection:
-            for status in (VideoStatus.PROCESSING, VideoStatus.UPLOADING, VideoStatus.FAILED):
-                video = await claim_video(
-                    connection,
-                    status=status,
-                    now_ms=now_ms(),
-                    lease_token=secrets.token_hex(16),
-                    lease_expires_at_ms=self.end_ms(),
+            video = await claim_job(connection, lane, lease_token=token, lease_ms=self.lease_ms)
+            if video is not None or lane.is_heavy:
+                return video
+            for status in (VideoStatus.UPLOADING, VideoStatus.FAILED):
+                video = await claim_leftover(
+                    connection, status, lease_token=token, lease_ms=self.lease_ms
                 )
                 if video is not None:
                     return video
         return None
 
-    async def release(self, video: ClaimedVideo, *, delay_s: float, counts: bool) -> None:
-        """Give a video back, to be taken again after `delay_s`; the attempt may count or not.
+    async def move_to_heavy_lane(self, video: ClaimedVideo, *, cost_s: float) -> None:
+        """Give a video to the workers of the heavy lane.
 
         Raises:
             LeaseLost: somebody else has it.
         """
         async with self._database.write() as connection:
-            await release_video(
-                connection, video, retry_at_ms=now_ms() + int(delay_s * 1000), counts=counts
-            )
+            await move_to_heavy_lane(connection, video, cost_s=cost_s)
+
+    async def release(self, video: ClaimedVideo, *, delay_s: float, counts: bool) -> None:
+        """Give a video back, to be taken again after `delay_s`; the attempt may count or not.
+
+        Where somebody else has it by now, only the attempt is taken back.
+        """
+        async with self._database.write() as connection:
+            try:
+                await release_video(connection, video, delay_ms=int(delay_s * 1000), counts=counts)
+            except LeaseLost:
+                logger.bind(video_id=video.id).warning("video is held by another worker")
+                if not counts:
+                    await forget_attempt(connection, video)
 
     @asynccontextmanager
-    async def kept(self, video: ClaimedVideo) -> AsyncIterator[None]:
-        """Renew the lease while the block runs; the block is cancelled when the lease is lost.
+    async def kept(self, video: ClaimedVideo) -> AsyncIterator[Held]:
+        """Renew the lease while the block runs, telling its progress; the block is cancelled when the lease is lost.
 
         Raises:
             LeaseLost: somebody else holds the video now.
         """
-        scope = asyncio.timeout(None)
+        held, scope = Held(), asyncio.timeout(None)
         try:
             async with scope:
-                renewing = asyncio.create_task(self._renew(video, scope))
+                renewing = asyncio.create_task(self._renew(video, held, scope))
                 try:
-                    yield
+                    yield held
                 finally:
                     renewing.cancel()
                     await asyncio.wait({renewing})
@@ -78,15 +105,24 @@ class Leases:
                 raise LeaseLost from exc
             raise
 
-    async def _renew(self, video: ClaimedVideo, scope: asyncio.Timeout) -> None:
+    async def _renew(self, video: ClaimedVideo, held: Held, scope: asyncio.Timeout) -> None:
+        loop = asyncio.get_running_loop()
+        interval_s = self._lease_s / RENEWALS_PER_LEASE
+        renewed_at, told = loop.time(), 0
         while True:
-            await asyncio.sleep(self._lease_s / RENEWALS_PER_LEASE)
+            await asyncio.sleep(min(interval_s, PROGRESS_INTERVAL_S))
+            progress = held.progress_percent
+            if progress == told and loop.time() < renewed_at + interval_s:
+                continue
             try:
                 async with self._database.write() as connection:
-                    await renew_lease(connection, video, lease_expires_at_ms=self.end_ms())
+                    await renew_lease(
+                        connection, video, lease_ms=self.lease_ms, progress_percent=progress
+                    )
+                renewed_at, told = loop.time(), progress
             except LeaseLost:
-                scope.reschedule(asyncio.get_running_loop().time())
+                scope.reschedule(loop.time())
                 return
-            except (DependencyUnavailable, DeadlineExceeded, TransactionConflict) as exc:
+            except Exception as exc:  # noqa: BLE001 - the next renewal may succeed
                 # The work goes on: its last write checks the lease's token, so that a lost lease publishes nothing.
                 logger.bind(video_id=video.id, cause=repr(exc)).warning("lease not renewed")

@@ -23,6 +23,18 @@ class VideoSettings(ServiceSettings):
     """A worker that died is replaced after this."""
     max_attempts: Count
     """An upload whose processing failed this often is given up."""
+    max_heavy_per_author: Count
+    """How many videos of one author are encoded again at the same time."""
+    publish_wait_s: Seconds
+    """The reply to a publish waits this long for the outcome, within the caller's deadline."""
+    max_waiting_replies: Count
+    """How many replies wait at the same time; the others come at once."""
+    max_unfinished_uploads_per_author: Count
+    """Who has so many uploads that are neither published nor failed has to wait."""
+    max_failed_uploads_per_author: Count
+    """How many failed uploads of an author stay in `publish/status`, the newest ones."""
+    failed_upload_retention_days: Count
+    """How long a failed upload stays in `publish/status`."""
 
 
 class VideoProcessSettings(FoundationSettings):

@@ -14,15 +14,16 @@ from loguru import logger
 
 from dal.db.engine import Database
 from dal.db.upload_jobs import ClaimedVideo, LeaseLost, ObjectKeys, insert_upload, mark_uploaded
+from dal.db.upload_queue import count_unfinished
 from dal.db.users import require_user
-from pkg.clock import now_ms
 from pkg.errors import (
     DeadlineExceeded,
     InvalidParameter,
     PayloadTooLarge,
+    RateLimited,
     UnsupportedVideo,
 )
-from pkg.media import HEAD_SIZE, looks_like_video
+from pkg.media import HEAD_SIZE, find_refusal
 from pkg.spool import Spool
 from pkg.storage import Storage, random_key
 from pkg.text import clean_name
@@ -31,6 +32,8 @@ from services.video.leases import Leases
 
 MAX_TITLE_CHARS = 50
 UPLOAD_CONTENT_TYPE = "application/octet-stream"
+TOO_MANY_UNFINISHED = "还有很多视频正在处理,请等它们完成后再上传"
+RETRY_AFTER_S = 10
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Uploads:
         storage: Storage,
         leases: Leases,
         max_bytes: int,
+        max_unfinished: int,
         spool: Spool,
         on_uploaded: Callable[[], None],
     ) -> None:
@@ -59,6 +63,7 @@ class Uploads:
         self._storage = storage
         self._leases = leases
         self._max_bytes = max_bytes
+        self._max_unfinished = max_unfinished
         self._spool = spool
         self._on_uploaded = on_uploaded
 
@@ -79,6 +84,7 @@ class Uploads:
             UnsupportedVideo: it does not begin like a video.
             PayloadTooLarge: it is over the limit.
             UserNotFound: the author's account is gone.
+            RateLimited: too many uploads of the author are neither published nor failed.
             DependencyUnavailable: a server is unavailable, or the disk is full.
         """
         title = clean_name(upload.title, label="标题", max_chars=MAX_TITLE_CHARS)
@@ -86,6 +92,7 @@ class Uploads:
             raise PayloadTooLarge
         async with self._database.read_source() as connection:
             await require_user(connection, upload.author_id)
+            self._refuse_too_many(await count_unfinished(connection, upload.author_id))
         with self._spool.open(max_bytes=max(0, upload.size)) as spooled:
             await _spool(chunks, spooled, size=upload.size, on_accepted=on_accepted)
             video = await self._insert(upload.author_id, title)
@@ -97,15 +104,20 @@ class Uploads:
     async def _insert(self, author_id: int, title: str) -> ClaimedVideo:
         keys = ObjectKeys(random_key(), random_key(".mp4"), random_key(".jpg"))
         async with self._database.write() as connection:
+            # Again: others of the same author may have arrived meanwhile.
+            self._refuse_too_many(await count_unfinished(connection, author_id))
             return await insert_upload(
                 connection,
                 author_id=author_id,
                 title=title,
                 keys=keys,
                 lease_token=secrets.token_hex(16),
-                now_ms=now_ms(),
-                lease_expires_at_ms=self._leases.end_ms(),
+                lease_ms=self._leases.lease_ms,
             )
+
+    def _refuse_too_many(self, unfinished: int) -> None:
+        if unfinished >= self._max_unfinished:
+            raise RateLimited(TOO_MANY_UNFINISHED, retry_after_s=RETRY_AFTER_S)
 
     async def _store(self, video: ClaimedVideo, path: Path) -> None:
         try:
@@ -145,5 +157,6 @@ async def _spool(
 
 
 def _refuse_other_content(head: bytes) -> None:
-    if not looks_like_video(head):
-        raise UnsupportedVideo
+    reason = find_refusal(head)
+    if reason is not None:
+        raise UnsupportedVideo(reason)

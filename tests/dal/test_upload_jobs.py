@@ -7,7 +7,6 @@ import pytest
 from dal.db.models import VideoStatus
 from dal.db.upload_jobs import (
     LeaseLost,
-    claim_video,
     fail_video,
     list_publications,
     mark_uploaded,
@@ -16,8 +15,9 @@ from dal.db.upload_jobs import (
     renew_lease,
     set_failure_reason,
 )
+from dal.db.upload_queue import claim_job
 from pkg.clock import now_ms
-from tests.videos import LEASE_MS
+from tests.videos import LEASE_MS, LIGHT
 
 
 async def test_an_upload_is_nobodys_job_until_it_is_stored(videos):
@@ -39,7 +39,8 @@ async def test_an_upload_whose_receiver_died_is_claimed_when_its_lease_is_over(v
     status = VideoStatus.UPLOADING
     assert await videos.claim(status=status) is None
 
-    claimed = await videos.claim(status=status, at_ms=now_ms() + LEASE_MS + 1)
+    await videos.let_pass(LEASE_MS / 1000 + 0.001)
+    claimed = await videos.claim(status=status)
 
     assert claimed.id == upload.id
     with pytest.raises(LeaseLost):
@@ -70,23 +71,20 @@ async def test_many_workers_never_get_the_same_job(videos):
     assert sorted(everything) == sorted(ids)
 
 
-async def test_workers_do_not_wait_for_each_other(videos):
+async def test_workers_that_want_the_same_job_get_different_ones(videos):
     first, second = await videos.add_job(), await videos.add_job()
     async with videos.database.write() as connection:
-        held = await claim_video(
-            connection,
-            status=VideoStatus.PROCESSING,
-            now_ms=now_ms(),
-            lease_token="a",
-            lease_expires_at_ms=now_ms() + LEASE_MS,
-        )
+        held = await claim_job(connection, LIGHT, lease_token="a", lease_ms=LEASE_MS)
         assert held
         assert held.id == first
+        # It sees the first job free and waits for whoever is taking it.
+        other = asyncio.create_task(videos.claim())
+        await asyncio.wait({other}, timeout=0.1)
 
-        other = await videos.claim()
-        assert other
-        assert other.id == second
-        assert await videos.claim() is None
+    claimed = await other
+    assert claimed
+    assert claimed.id == second
+    assert await videos.claim() is None
 
 
 async def test_a_job_is_claimed_again_when_its_lease_is_over(videos):
@@ -94,7 +92,8 @@ async def test_a_job_is_claimed_again_when_its_lease_is_over(videos):
     first = await videos.claim(lease_ms=1000)
     assert await videos.claim() is None
 
-    again = await videos.claim(at_ms=now_ms() + 2000)
+    await videos.let_pass(2)
+    again = await videos.claim()
 
     assert again.id == first.id
     assert again.attempts == 2
@@ -106,17 +105,18 @@ async def test_a_renewed_lease_keeps_the_job(videos):
     video = await videos.claim(lease_ms=1000)
 
     async with videos.database.write() as connection:
-        await renew_lease(connection, video, lease_expires_at_ms=now_ms() + LEASE_MS)
+        await renew_lease(connection, video, lease_ms=LEASE_MS)
 
-    assert await videos.claim(at_ms=now_ms() + 2000) is None
+    await videos.let_pass(2)
+    assert await videos.claim() is None
 
 
 @pytest.mark.parametrize(
     "change",
     [
         mark_uploaded,
-        lambda connection, video: renew_lease(connection, video, lease_expires_at_ms=2**50),
-        lambda connection, video: release_video(connection, video, retry_at_ms=0, counts=True),
+        lambda connection, video: renew_lease(connection, video, lease_ms=2**40),
+        lambda connection, video: release_video(connection, video, delay_ms=0, counts=True),
         lambda connection, video: set_failure_reason(connection, video, reason="x"),
         lambda connection, video: publish_video(connection, video, now_ms=now_ms()),
         fail_video,
@@ -126,7 +126,8 @@ async def test_a_renewed_lease_keeps_the_job(videos):
 async def test_who_has_lost_the_lease_changes_nothing(videos, change):
     video_id = await videos.add_job()
     late = await videos.claim(lease_ms=0)
-    holder = await videos.claim(at_ms=now_ms() + 1000)
+    await videos.let_pass(1)
+    holder = await videos.claim()
     before = await videos.row(video_id)
 
     with pytest.raises(LeaseLost):
@@ -142,13 +143,13 @@ async def test_who_has_lost_the_lease_changes_nothing(videos, change):
 async def test_an_attempt_that_does_not_count_is_as_if_never_made(videos, counts, attempts):
     await videos.add_job()
     video = await videos.claim()
-    retry_at_ms = now_ms() + 1000
 
     async with videos.database.write() as connection:
-        await release_video(connection, video, retry_at_ms=retry_at_ms, counts=counts)
+        await release_video(connection, video, delay_ms=LEASE_MS, counts=counts)
 
-    assert await videos.claim(at_ms=retry_at_ms) is None
-    assert (await videos.claim(at_ms=retry_at_ms + 1)).attempts == attempts
+    assert await videos.claim() is None
+    await videos.let_pass(LEASE_MS / 1000 + 0.001)
+    assert (await videos.claim()).attempts == attempts
 
 
 async def test_a_failing_video_keeps_its_reason_for_whoever_cleans_up(videos):
@@ -157,7 +158,8 @@ async def test_a_failing_video_keeps_its_reason_for_whoever_cleans_up(videos):
     async with videos.database.write() as connection:
         await set_failure_reason(connection, video, reason="坏了")
 
-    cleaner = await videos.claim(at_ms=now_ms() + 1000)
+    await videos.let_pass(1)
+    cleaner = await videos.claim()
     assert cleaner.failure_reason == "坏了"
     async with videos.database.write() as connection:
         await fail_video(connection, cleaner)
@@ -167,5 +169,6 @@ async def test_a_failing_video_keeps_its_reason_for_whoever_cleans_up(videos):
             connection, author_id=videos.author_id, video_id=None, before_id=2**60, limit=9
         )
     assert (told.id, told.status, told.failure_reason) == (video_id, VideoStatus.FAILED, "坏了")
-    assert await videos.claim(at_ms=2**50) is None
+    await videos.let_pass(2**40)
+    assert await videos.claim() is None
     assert await videos.feed() == []

@@ -9,9 +9,16 @@ from sqlalchemy import Engine, create_engine, delete, event, insert, text
 
 from dal.db.engine import make_url
 from dal.db.models import Video, VideoStatus
-from dal.db.upload_jobs import claim_video, list_publications
+from dal.db.upload_jobs import list_publications
+from dal.db.upload_queue import (
+    claim_job,
+    claim_leftover,
+    count_unfinished,
+    heavy_lane,
+    light_lane,
+    list_waiting,
+)
 from dal.db.videos import list_feed, list_videos_of_author
-from pkg.clock import now_ms
 from pkg.paging import FROM_THE_START
 
 
@@ -79,18 +86,8 @@ def thousands_of_videos(settings) -> Iterator[None]:
             ),
             "ix_videos_author_id",
         ),
-        (
-            lambda c: claim_video(
-                c,
-                status=VideoStatus.PROCESSING,
-                now_ms=now_ms(),
-                lease_token="t",
-                lease_expires_at_ms=0,
-            ),
-            "ix_videos_claim",
-        ),
     ],
-    ids=["feed", "feed from the start", "of an author", "publications", "claim"],
+    ids=["feed", "feed from the start", "of an author", "publications"],
 )
 @pytest.mark.usefixtures("thousands_of_videos")
 async def test_a_list_is_read_from_its_index_in_order(database, query, index):
@@ -105,3 +102,30 @@ async def test_a_list_is_read_from_its_index_in_order(database, query, index):
     assert step["type"] in {"range", "ref"}
     assert "filesort" not in step["Extra"]
     assert "temporary" not in step["Extra"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        lambda c: claim_job(c, light_lane(), lease_token="t", lease_ms=0),
+        lambda c: claim_job(c, heavy_lane(max_per_author=1), lease_token="t", lease_ms=0),
+        lambda c: claim_leftover(c, VideoStatus.FAILED, lease_token="t", lease_ms=0),
+        list_waiting,
+        lambda c: count_unfinished(c, 900_007),
+    ],
+    ids=["light job", "heavy job", "leftover", "queue", "unfinished"],
+)
+@pytest.mark.usefixtures("thousands_of_videos")
+async def test_what_is_published_is_never_read_to_find_work(database, query):
+    async with database.read_source() as connection:
+        with recorded_statements() as statements:
+            await query(connection)
+        ((statement, parameters),) = statements
+        plan = await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+        steps = [step for step in plan.mappings().all() if step["table"] == "videos"]
+
+    assert steps
+    for step in steps:
+        assert step["key"] in {"ix_videos_claim", "ix_videos_started", "ix_videos_author_published"}
+        assert step["type"] in {"range", "ref"}
+        assert int(step["rows"]) < 1000

@@ -17,6 +17,7 @@ from pkg.registry import EtcdSettings, Registration, follow_instances, open_etcd
 from pkg.rpc.client import ServiceClient, call
 from protos import user_pb2_grpc
 from protos.user_pb2 import UserInfoRequest
+from tests.bad_servers import BAD, Behaviour, bad_server_before, on_uvloop
 from tests.conftest import AllSettings
 from tests.eventually import eventually
 from tests.freezing import frozen
@@ -248,3 +249,44 @@ async def test_a_client_finds_balances_and_forgets_real_instances(etcd):
         await eventually(only_first_answers)
         follow.cancel()
         await asyncio.wait({follow})
+
+
+@pytest.mark.parametrize("behaviour", BAD)
+@on_uvloop
+async def test_registrations_and_followers_outlive_an_etcd_that_turns_bad(
+    etcd, behaviour, monkeypatch
+):
+    monkeypatch.setattr(registry, "RESYNC_INTERVAL_S", 1)
+    with bad_server_before(etcd.port) as bad:
+        proxied = etcd.model_copy(update={"port": bad.port})
+        async with registered(proxied), following(proxied) as follower:
+            told = len(follower.told)
+            bad.turn(behaviour)
+            await eventually(lambda: bad.refused > 1)
+            await eventually(lambda: is_forgotten(etcd))
+
+            bad.turn(Behaviour.GOOD)
+
+            await eventually(lambda: is_registered(etcd))
+            await eventually(lambda: len(follower.told) > told and follower.last == {ADDRESS})
+
+
+async def is_forgotten(etcd: EtcdSettings) -> bool:
+    return not await is_registered(etcd)
+
+
+async def test_a_follower_outlives_a_listener_that_fails(etcd, logged):
+    told: list[frozenset[str]] = []
+
+    def fail_once(addresses: frozenset[str]) -> None:
+        told.append(addresses)
+        if len(told) == 1:
+            raise RuntimeError("no channel")
+
+    task = asyncio.create_task(follow_instances(etcd, "UserService", fail_once))
+    try:
+        await eventually(lambda: len(told) > 1)
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+    assert any("ERROR" in line and "RuntimeError: no channel" in line for line in logged)

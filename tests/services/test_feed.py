@@ -28,6 +28,7 @@ from protos.video_pb2_grpc import VideoServiceStub, add_VideoServiceServicer_to_
 from services.presenters import Presenter
 from services.video.handler import VideoHandler
 from services.video.leases import Leases
+from services.video.outcomes import Outcomes
 from services.video.uploads import Uploads
 from tests.serving import counted_statements, serving
 
@@ -63,9 +64,11 @@ async def phone(database, storage, verifier, tmp_path, *, actions_redis) -> Asyn
             storage=storage,
             leases=Leases(database, lease_s=30),
             max_bytes=1024 * 1024,
+            max_unfinished=10,
             spool=Spool(tmp_path, SpoolLimits(max_mb=4, min_free_mb=1)),
             on_uploaded=lambda: None,
         ),
+        outcomes=Outcomes(database, wait_s=1, max_waiting=1),
         presenter=Presenter(database, ViewerFlags(database, Overlay(actions_redis))),
         verifier=verifier,
     )

@@ -1,5 +1,9 @@
 """What becomes of uploads: waiting for it, and looking at what they leave behind."""
 
+import asyncio
+from pathlib import Path
+
+import httpx
 from sqlalchemy import func, select
 
 from dal.db.engine import Database
@@ -10,6 +14,17 @@ from tests.system.app import App, Json
 from tests.system.system import System
 
 PUBLISHED_WITHIN_S = 60
+
+
+async def begin_publish(app: App, path: Path) -> tuple[int, "asyncio.Task[httpx.Response]"]:
+    """Upload a file; return the video's id as soon as the upload is told, and the reply that may still wait."""
+    replying = asyncio.create_task(app.send_video(path))
+
+    async def told() -> Json | None:
+        return next(iter(await app.publications()), None)
+
+    entry = await eventually(told, within_s=PUBLISHED_WITHIN_S, interval_s=0.02)
+    return entry["video_id"], replying
 
 
 async def wait_published(app: App, video_id: int) -> Json:

@@ -40,8 +40,7 @@ class Publisher:
                 title="走路",
                 keys=ObjectKeys(random_key(), random_key(".mp4"), random_key(".jpg")),
                 lease_token=random_key()[:32],
-                now_ms=now_ms(),
-                lease_expires_at_ms=now_ms() + HELD_MS,
+                lease_ms=HELD_MS,
             )
         await retry_conflicts(lambda: self._make_visible(video))
         self.published.add(video.id)

@@ -13,7 +13,7 @@ from PIL import Image
 from pkg.errors import VideoNotFound
 from tests.media_samples import run_ffmpeg
 from tests.system.app import App, ids_of, read_envelope, read_refusal, succeeded
-from tests.system.publishing import wait_published
+from tests.system.publishing import begin_publish, wait_published
 from tests.system.system import System
 
 Phone = Callable[[], App]
@@ -211,7 +211,7 @@ async def test_an_upload_is_told_to_its_author_alone(
 async def test_a_video_shows_nowhere_before_its_media_load(
     author: App, viewer: App, slow_video: Path
 ) -> None:
-    video_id = await author.publish(slow_video)
+    video_id, replying = await begin_publish(author, slow_video)
 
     while (await author.publication(video_id))["status"] == "processing":
         before = await viewer.videos_of(author.user_id)
@@ -225,6 +225,17 @@ async def test_a_video_shows_nowhere_before_its_media_load(
     (card,) = await viewer.videos_of(author.user_id)
     assert card["id"] == video_id
     assert (await viewer.load(card["cover_url"])).status_code == 200
+    assert succeeded(read_envelope(await replying))["video_id"] == video_id
+
+
+async def test_a_short_video_is_in_the_list_when_the_reply_arrives(
+    author: App, small_video: Path
+) -> None:
+    video_id = await author.publish(small_video)
+
+    assert ids_of(await author.videos_of(author.user_id)) == [video_id]
+    told = await author.publication(video_id)
+    assert (told["status"], told["progress"], told["queue_position"]) == ("published", 100, 0)
 
 
 async def test_an_unknown_user_is_a_business_error_in_lists_too(viewer: App) -> None:

@@ -7,13 +7,14 @@ import httpx
 import pytest
 
 from tests.media_samples import cut, make_audio, make_picture
-from tests.system.app import App, read_envelope, upload_until_refused
-from tests.system.publishing import Remains, wait_failed, wait_published
+from tests.system.app import App, Json, read_envelope, upload_until_refused
+from tests.system.publishing import Remains, wait_published
 from tests.system.system import System, peak_memory
 
 MB = 1024 * 1024
 LIMIT_BYTES = 50 * MB
 UNSUPPORTED = 30002
+REJECTED = 30003
 # What nginx, the kernel and the gateway may hold of an upload that is refused.
 IN_FLIGHT_BYTES = 8 * MB
 MOST_GROWTH_MB = 40
@@ -33,6 +34,16 @@ def picture_file(samples: Path) -> Path:
     return make_picture(samples / "still.png")
 
 
+async def read_rejection(author: App, reply: httpx.Response) -> Json:
+    """Check that the reply tells what `publish/status` tells of the author's only upload; return that."""
+    (entry,) = await author.publications()
+    assert entry["status"] == "failed"
+    assert reply.status_code == 200
+    body = read_envelope(reply)
+    assert (body["status_code"], body["status_msg"]) == (REJECTED, entry["reason"])
+    return entry
+
+
 @pytest.mark.parametrize("kind", ["text_file", "picture_file"])
 async def test_what_is_no_video_is_refused_in_the_reply(
     author: App, remains: Remains, request: pytest.FixtureRequest, kind: str
@@ -49,12 +60,12 @@ async def test_what_is_no_video_is_refused_in_the_reply(
     await remains.check()
 
 
-async def test_a_truncated_mp4_is_told_as_failed_with_a_reason(
+async def test_a_truncated_mp4_is_told_in_the_reply_and_the_status_with_a_reason(
     author: App, viewer: App, *, video_1mb: Path, remains: Remains, tmp_path: Path
 ) -> None:
-    video_id = await author.publish(cut(tmp_path / "cut.mp4", video_1mb, size=300_000), "被截断")
+    reply = await author.send_video(cut(tmp_path / "cut.mp4", video_1mb, size=300_000), "被截断")
 
-    told = await wait_failed(author, video_id)
+    told = await read_rejection(author, reply)
 
     assert told["title"] == "被截断"
     assert told["reason"]
@@ -64,12 +75,12 @@ async def test_a_truncated_mp4_is_told_as_failed_with_a_reason(
     await remains.check(rows=1)
 
 
-async def test_a_sound_without_a_picture_is_told_as_failed(
+async def test_an_audio_file_without_a_picture_is_told_in_the_reply(
     author: App, remains: Remains, samples: Path
 ) -> None:
-    video_id = await author.publish(make_audio(samples / "song.mp4"))
+    reply = await author.send_video(make_audio(samples / "song.mp4"))
 
-    assert (await wait_failed(author, video_id))["reason"]
+    assert (await read_rejection(author, reply))["reason"]
     await remains.check(rows=1)
 
 

@@ -1,5 +1,6 @@
 """The kinds of files that people upload, and what they must not upload."""
 
+from pkg.media import errors
 from tests import media_samples
 
 H264 = "libx264 -preset ultrafast -pix_fmt yuv420p"
@@ -26,22 +27,47 @@ KINDS: dict[str, tuple[str, str | None, str]] = {
     "broadcast.ts": (H264, "aac", ""),
     "mpeg2.mpg": ("mpeg2video", "mp2", ""),
 }
-# How files begin that are no videos.
-OTHER_HEADS = {
-    "empty": b"",
-    "text": b"hello, this is not a video at all, but it is long enough to look at" * 9,
-    "html": b"<!DOCTYPE html><html><body>mdat moov ftyp</body></html>" * 9,
-    "playlist": media_samples.HLS_PLAYLIST,
-    "concat list": b"ffconcat version 1.0\nfile /etc/passwd\n" * 9,
-    "png": b"\x89PNG\r\n\x1a\n" + bytes(600),
-    "jpeg": b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + bytes(600),
-    "gif": b"GIF89a" + bytes(600),
-    "webp": b"RIFF\x00\x10\x00\x00WEBPVP8 " + bytes(600),
-    "wav": b"RIFF\x00\x10\x00\x00WAVEfmt " + bytes(600),
-    "zip": b"PK\x03\x04" + bytes(600),
-    "mp3": b"ID3\x04\x00\x00\x00\x00\x00\x00" + bytes(600),
-    "heic": b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(600),
-    "avif": b"\x00\x00\x00\x18ftypavif\x00\x00\x00\x00avifmif1" + bytes(600),
-    "m4a": b"\x00\x00\x00\x18ftypM4A \x00\x00\x00\x00M4A isom" + bytes(600),
-    "flv with audio alone": b"FLV\x01\x04\x00\x00\x00\x09" + bytes(600),
+# How files begin that are not accepted, and what their author is told.
+OTHER_HEADS: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", errors.EMPTY),
+    "text": (
+        b"hello, this is not a video at all, but it is long enough to look at" * 9,
+        errors.NOT_A_VIDEO,
+    ),
+    "html": (b"<!DOCTYPE html><html><body>mdat moov ftyp</body></html>" * 9, errors.NOT_A_VIDEO),
+    "playlist": (media_samples.HLS_PLAYLIST, errors.NOT_A_VIDEO),
+    "concat list": (b"ffconcat version 1.0\nfile /etc/passwd\n" * 9, errors.NOT_A_VIDEO),
+    "zip": (b"PK\x03\x04" + bytes(600), errors.NOT_A_VIDEO),
+    "utf-16 text": (b"\xff\xfeh\x00i\x00" * 90, errors.NOT_A_VIDEO),
+    "png": (b"\x89PNG\r\n\x1a\n" + bytes(600), errors.IS_PICTURE),
+    "jpeg": (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + bytes(600), errors.IS_PICTURE),
+    "gif": (b"GIF89a" + bytes(600), errors.IS_PICTURE),
+    "webp": (b"RIFF\x00\x10\x00\x00WEBPVP8 " + bytes(600), errors.IS_PICTURE),
+    "heic": (
+        b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(600),
+        errors.IS_PICTURE,
+    ),
+    "avif": (
+        b"\x00\x00\x00\x18ftypavif\x00\x00\x00\x00avifmif1" + bytes(600),
+        errors.IS_PICTURE,
+    ),
+    "wav": (b"RIFF\x00\x10\x00\x00WAVEfmt " + bytes(600), errors.IS_AUDIO),
+    "mp3": (b"ID3\x04\x00\x00\x00\x00\x00\x00" + bytes(600), errors.IS_AUDIO),
+    "mp3 without a tag": (b"\xff\xfb\x90\x64" + bytes(600), errors.IS_AUDIO),
+    "aac": (b"\xff\xf1\x50\x80" + bytes(600), errors.IS_AUDIO),
+    "flac": (b"fLaC" + bytes(600), errors.IS_AUDIO),
+    "ogg vorbis": (b"OggS" + bytes(24) + b"\x01vorbis" + bytes(600), errors.IS_AUDIO),
+    "m4a": (b"\x00\x00\x00\x18ftypM4A \x00\x00\x00\x00M4A isom" + bytes(600), errors.IS_AUDIO),
+    "flv with audio alone": (b"FLV\x01\x04\x00\x00\x00\x09" + bytes(600), errors.IS_AUDIO),
+    "bought song": (
+        b"\x00\x00\x00\x18ftypM4P \x00\x00\x00\x00M4P isom" + bytes(600),
+        errors.ENCRYPTED,
+    ),
+    "wmv": (
+        b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c" + bytes(600),
+        "不支持 WMV 视频,请转换成 MP4 后再上传",
+    ),
+    "real media": (b".RMF\x00\x00\x00\x12" + bytes(600), errors.unsupported_format("RealMedia")),
+    "mxf": (b"\x06\x0e\x2b\x34" + bytes(600), errors.unsupported_format("MXF")),
+    "theora": (b"OggS" + bytes(24) + b"\x80theora" + bytes(600), errors.unsupported_format("OGG")),
 }

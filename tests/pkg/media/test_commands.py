@@ -5,32 +5,49 @@ from pathlib import Path
 
 import pytest
 
-from pkg.media import Container
+from pkg.media import Container, Plan, VideoInfo
 from pkg.media.commands import (
     conversion_command,
-    first_frame_command,
+    cover_command,
+    packets_command,
+    parameter_sets_command,
     probe_command,
     read_through_command,
+    thumbnails_command,
+    try_audio_command,
 )
-from pkg.media.policy import Plan, Treatment
+from pkg.media.plans import Treatment
+from pkg.media.probe import AudioStream
 
+PHONE_VIDEO = VideoInfo(
+    container=Container.MATROSKA,
+    video_codec="h264",
+    pixel_format="yuv420p",
+    width=1080,
+    height=1920,
+    rotation=90,
+    audio=AudioStream(index=1, codec="aac"),
+    duration_s=10.0,
+)
 SOURCE = Path("/spool/-i concat:a|b.mp4")
 TARGET = Path("/spool/target.mp4")
 PLANS = [
-    Plan(video=video, audio=audio)
+    Plan(PHONE_VIDEO, video, audio, cost_s=1)
     for video in (Treatment.COPY, Treatment.ENCODE)
     for audio in Treatment
 ]
 CONVERSIONS = {
-    f"{plan.video.name} {plan.audio.name}": conversion_command(
-        plan, Container.MATROSKA, SOURCE, TARGET
-    )
+    f"{plan.video.name} {plan.audio.name}": conversion_command(plan, SOURCE, TARGET)
     for plan in PLANS
 }
 COMMANDS = {
     "probe": probe_command(Container.MATROSKA, SOURCE),
     "read through": read_through_command(Container.MATROSKA, SOURCE),
-    "first frame": first_frame_command(Container.MATROSKA, SOURCE, TARGET),
+    "cover": cover_command(PHONE_VIDEO, SOURCE, TARGET, step=0),
+    "thumbnails": thumbnails_command(PHONE_VIDEO, SOURCE),
+    "packets": packets_command(Container.MATROSKA, SOURCE),
+    "parameter sets": parameter_sets_command(Container.MATROSKA, SOURCE),
+    "try audio": try_audio_command(Container.MATROSKA, SOURCE, AudioStream(index=1, codec="aac")),
     **CONVERSIONS,
 }
 
@@ -62,7 +79,7 @@ def test_the_output_says_nothing_of_place_or_program_and_plays_while_it_loads(
 
 @pytest.mark.parametrize("plan", PLANS, ids=CONVERSIONS)
 def test_each_stream_is_treated_as_planned(plan: Plan) -> None:
-    command = conversion_command(plan, Container.MP4, SOURCE, TARGET)
+    command = conversion_command(plan, SOURCE, TARGET)
 
     video = {Treatment.COPY: "copy", Treatment.ENCODE: "libx264"}[plan.video]
     audio = {Treatment.COPY: "copy", Treatment.ENCODE: "aac", Treatment.DROP: None}[plan.audio]
@@ -71,13 +88,17 @@ def test_each_stream_is_treated_as_planned(plan: Plan) -> None:
     assert ("-an" in command) == (plan.audio is Treatment.DROP)
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if "ENCODE " in name] + ["first frame"])
+@pytest.mark.parametrize(
+    "name", [name for name in COMMANDS if "ENCODE " in name] + ["cover", "thumbnails"]
+)
 def test_who_decodes_refuses_pictures_that_fill_the_memory(name: str) -> None:
     command = COMMANDS[name]
 
     assert option(command[: command.index("-i")], "-max_pixels") == str(8192 * 8192)
 
 
-@pytest.mark.parametrize("name", ["read through", *(n for n in CONVERSIONS if "COPY " in n[:5])])
+@pytest.mark.parametrize(
+    "name", ["read through", "parameter sets", *(n for n in CONVERSIONS if "COPY " in n[:5])]
+)
 def test_who_copies_stops_at_the_first_error(name: str) -> None:
     assert "-xerror" in COMMANDS[name]

@@ -6,14 +6,11 @@ from typing import Any
 import pytest
 
 from pkg.media import Container, UnreadableVideo, VideoInfo
-from pkg.media.errors import DAMAGED, TOO_LONG
+from pkg.media.errors import DAMAGED, DOLBY_VISION, PICTURE_TOO_LARGE, TOO_LONG
 from pkg.media.policy import (
     GAP_REPORTING_CONTAINERS,
-    Plan,
-    Treatment,
-    plan_encoding,
-    plan_streams,
     require_allowed_duration,
+    require_decodable_picture,
     require_kept_duration,
     require_no_gap,
 )
@@ -25,61 +22,8 @@ PHONE_VIDEO = VideoInfo(
     width=1080,
     height=1920,
     rotation=90,
-    audio_codec="aac",
     duration_s=10.0,
 )
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"container": Container.MATROSKA},
-        {"pixel_format": "yuvj420p"},
-        {"width": 4096, "height": 4096},
-        {"audio_codec": "mp3"},
-        {"duration_s": None},
-    ],
-    ids=str,
-)
-def test_what_the_app_plays_is_copied(changes: dict[str, Any]) -> None:
-    info = replace(PHONE_VIDEO, **changes)
-
-    assert plan_streams(info) == Plan(video=Treatment.COPY, audio=Treatment.COPY)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"container": Container.MPEG_TS},
-        {"container": Container.AVI},
-        {"container": Container.FLV},
-        {"video_codec": "hevc"},
-        {"pixel_format": "yuv420p10le"},
-        {"pixel_format": ""},
-        {"width": 4097},
-        {"height": 4098},
-    ],
-    ids=str,
-)
-def test_what_the_app_may_not_play_is_encoded_again(changes: dict[str, Any]) -> None:
-    info = replace(PHONE_VIDEO, **changes)
-
-    assert plan_streams(info) == Plan(video=Treatment.ENCODE, audio=Treatment.ENCODE)
-
-
-@pytest.mark.parametrize("codec", ["opus", "pcm_s16le", "amr_nb"])
-def test_a_foreign_audio_stream_alone_does_not_cost_the_pictures_quality(codec: str) -> None:
-    info = replace(PHONE_VIDEO, audio_codec=codec)
-
-    assert plan_streams(info) == Plan(video=Treatment.COPY, audio=Treatment.ENCODE)
-
-
-def test_a_video_without_an_audio_stream_stays_silent() -> None:
-    info = replace(PHONE_VIDEO, audio_codec=None)
-
-    assert plan_streams(info) == Plan(video=Treatment.COPY, audio=Treatment.DROP)
-    assert plan_encoding(info) == Plan(video=Treatment.ENCODE, audio=Treatment.DROP)
 
 
 @pytest.mark.parametrize("duration_s", [None, 0.0, 1800.0])
@@ -92,6 +36,30 @@ def test_a_duration_over_the_limit_is_refused_as_such() -> None:
         require_allowed_duration(replace(PHONE_VIDEO, duration_s=1801), max_duration_s=1800)
 
     assert caught.value.reason == TOO_LONG
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"width": 8192, "height": 8192}, PICTURE_TOO_LARGE),
+        ({"width": 65_000, "height": 16}, None),
+        ({"width": 7680, "height": 4320}, None),
+        ({"is_lone_enhancement": True}, DOLBY_VISION),
+    ],
+    ids=str,
+)
+def test_a_picture_that_cannot_be_decoded_here_is_refused_for_what_it_is(
+    changes: dict[str, Any], reason: str | None
+) -> None:
+    info = replace(PHONE_VIDEO, **changes)
+    if reason is None:
+        require_decodable_picture(info, max_picture_mpx=36)
+        return
+
+    with pytest.raises(UnreadableVideo) as caught:
+        require_decodable_picture(info, max_picture_mpx=36)
+
+    assert caught.value.reason == reason
 
 
 @pytest.mark.parametrize("message", ["File ended prematurely", "Truncating packet of size 9 to 4"])

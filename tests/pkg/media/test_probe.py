@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from pkg.media import Container, UnreadableVideo, VideoInfo
-from pkg.media.errors import DAMAGED, NO_PICTURE, UNKNOWN_FORMAT
-from pkg.media.probe import parse_probe
+from pkg.media.colour import Colour
+from pkg.media.errors import DAMAGED, ENCRYPTED, NO_PICTURE, UNKNOWN_FORMAT
+from pkg.media.probe import AudioStream, parse_probe
 
 VIDEO = {
     "codec_type": "video",
@@ -21,10 +22,12 @@ VIDEO = {
 AUDIO = {"codec_type": "audio", "codec_name": "aac"}
 COVER = {**VIDEO, "codec_name": "mjpeg", "disposition": {"attached_pic": 1}}
 DATA = {"codec_type": "data"}
+SD_COLOUR = Colour("smpte170m", "smpte170m", "smpte170m", is_full_range=False)
 
 
 def parse(*streams: dict[str, Any], **container: str) -> VideoInfo:
-    return parse_probe(json.dumps({"streams": streams, "format": container}), Container.MP4)
+    numbered = [{"index": index, **stream} for index, stream in enumerate(streams)]
+    return parse_probe(json.dumps({"streams": numbered, "format": container}), Container.MP4)
 
 
 def test_everything_that_decisions_need_is_read() -> None:
@@ -34,8 +37,11 @@ def test_everything_that_decisions_need_is_read() -> None:
         pixel_format="yuv420p",
         width=320,
         height=240,
+        index=2,
         rotation=-90,
-        audio_codec="aac",
+        colour=SD_COLOUR,
+        audio_streams=(AudioStream(index=1, codec="aac"),),
+        audio=AudioStream(index=1, codec="aac"),
         duration_s=12.5,
     )
 
@@ -86,3 +92,48 @@ def test_a_file_without_streams_has_no_picture(output: str) -> None:
         parse_probe(output, Container.MP4)
 
     assert caught.value.reason == NO_PICTURE
+
+
+def test_all_that_decides_about_a_copy_is_read() -> None:
+    info = parse(
+        {
+            **VIDEO,
+            "profile": "High",
+            "level": 40,
+            "field_order": "tt",
+            "sample_aspect_ratio": "4:3",
+            "color_range": "tv",
+            "color_space": "bt2020nc",
+            "color_transfer": "arib-std-b67",
+            "color_primaries": "bt2020",
+        }
+    )
+
+    assert (info.profile, info.level, info.field_order) == ("High", 40, "tt")
+    assert not info.has_square_pixels
+    assert info.colour == Colour("bt2020nc", "bt2020", "arib-std-b67", is_full_range=False)
+
+
+@pytest.mark.parametrize(("rows", "mirrored"), [((65536, 65536), False), ((-65536, 65536), True)])
+def test_a_mirrored_picture_is_told_from_a_rotated_one(
+    rows: tuple[int, int], mirrored: bool
+) -> None:
+    matrix = f"\n0: {rows[0]} 0 0\n1: 0 {rows[1]} 0\n2: 0 0 1073741824\n"
+
+    info = parse({**VIDEO, "side_data_list": [{"displaymatrix": matrix, "rotation": 0}]})
+
+    assert info.is_mirrored is mirrored
+
+
+@pytest.mark.parametrize(("compatible", "alone"), [(0, True), (1, False), (4, False)])
+def test_dolby_vision_is_judged_by_its_base_layer(compatible: int, alone: bool) -> None:
+    layer = {"dv_profile": 5, "dv_bl_signal_compatibility_id": compatible}
+
+    assert parse({**VIDEO, "side_data_list": [layer]}).is_lone_enhancement is alone
+
+
+def test_a_stream_with_a_key_is_encrypted() -> None:
+    with pytest.raises(UnreadableVideo) as caught:
+        parse({**VIDEO, "tags": {"enc_key_id": "aGVsbG8="}})
+
+    assert caught.value.reason == ENCRYPTED

@@ -3,25 +3,29 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dal.db.engine import Database
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
-from pkg.media import MediaTool
 from pkg.spool import Spool
+from pkg.storage import Storage
 from pkg.token import TokenIssuer, TokenVerifier
 from protos.video_pb2_grpc import VideoServiceStub, add_VideoServiceServicer_to_server
 from services.buckets import VIDEO_UPLOADS_BUCKET
 from services.presenters import Presenter
 from services.video.handler import VideoHandler
 from services.video.leases import Leases
+from services.video.outcomes import Outcomes
 from services.video.uploads import Uploads
 from tests.media_samples import cut, make_audio, make_video
-from tests.services.video.processing import LEASE_S, Processing
+from tests.services.video.processing import Processing, make_processing
 from tests.services.video.uploading import LEASE_S as UPLOAD_LEASE_S
-from tests.services.video.uploading import MIB, Phone, UploadService
+from tests.services.video.uploading import MAX_UNFINISHED, MAX_WAITING, MIB, Phone, UploadService
 from tests.serving import serving
+from tests.stored_objects import StoredObjects
 
 
 @pytest.fixture(scope="session")
@@ -29,55 +33,86 @@ def video_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return make_video(tmp_path_factory.mktemp("upload") / "video.mp4", seconds=0.2).read_bytes()
 
 
-@pytest.fixture
-async def upload_service(
-    storage, stored_objects, videos, actions_redis, *, settings, tmp_path: Path
-) -> AsyncIterator[UploadService]:
-    database = videos.database
+async def delete_uploads(storage: Storage, stored_objects: StoredObjects) -> None:
     for key in await stored_objects.list_keys(VIDEO_UPLOADS_BUCKET):
         await storage.delete(VIDEO_UPLOADS_BUCKET, key)
+
+
+def make_handler(
+    database: Database, uploads: Uploads, outcomes: Outcomes, *, actions_redis: Any, settings: Any
+) -> VideoHandler:
+    return VideoHandler(
+        database=database,
+        uploads=uploads,
+        outcomes=outcomes,
+        presenter=Presenter(database, ViewerFlags(database, Overlay(actions_redis))),
+        verifier=TokenVerifier(settings.token),
+    )
+
+
+@pytest.fixture
+def publish_wait_s() -> float:
+    """Short: most tests ask for what is stored, and no worker runs."""
+    return 0.1
+
+
+@pytest.fixture
+async def upload_service(
+    storage,
+    stored_objects,
+    videos,
+    actions_redis,
+    *,
+    settings,
+    publish_wait_s: float,
+    tmp_path: Path,
+) -> AsyncIterator[UploadService]:
+    database = videos.database
+    await delete_uploads(storage, stored_objects)
     woken = asyncio.Event()
     uploads = Uploads(
         database=database,
         storage=storage,
         leases=Leases(database, lease_s=UPLOAD_LEASE_S),
         max_bytes=16 * MIB,
+        max_unfinished=MAX_UNFINISHED,
         spool=Spool(tmp_path / "spool", settings.video.spool),
         on_uploaded=woken.set,
     )
-    presenter = Presenter(database, ViewerFlags(database, Overlay(actions_redis)))
-    handler = VideoHandler(
-        database=database,
-        uploads=uploads,
-        presenter=presenter,
-        verifier=TokenVerifier(settings.token),
+    outcomes = Outcomes(database, wait_s=publish_wait_s, max_waiting=MAX_WAITING)
+    handler = make_handler(
+        database, uploads, outcomes, actions_redis=actions_redis, settings=settings
     )
     async with serving(
         lambda server: add_VideoServiceServicer_to_server(handler, server)
     ) as channel:
         stub = VideoServiceStub(channel)
         phone = Phone(stub, TokenIssuer(settings.token).issue(videos.author_id))
-        yield UploadService(phone, stub, videos, storage, stored_objects, tmp_path / "spool", woken)
+        yield UploadService(
+            phone,
+            stub,
+            videos=videos,
+            storage=storage,
+            stored_objects=stored_objects,
+            spool_dir=tmp_path / "spool",
+            woken=woken,
+            outcomes=outcomes,
+        )
 
 
 @pytest.fixture(scope="session")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder: a video with its index at the end, a broken one, one without a picture, and one that takes a while."""
+    """A folder: a video with its index at the end, a broken one, one without a picture, one that must be encoded, and
+    one of which that takes a while."""
     folder = tmp_path_factory.mktemp("samples")
     video = make_video(folder / "video.mp4", options="", seconds=0.4)
     cut(folder / "broken.mp4", video, size=video.stat().st_size * 2 // 3)
     make_audio(folder / "audio.mp4")
+    make_video(folder / "old.avi", video="mpeg4", audio="mp3", seconds=0.2)
     make_video(folder / "slow.avi", video="mpeg4", audio="mp3", seconds=3, size="1280x720")
     return folder
 
 
 @pytest.fixture
 async def processing(settings, videos, storage, tmp_path: Path) -> Processing:
-    changes = {"spool_dir": tmp_path / "spool", "job_interval_s": 0.1, "lease_s": LEASE_S}
-    return Processing(
-        videos=videos,
-        storage=storage,
-        settings=settings.video.model_copy(update=changes),
-        media=MediaTool(settings.media),
-        base_url=f"http://127.0.0.1:{settings.storage.port}",
-    )
+    return make_processing(settings, videos, storage, tmp_path)

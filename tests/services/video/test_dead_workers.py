@@ -14,6 +14,7 @@ from services.video.worker import INTERRUPTED
 from tests.eventually import eventually
 from tests.services.video.processing import (
     BUCKETS,
+    HEAVY,
     put_results,
 )
 
@@ -94,8 +95,8 @@ async def test_a_video_that_kills_its_workers_is_given_up(processing, samples):
 
 async def test_who_has_lost_the_lease_stops_and_publishes_nothing(processing, samples):
     video_id = await processing.add_upload(samples / "slow.avi")
-    video = await processing.claim()
-    working = asyncio.create_task(processing.worker().work_on(video))
+    video = await processing.claim_heavy()
+    working = asyncio.create_task(processing.worker(lane=HEAVY).work_on(video))
     await eventually(lambda: list(processing.settings.spool_dir.glob("*/upload")))
     async with processing.videos.database.write() as connection:
         await connection.execute(update(Video).values(lease_token=uuid.uuid4().hex))

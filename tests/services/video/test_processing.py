@@ -5,6 +5,7 @@ import asyncio
 from dal.db.models import VideoStatus
 from pkg.media import PROCESSING_FAILED, MediaTool
 from services.buckets import VIDEO_COVERS_BUCKET, VIDEOS_BUCKET
+from tests.services.video.processing import HEAVY
 
 
 async def test_a_video_is_published_with_a_cover_and_its_index_in_front(processing, samples):
@@ -80,14 +81,14 @@ async def test_a_failure_counts_but_the_next_try_may_succeed(settings, processin
 
 async def test_long_work_keeps_its_lease(processing, samples):
     video_id = await processing.add_upload(samples / "slow.avi")
-    video = await processing.claim()
+    video = await processing.claim_heavy()
     first_end = (await processing.videos.row(video_id)).lease_expires_at_ms
 
-    working = asyncio.create_task(processing.worker().work_on(video))
+    working = asyncio.create_task(processing.worker(lane=HEAVY).work_on(video))
     ends = set()
     while not working.done():
         ends.add((await processing.videos.row(video_id)).lease_expires_at_ms)
-        assert await processing.leases.claim() is None
+        assert await processing.leases.claim(HEAVY) is None
         await asyncio.wait({working}, timeout=0.05)
 
     assert max(ends) > first_end

@@ -15,6 +15,7 @@ from pkg.rpc.status import decode_error
 from pkg.storage import Storage
 from protos.video_pb2 import PublishActionRequest
 from services.buckets import VIDEO_UPLOADS_BUCKET
+from services.video.outcomes import Outcomes
 from tests.stored_objects import StoredObjects
 from tests.videos import Videos
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from protos.video_pb2_grpc import VideoServiceAsyncStub
 
 LEASE_S = 1.0
+MAX_UNFINISHED = 10
+MAX_WAITING = 4
 MIB = 1024 * 1024
 
 
@@ -98,6 +101,7 @@ class UploadService:
     stored_objects: StoredObjects
     spool_dir: Path
     woken: asyncio.Event
+    outcomes: Outcomes
 
     async def rows(self) -> list[int]:
         async with self.videos.database.read_source() as connection:
