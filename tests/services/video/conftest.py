@@ -79,7 +79,7 @@ async def upload_service(
     )
     outcomes = Outcomes(videos.database, wait_s=publish_wait_s, max_waiting=MAX_WAITING)
     handler = make_handler(
-        database, uploads, outcomes, actions_redis=actions_redis, settings=settings
+        videos.database, uploads, outcomes, actions_redis=actions_redis, settings=settings
     )
     async with serving(
         lambda server: add_VideoServiceServicer_to_server(handler, server)
