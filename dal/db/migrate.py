@@ -1,5 +1,10 @@
-"""Brings the database to the current schema: `python -m dal.db.migrate`. Safe to run again, also twice at once."""
+"""Brings the database to the current schema: `python -m dal.db.migrate`. Safe to run again, also twice at once.
 
+A migration that was killed goes on where it was; see migrations/journal.py.
+"""
+
+import asyncio
+import math
 import sys
 import time
 from pathlib import Path
@@ -8,16 +13,19 @@ from alembic import command
 from alembic.config import Config
 from loguru import logger
 from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from dal.db.engine import MySQLSettings, make_url
+from dal.db.engine import Database, MySQLSettings, make_url
+from pkg.errors import DomainError
 from pkg.log import setup_logging
 from pkg.settings import ProcessSettings, SettingsError
+from pkg.startup import wait_until_available
 
 LOCK_NAME = "dousheng_migration"
 LOCK_TIMEOUT_S = 60
 WAIT_FOR_SERVER_S = 60
+LOST = (OperationalError, InterfaceError, InternalError)
 
 
 class MigrateSettings(ProcessSettings):
@@ -38,7 +46,8 @@ def migrate(settings: MySQLSettings) -> None:
         OperationalError: the server is down or refuses.
     """
     url = make_url(settings, driver="pymysql", host=settings.host, port=settings.port)
-    engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
+    connect_args = {"connect_timeout": math.ceil(settings.connect_timeout_s)}
+    engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=connect_args)
     with engine.connect() as connection:
         locked = connection.scalar(
             text("SELECT GET_LOCK(:name, :timeout)"),
@@ -60,15 +69,38 @@ def main() -> None:
     deadline = time.monotonic() + WAIT_FOR_SERVER_S
     while True:
         try:
+            asyncio.run(_wait_for_server(settings.mysql, deadline - time.monotonic()))
             migrate(settings.mysql)
-        except OperationalError as exc:
+        except (TimeoutError, DomainError) as exc:
+            sys.exit(f"cannot migrate: {exc or 'mysql is not there'}")
+        except LOST as exc:
+            # The server went away in the middle: wait for it, and go on.
             if time.monotonic() > deadline:
                 sys.exit(f"cannot migrate: {exc.orig}")
-            logger.bind(error=str(exc.orig)).warning("waiting for mysql")
+            logger.bind(error=str(exc.orig)).warning("migration interrupted")
             time.sleep(1)
         else:
             logger.info("database is up to date")
             return
+
+
+async def _wait_for_server(settings: MySQLSettings, timeout_s: float) -> None:
+    """Wait until MySQL answers; by the driver of the services, which has a deadline for every step of connecting.
+
+    Raises:
+        TimeoutError: it does not.
+    """
+    database = Database(settings)
+
+    async def ask() -> None:
+        async with database.read_source() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    try:
+        async with asyncio.timeout(timeout_s):
+            await wait_until_available("mysql", ask)
+    finally:
+        await database.close()
 
 
 if __name__ == "__main__":

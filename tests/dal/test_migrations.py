@@ -5,7 +5,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pymysql
@@ -13,11 +13,14 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
+from sqlalchemy import table as table_clause
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from dal.db.engine import Database, MySQLSettings, make_url
 from dal.db.migrate import make_alembic_config, migrate
+from dal.db.migrations.journal import InterruptedMigration
 from dal.db.models import Base
 from pkg.errors import DependencyUnavailable
 
@@ -147,6 +150,102 @@ def test_a_migration_can_be_taken_back_and_made_again(empty, connection):
 
     migrate(empty)
     assert list_differences(connection) == []
+
+
+class Killed(BaseException):
+    """What a SIGKILL is to a test: nothing of ours runs after it."""
+
+
+class Killer:
+    """Kills a migration at every statement that it has not been killed at yet, before or after the server has run it."""
+
+    def __init__(self, moment: str) -> None:
+        self.kills = 0
+        self._moment = moment
+        self._seen: set[str] = set()
+
+    def __call__(self, _connection, _cursor, statement, parameters, _context, _many) -> None:
+        known = f"{statement} {parameters}"
+        if known not in self._seen:
+            self._seen.add(known)
+            self.kills += 1
+            raise Killed(statement)
+
+    def migrate_until(self, database: MySQLSettings, statement: str) -> None:
+        """Migrate and kill it at one statement only."""
+
+        def kill(_connection, _cursor, executed, *_rest) -> None:
+            if executed.startswith(statement):
+                raise Killed(statement)
+
+        event.listen(Engine, self._moment, kill)
+        try:
+            migrate(database)
+        finally:
+            event.remove(Engine, self._moment, kill)
+
+    def migrate(self, database: MySQLSettings) -> None:
+        """Migrate under fire, again and again, until it gets through."""
+        event.listen(Engine, self._moment, self)
+        try:
+            while True:
+                with suppress(Killed):
+                    migrate(database)
+                    return
+        finally:
+            event.remove(Engine, self._moment, self)
+
+
+@pytest.mark.parametrize("moment", ["before_cursor_execute", "after_cursor_execute"])
+def test_a_migration_that_is_killed_at_every_statement_ends_as_one_that_is_not(
+    empty, connection, make_database, moment
+):
+    killer = Killer(moment)
+
+    killer.migrate(empty)
+
+    untouched = make_database()
+    migrate(untouched)
+    with connect(untouched) as other:
+        assert describe_tables(connection) == describe_tables(other)
+        for table in describe_tables(other):
+            everything = select(text("*")).select_from(table_clause(table))
+            assert connection.execute(everything).all() == other.execute(everything).all()
+    assert list_differences(connection) == []
+    assert killer.kills > len(Base.metadata.tables)
+
+
+def test_a_statement_that_fails_is_not_taken_for_done_when_it_is_tried_again(empty, connection):
+    connection.execute(text("CREATE TABLE users (id INT PRIMARY KEY)"))
+
+    for _ in range(2):
+        with pytest.raises(OperationalError, match="already exists"):
+            migrate(empty)
+
+    connection.execute(text("DROP TABLE users"))
+    migrate(empty)
+    assert list_differences(connection) == []
+
+
+def test_half_of_another_migration_is_not_continued(empty, connection):
+    with pytest.raises(Killed):
+        Killer("after_cursor_execute").migrate_until(empty, "INSERT INTO publication_clock")
+    connection.execute(text("UPDATE migration_journal SET digest = 'another' WHERE position = 3"))
+    connection.commit()
+
+    with pytest.raises(InterruptedMigration, match="statement 3"):
+        migrate(empty)
+
+
+async def test_a_service_does_not_start_on_half_of_a_migration(empty):
+    with pytest.raises(Killed):
+        Killer("after_cursor_execute").migrate_until(empty, "INSERT INTO publication_clock")
+    database = Database(empty)
+    try:
+        with pytest.raises(DependencyUnavailable, match="not migrated"):
+            await database.ping()
+    finally:
+        await database.close()
 
 
 async def test_a_database_that_was_never_migrated_is_not_there_yet(empty):
