@@ -69,7 +69,7 @@ class GatewaySettings(Section):
     upload_receive_timeout_s: Seconds
     """An upload that takes longer than this in all is given up."""
     upload_timeout_s: Seconds
-    """An upload is answered within this time of its last byte: the deadline of the hand-over to the video service."""
+    """The deadline of the hand-over to the video service, on top of the time for its size (2 MB a second); the app gives up after 5 s."""
     spool_dir: Path
     """A folder for uploads while they arrive."""
     spool: SpoolLimits

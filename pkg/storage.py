@@ -29,11 +29,10 @@ from minio.error import S3Error
 
 from pkg.errors import DependencyRefused, DependencyUnavailable
 from pkg.settings import Port, Seconds, Secret, Section
+from pkg.uploads import transfer_time_s
 
 # An object never changes under its key, so that phones and CDNs may keep what they have.
 PUBLIC_CACHE_CONTROL = "public, max-age=31536000, immutable"
-# A transfer gets time for its size on top of the timeout of the settings.
-SLOWEST_BYTES_PER_S = 2_000_000
 BLOCK_BYTES = 256 * 1024
 THREADS = 8
 MAX_ERROR_BYTES = 4096
@@ -60,7 +59,7 @@ class StorageSettings(Section):
     region: str
     """Given, so that signing a URL never asks the server for it."""
     timeout_s: Seconds
-    """The deadline of a call; a transfer gets time for its size on top."""
+    """The deadline of a call, and of a pause in a transfer, which gets time for its size on top (2 MB a second)."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +184,7 @@ class Storage:
         """Carry out a request for an object of this size; return the length that the reply declares."""
         running = asyncio.get_running_loop().run_in_executor(self._threads, request.run)
         try:
-            async with asyncio.timeout(self._timeout_s + size / SLOWEST_BYTES_PER_S):
+            async with asyncio.timeout(self._timeout_s + transfer_time_s(size)):
                 return await asyncio.shield(running)
         except ObjectMissing:
             raise

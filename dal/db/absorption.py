@@ -23,7 +23,7 @@ from dal.registers.model import Action, Kind
 from pkg.errors import DependencyUnavailable
 
 # No caller waits for a flush, so it may take longer than a call. The deadline frees it from a frozen server.
-FLUSH_TIMEOUT_S = 10.0
+FLUSH_TIMEOUT_S = 8.0
 # Errors of the data that drivers sort among those of the connection: out of range, wrong value, too long, a trigger's
 # SIGNAL, a check constraint (MySQL 3819, MariaDB 4025), broken JSON.
 DATA_ERRORS = frozenset({1264, 1292, 1366, 1406, 1644, 1690, 3819, 4025, 4038})

@@ -17,7 +17,7 @@ class _Process(Component):
     kind = "service"
     module: str
     start_s = 3
-    stop_within_s = 20
+    stop_within_s = 25
 
     def __init__(self, site: Site, environment: Mapping[str, str]) -> None:
         super().__init__(site)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import resource
+import time
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
@@ -236,6 +237,22 @@ async def test_parallel_uploads_are_bounded_and_slots_come_back(
 
     assert_envelope(second, errors.RateLimited)
     assert third.json()["status_code"] == 0
+
+
+async def test_a_service_that_hangs_is_503_before_the_app_gives_up(
+    start_gateway: StartGateway, services: FakeServices, token: str
+) -> None:
+    async def hang(_: object) -> PublishActionReply:
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    services.answers["PublishAction"] = hang
+    async with start_gateway(upload_timeout_s=0.3) as gateway:
+        began = time.monotonic()
+        response = await publish(gateway.client, fields_of(token).items())
+
+    assert_envelope(response, errors.DeadlineExceeded)
+    assert time.monotonic() - began < 2
 
 
 async def test_what_the_service_refuses_in_the_middle_is_its_error(

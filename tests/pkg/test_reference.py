@@ -13,6 +13,7 @@ BOUNDED_LABELS = {
     "job",
     "kind",
     "limit",
+    "loop",
     "method",
     "outcome",
     "queue",

@@ -1,12 +1,14 @@
 """nginx: the one door that is open to the network."""
 
+import math
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 
 import httpx
 
 from pkg.settings import read_section
-from pkg.uploads import UploadSettings
+from pkg.uploads import UploadSettings, transfer_time_s
 from scripts.stack.component import Component, Listener, Tier
 from scripts.stack.files import get_command
 from scripts.stack.ports import ALL_ADDRESSES
@@ -14,6 +16,7 @@ from scripts.stack.site import Site
 
 # A multipart body is a little longer than the file that it carries.
 _UPLOAD_OVERHEAD_MB = 1
+_UPLOAD_MARGIN_S = 5
 
 
 class Nginx(Component):
@@ -36,11 +39,14 @@ class Nginx(Component):
     def values(self) -> Mapping[str, object]:
         """Where it listens, what it lets pass, and what stands behind it."""
         ports = self.site.ports
+        # nginx lets pass what the gateway wants to judge.
+        upload = UploadSettings(**read_section(self.site.config_dir, "upload"))
         any_ipv6 = f" listen [::]:{self.port};" if _has_ipv6() else ""
         return {
             "NGINX_DIR": self.directory,
             "NGINX_LISTEN": f"listen {self.port};{any_ipv6}",
-            "NGINX_MAX_BODY_MB": _read_max_upload_mb(self.site) + _UPLOAD_OVERHEAD_MB,
+            "NGINX_MAX_BODY_MB": upload.max_upload_mb + _UPLOAD_OVERHEAD_MB,
+            "NGINX_UPLOAD_TIMEOUT_S": find_upload_timeout_s(self.site.config_dir),
             "NGINX_GATEWAY": f"127.0.0.1:{ports.of('gateway')}",
             "NGINX_STORAGE": f"127.0.0.1:{ports.of('s3')}",
         }
@@ -75,6 +81,8 @@ def _has_ipv6() -> bool:
     return True
 
 
-def _read_max_upload_mb(site: Site) -> int:
-    """Return the limit of uploads, so that nginx lets pass what the gateway wants to judge."""
-    return UploadSettings(**read_section(site.config_dir, "upload")).max_upload_mb
+def find_upload_timeout_s(config_dir: Path) -> int:
+    """Return a deadline for uploads that only passes after the gateway's own, so that the gateway says what went wrong."""
+    upload = UploadSettings(**read_section(config_dir, "upload"))
+    gateway_s: float = read_section(config_dir, "gateway")["upload_timeout_s"]
+    return math.ceil(gateway_s + transfer_time_s(upload.max_bytes)) + _UPLOAD_MARGIN_S

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -15,7 +16,9 @@ from pkg.errors import (
 from protos.video_pb2 import PublishActionRequest
 from tests.eventually import eventually
 from tests.freezing import frozen
-from tests.services.video.uploading import LEASE_S, MIB, assert_nothing_left
+from tests.services.video.uploading import LEASE_S, MIB, assert_nothing_left, cut
+
+APP_PATIENCE_S = 4.5
 
 
 async def test_an_interrupted_stream_leaves_nothing(upload_service, video_bytes):
@@ -71,6 +74,20 @@ async def test_a_slow_upload_keeps_its_lease(servers, upload_service, video_byte
 
     assert await publishing == video_id
     assert (await upload_service.videos.row(video_id)).status == VideoStatus.PROCESSING
+
+
+@pytest.mark.parametrize("size", [0, 12 * MIB], ids=["small", "large"])
+async def test_a_frozen_storage_is_told_before_the_app_gives_up(
+    servers, upload_service, video_bytes, size
+):
+    with frozen(servers.pid("s3")):
+        began = time.monotonic()
+        with pytest.raises(DependencyUnavailable):
+            await upload_service.phone.publish(cut(video_bytes + bytes(size), MIB))
+
+        assert time.monotonic() - began < APP_PATIENCE_S
+
+    assert upload_service.spooled_bytes() == 0
 
 
 async def test_an_upload_that_lost_its_lease_is_no_success(servers, upload_service, video_bytes):
