@@ -22,6 +22,7 @@ from dal.db.engine import Database, MySQLSettings, make_url
 from dal.db.migrate import make_alembic_config, migrate
 from dal.db.migrations.journal import InterruptedMigration
 from dal.db.models import Base
+from dal.db.schema_version import VERSIONS
 from pkg.errors import DependencyUnavailable
 
 MakeDatabase = Callable[[], MySQLSettings]
@@ -255,3 +256,9 @@ async def test_a_database_that_was_never_migrated_is_not_there_yet(empty):
             await database.ping()
     finally:
         await database.close()
+
+
+@pytest.mark.parametrize("path", sorted(VERSIONS.glob("[0-9]*.py")), ids=lambda path: path.stem)
+def test_every_statement_of_a_version_is_noted_in_the_journal(path):
+    """What goes past `op` would be done again after an interruption."""
+    assert "get_bind" not in path.read_text()

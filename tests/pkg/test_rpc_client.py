@@ -25,6 +25,7 @@ from pkg.errors import (
 from pkg.rpc.client import ServiceClient, call
 from protos import user_pb2_grpc
 from protos.user_pb2 import LoginRequest, RegisterRequest, UserInfoRequest
+from tests.bad_servers import BAD, Behaviour, bad_server_before, on_uvloop
 from tests.eventually import eventually
 from tests.freezing import frozen
 from tests.programs import Program, running_module
@@ -233,3 +234,33 @@ async def test_health_is_asked_within_a_deadline(client):
     assert not await client.is_serving(timeout_s=0.2)
     client.use(frozenset({"127.0.0.1:1"}))
     assert not await client.is_serving(timeout_s=0.2)
+
+
+@pytest.mark.parametrize("behaviour", BAD)
+@on_uvloop
+async def test_an_instance_that_turns_bad_is_unavailable_and_used_again_afterwards(behaviour):
+    made: Client = ServiceClient(
+        "dousheng.UserService", user_pb2_grpc.UserServiceStub, methods=METHODS
+    )
+    async with serve(Instance()) as (_, address):
+        with bad_server_before(int(address.rpartition(":")[2])) as bad:
+            made.use(frozenset({f"127.0.0.1:{bad.port}"}))
+            assert await ask(made) == HERE
+            bad.turn(behaviour)
+
+            for _ in range(4):
+                began = time.monotonic()
+                with pytest.raises((DependencyUnavailable, DeadlineExceeded)):
+                    await ask(made, timeout_s=0.5)
+                assert time.monotonic() - began < 1
+
+            bad.turn(Behaviour.GOOD)
+            await eventually(lambda: is_served(made))
+        await made.close()
+
+
+async def is_served(client: Client) -> bool:
+    try:
+        return await ask(client, timeout_s=0.5) == HERE
+    except (DependencyUnavailable, DeadlineExceeded):
+        return False
