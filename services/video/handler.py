@@ -17,7 +17,7 @@ from pkg.errors import InvalidParameter, VideoNotFound
 from pkg.paging import FROM_THE_START, make_page, parse_page_request
 from pkg.single_flight import SingleFlight
 from pkg.token import TokenVerifier
-from pkg.uploads import UPLOAD_ACCEPTED
+from pkg.uploads import UPLOAD_ACCEPTED, transfer_time_s
 from protos import video_pb2_grpc
 from protos.video_pb2 import (
     FeedReply,
@@ -80,7 +80,7 @@ class VideoHandler(video_pb2_grpc.VideoServiceServicer):
                 _chunks(first, request_iterator),
                 on_accepted=lambda: context.send_initial_metadata((UPLOAD_ACCEPTED,)),
             )
-            await self._outcomes.wait(video_id, at_most_s=_time_left_s(context))
+            await self._outcomes.wait(video_id, at_most_s=_time_left_s(context, first.size))
             return PublishActionReply(video_id=video_id)
         raise InvalidParameter("上传没有完成,请重试")
 
@@ -149,10 +149,12 @@ async def _chunks(
         yield request.data
 
 
-def _time_left_s(context: Context) -> float:
-    """Return how long the reply may wait so that it still arrives within the caller's deadline."""
+def _time_left_s(context: Context, size: int) -> float:
+    """Return how long the reply may wait: the app gives up soon, so the time that a deadline adds for the size is not for waiting."""
     remaining_s: float | None = context.time_remaining()
-    return math.inf if remaining_s is None else remaining_s - REPLY_MARGIN_S
+    if remaining_s is None:
+        return math.inf
+    return remaining_s - transfer_time_s(size) - REPLY_MARGIN_S
 
 
 def _to_publication(row: PublicationRow, queue_position: int) -> Publication:
