@@ -3,13 +3,16 @@
 Braces mark the hash tag: keys that one script touches share it, so that Redis Cluster keeps them together.
 """
 
+import hashlib
+
 from dal.participants import Participants
 from dal.registers.model import Action, ActionType, Kind
 
 
 def login_failures_of_name_key(name: str) -> str:
-    """Cache, counter, expires: failed logins of one user name."""
-    return f"{{login}}:name:{name}"
+    """Cache, counter, expires: failed logins of one user name, of whatever length somebody sends."""
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()
+    return f"{{login}}:name:{digest}"
 
 
 def login_failures_of_address_key(network: str) -> str:
@@ -77,6 +80,25 @@ def _tag(kind: Kind, partition: int) -> str:
     return f"{{{kind}:{partition}}}"
 
 
+# So many that few conversations share one; it bounds the keys of `chat_sent_key`.
+CHAT_PARTITIONS = 65_536
+
+
 def chat_key(participants: Participants) -> str:
     """Actions, hash, expires: what a poll may know of a conversation without asking MySQL; fields in chat.py."""
-    return f"{{chat:{participants.low_id}:{participants.high_id}}}"
+    return f"{_chat_tag(participants)}:{participants.low_id}:{participants.high_id}"
+
+
+def chat_sent_key(participants: Participants) -> str:
+    """Actions, string, expires: when anybody last sent in this conversation's partition, in microseconds."""
+    return f"{_chat_tag(participants)}:sent"
+
+
+def actions_life_key() -> str:
+    """Actions, string: a name of the data that this Redis holds; another one, or none, says that it has lost them."""
+    return "{actions}:life"
+
+
+def _chat_tag(participants: Participants) -> str:
+    partition = (participants.low_id * 31 + participants.high_id) % CHAT_PARTITIONS
+    return f"{{chat:{partition}}}"

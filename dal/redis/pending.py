@@ -31,6 +31,9 @@ from pkg.errors import DependencyUnavailable
 # `r` outlives any read that began before the commit, and the replica lag that is tolerated.
 READ_TTL_MS = 30_000
 FLUSH_LOCK_TTL_S = 10.0
+# Another process that looks whether there is anything to flush holds the lock for a few milliseconds.
+FLUSH_LOCK_WAIT_S = 0.1
+FLUSH_LOCK_POLL_S = 0.01
 # A batch takes the oldest actions; one busy partition must not fill it while others hold older ones.
 PENDING_PER_PARTITION = 250
 
@@ -40,7 +43,7 @@ class Backlog:
     """What an operator watches of one kind."""
 
     pending: int
-    oldest_version: int | None
+    oldest_age_s: float  # 0 where nothing is pending
     aside: int
 
 
@@ -56,12 +59,23 @@ class FlushLock:
     """Says that this process flushes. It saves work; correctness does not depend on it."""
 
     def __init__(self, redis: Redis, kind: Kind) -> None:
-        self._lock = redis.lock(flush_lock_key(kind), FLUSH_LOCK_TTL_S, thread_local=False)
+        self._redis = redis
+        self._lock = redis.lock(
+            flush_lock_key(kind),
+            FLUSH_LOCK_TTL_S,
+            sleep=FLUSH_LOCK_POLL_S,
+            blocking_timeout=FLUSH_LOCK_WAIT_S,
+            thread_local=False,
+        )
 
     async def acquire(self) -> bool:
-        """Return whether we hold it now."""
+        """Return whether we hold it now; wait only as long as another process needs to look."""
         with translated_errors():
-            return bool(await self._lock.acquire(blocking=False))
+            if await self._lock.acquire():
+                return True
+            # Where the server's clock went back, the lock of somebody who died would stand until the clock is where it was.
+            await self._redis.pexpire(self._lock.name, int(FLUSH_LOCK_TTL_S * 1000), lt=True)
+            return False
 
     async def extend(self) -> bool:
         """Hold it for its whole time again; return False where it was lost."""
@@ -141,6 +155,19 @@ class PendingActions:
         await self.settle(Action(*pair, 0, ActionType.UNDO) for pair in orphans)
         return found
 
+    async def map_absorbed(self, actions: Iterable[Action]) -> dict[Action, bool]:
+        """Return for each action whether MySQL has absorbed it, or will absorb a newer one of its pair instead."""
+        asked = list(actions)
+        with translated_errors():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for action in asked:
+                    pipeline.mget(register_keys(self.kind, *action.pair))
+                replies = await pipeline.execute()
+        return {
+            action: _is_absorbed(action, *copies)
+            for action, copies in zip(asked, replies, strict=True)
+        }
+
     async def settle(self, absorbed: Iterable[Action]) -> int:
         """Forget pending actions that MySQL has absorbed, but not newer ones of the same pairs; return how many it forgot."""
         calls = []
@@ -193,11 +220,13 @@ class PendingActions:
                     pipeline.zcard(pending)
                     pipeline.zrange(pending, 0, 0, withscores=True)
                     pipeline.hlen(aside_key(self.kind, partition))
-                replies = await pipeline.execute()
-        oldest = [int(first[0][1]) for first in replies[1::3] if first]
+                pipeline.time()  # Versions are of this clock, and so is their age.
+                *replies, (seconds, microseconds) = await pipeline.execute()
+        now_us = seconds * 1_000_000 + microseconds
+        oldest_us = min((int(first[0][1]) for first in replies[1::3] if first), default=now_us)
         return Backlog(
             pending=sum(replies[0::3]),
-            oldest_version=min(oldest, default=None),
+            oldest_age_s=max(0.0, (now_us - oldest_us) / 1_000_000),
             aside=sum(replies[2::3]),
         )
 
@@ -235,6 +264,13 @@ class PendingActions:
         for action in actions:
             by_partition[partition_of(action.user_id)].append(action)
         return by_partition
+
+
+def _is_absorbed(action: Action, r: bytes | None, w: bytes | None) -> bool:
+    pending = parse_register(*action.pair, w) if w else None
+    if pending is not None:
+        return pending.version > action.version
+    return r is not None and parse_register(*action.pair, r).version >= action.version
 
 
 def _index_entries(action: Action) -> tuple[str, str]:

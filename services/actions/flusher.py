@@ -1,5 +1,6 @@
 """Flushing: pending actions go into MySQL's rows and counters."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 
@@ -9,13 +10,13 @@ from dal.db.absorption import UnabsorbableActions, absorb_actions
 from dal.db.engine import Database
 from dal.redis.pending import PENDING_PER_PARTITION, FlushLock, PendingActions
 from dal.registers.model import Action
-from pkg.clock import now_ms
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
 from pkg.mq.connection import RabbitMQSettings
 from pkg.mq.dead_letters import open_dead_letters
 from pkg.rpc.server import ServiceSettings
 from pkg.scheduler import Scheduler
 from pkg.settings import Count, Seconds
+from services.actions.load import RecentActions
 from services.actions.metrics import (
     ASIDE,
     DEAD_LETTERS,
@@ -37,13 +38,18 @@ class FlushingServiceSettings(ServiceSettings):
     """The sections `favorite` and `relation`: what every service has, and when this one flushes."""
 
     flush_interval_s: Seconds
-    """How often Redis' pending actions are written to MySQL."""
+    """How often Redis' pending actions are written to MySQL, at least; while little happens, each is written at once."""
     flush_batch_actions: Count
     """How many actions one transaction writes, at most."""
+    effect_wait_s: Seconds
+    """How long the reply of an action waits, at most, until everybody sees its effect; under load it does not wait."""
 
 
 class Flusher:
-    """Brings the pending actions of one kind to MySQL. One run at a time is enough; more at once do no harm."""
+    """Brings the pending actions of one kind to MySQL. One run at a time is enough; more at once do no harm.
+
+    `woken` is set when a run is wanted before the timer's next one.
+    """
 
     def __init__(self, database: Database, pending: PendingActions, *, batch_size: int) -> None:
         self._database = database
@@ -51,11 +57,23 @@ class Flusher:
         self._batch_size = batch_size
         self._kind = pending.kind
         self._is_waiting = False
+        self._recent = RecentActions()
+        self._turn = asyncio.Lock()
+        self.woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Ask for a flush now, because something became pending; in a crowd the timer's next one is soon enough."""
+        if self._recent.are_few and not self._is_waiting:
+            self.woken.set()
 
     async def run(self) -> None:
         """Flush; while MySQL or Redis is down, log it once and leave everything pending. The timed job."""
+        async with self._turn:
+            await self._run()
+
+    async def _run(self) -> None:
         try:
-            await self.flush()
+            self._recent.add(await self.flush())
         except (DependencyUnavailable, DeadlineExceeded) as exc:
             if not self._is_waiting:
                 facts = {"kind": self._kind.value, "error": str(exc), "cause": repr(exc.__cause__)}
@@ -131,9 +149,7 @@ class BacklogGauges:
             backlog = await self._pending.measure()
         except DependencyUnavailable:
             return  # The flush has logged it already.
-        age_s = 0.0
-        if backlog.oldest_version is not None:
-            age_s = max(0.0, now_ms() / 1000 - backlog.oldest_version / 1_000_000)
+        age_s = backlog.oldest_age_s
         PENDING.labels(kind=self._kind).set(backlog.pending)
         OLDEST_PENDING.labels(kind=self._kind).set(age_s)
         ASIDE.labels(kind=self._kind).set(backlog.aside)
@@ -151,17 +167,12 @@ class BacklogGauges:
 
 
 def make_scheduler(
-    settings: FlushingServiceSettings,
-    *,
-    rabbitmq: RabbitMQSettings,
-    database: Database,
-    pending: PendingActions,
+    flusher: Flusher, gauges: BacklogGauges, settings: FlushingServiceSettings
 ) -> Scheduler:
     """Return the scheduler that flushes, and tells how far behind MySQL is."""
-    flusher = Flusher(database, pending, batch_size=settings.flush_batch_actions)
-    gauges = BacklogGauges(pending, rabbitmq)
     scheduler = Scheduler()
     scheduler.every(settings.flush_interval_s, flusher.run, "flush")
+    scheduler.whenever(flusher.woken, flusher.run, "flush")
     scheduler.every(BACKLOG_INTERVAL_S, gauges.measure_pending, "measure pending actions")
     scheduler.every(DEAD_LETTERS_INTERVAL_S, gauges.count_dead_letters, "count dead letters")
     return scheduler

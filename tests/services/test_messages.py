@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 
 import grpc
 import pytest
@@ -27,43 +26,13 @@ from pkg.errors import (
     Unauthenticated,
     UserNotFound,
 )
-from pkg.token import TokenIssuer
 from protos import message_pb2_grpc
 from protos.message_pb2 import MessageActionRequest, MessageChatRequest
 from services.message_texts import UNREADABLE, MessageTexts
 from tests.accounts import UserFactory
-from tests.chat import MakePhone, Phone, befriend, make_handler, write_many
+from tests.chat import MakePhone, Phone, make_handler, write_many
 from tests.conftest import AllSettings
 from tests.serving import counted_statements, refused_with, serving
-
-
-@pytest.fixture
-async def channel(
-    settings: AllSettings, database: Database, actions_redis: Redis
-) -> AsyncIterator[grpc.aio.Channel]:
-    handler = make_handler(settings, database, actions_redis)
-
-    def add(server: grpc.aio.Server) -> None:
-        message_pb2_grpc.add_MessageServiceServicer_to_server(handler, server)
-
-    async with serving(add) as opened:
-        yield opened
-
-
-@pytest.fixture
-def make_phone(settings: AllSettings, channel: grpc.aio.Channel) -> MakePhone:
-    stub = message_pb2_grpc.MessageServiceStub(channel)
-    issuer = TokenIssuer(settings.token)
-    return lambda user_id, other_id: Phone(stub, issuer.issue(user_id), user_id, other_id)
-
-
-@pytest.fixture
-async def friends(
-    database: Database, make_user: UserFactory, make_phone: MakePhone
-) -> tuple[Phone, Phone]:
-    first, second = await make_user(), await make_user()
-    await befriend(database, (first, second))
-    return make_phone(first, second), make_phone(second, first)
 
 
 async def test_a_message_is_there_when_its_reply_arrives(friends: tuple[Phone, Phone]):
@@ -157,6 +126,10 @@ async def test_what_redis_forgets_costs_a_query_and_no_message(
         assert len(statements) == 1  # the history
 
 
+ONLY_FRIENDS = pytest.mark.parametrize("channel", ["friends"], indirect=True)
+
+
+@ONLY_FRIENDS
 async def test_only_friends_may_write_and_anyone_may_read_what_there_is(
     friends: tuple[Phone, Phone],
     database: Database,
@@ -177,6 +150,7 @@ async def test_only_friends_may_write_and_anyone_may_read_what_there_is(
     assert await stranger.read() == await stranger.read(5) == []
 
 
+@ONLY_FRIENDS
 async def test_a_follow_that_is_still_pending_makes_friends(
     make_user: UserFactory, make_phone: MakePhone, actions_redis: Redis
 ):
@@ -195,6 +169,26 @@ async def test_a_follow_that_is_still_pending_makes_friends(
     await act(first_id, second_id, ActionType.UNDO)
     with refused_with(NotFriends):
         await phone.send("不再是朋友")
+
+
+async def test_who_follows_another_may_write_to_them_and_they_not_back(
+    make_user: UserFactory, make_phone: MakePhone, actions_redis: Redis
+):
+    fan_id, star_id = await make_user(), await make_user()
+    store, clock = PendingActions(actions_redis, Kind.RELATION), VersionClock(actions_redis)
+    fan, star = make_phone(fan_id, star_id), make_phone(star_id, fan_id)
+    with pytest.raises(grpc.aio.AioRpcError, match="先关注对方"):
+        await fan.send("还不行")
+
+    await store.apply_actions([Action(fan_id, star_id, await clock.draw(), ActionType.DO)])
+    await fan.send("我喜欢你的视频")
+
+    assert await star.texts() == ["我喜欢你的视频"]
+    with refused_with(NotFriends):
+        await star.send("谢谢")
+    await store.apply_actions([Action(fan_id, star_id, await clock.draw(), ActionType.UNDO)])
+    with refused_with(NotFriends):
+        await fan.send("不再关注")
 
 
 async def test_what_cannot_be_is_refused(friends: tuple[Phone, Phone], make_phone: MakePhone):
