@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.forms import merge_form
+from gateway.forms import merge_body, parse_form
 from pkg import errors
 from tests.gateway.conftest import RunningGateway
 from tests.gateway.endpoints import ENDPOINTS, Endpoint, assert_envelope, name_of
@@ -50,7 +50,7 @@ def test_form_fields_stand_behind_the_query_and_nothing_is_lost(
         return {"type": "http.request", "body": urlencode(form).encode()}
 
     scope: dict[str, Any] = {"headers": [], "query_string": urlencode(query).encode()}
-    asyncio.run(merge_form(scope, receive))
+    asyncio.run(merge_body(scope, receive, parse_form))
 
     merged = parse_qsl(scope["query_string"].decode(), keep_blank_values=True)
     assert len(dict(merged)) == len(merged)
