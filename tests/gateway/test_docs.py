@@ -181,6 +181,16 @@ async def test_files_of_another_version_have_another_url(client: httpx.AsyncClie
     assert f"?v={version('fastapi-offline')}" in (await client.get("/docs")).text
 
 
+async def test_a_file_is_served_whole_whatever_range_is_asked_for(
+    client: httpx.AsyncClient,
+) -> None:
+    whole = (await client.get("/docs/assets/favicon.png")).content
+    for wanted in ("bytes=9999999-", "bytes=x", "bytes=0-1,3-2", "bytes=0-9"):
+        reply = await client.get("/docs/assets/favicon.png", headers={"Range": wanted})
+
+        assert (reply.status_code, reply.content) == (200, whole)
+
+
 @pytest.mark.parametrize("name", ["redoc.standalone.js", "..%2Fcore.py", "__init__.py", "nope"])
 async def test_no_other_file_of_the_package_is_served(client: httpx.AsyncClient, name: str) -> None:
     assert (await client.get(f"/docs/assets/{name}")).status_code == 404
