@@ -31,7 +31,7 @@ async def merge_body(scope: Scope, receive: Receive, parse: BodyParser) -> None:
 
     Raises:
         PayloadTooLarge: the body is over 64 KiB.
-        InvalidParameter: it is not what its content type says, or not UTF-8.
+        InvalidParameter: it is not what its content type says.
     """
     body = await _read_body(scope, receive)
     try:
@@ -50,13 +50,16 @@ async def merge_body(scope: Scope, receive: Receive, parse: BodyParser) -> None:
 
 
 def parse_form(body: bytes) -> Fields:
-    """Return the fields of a url-encoded form.
+    """Return the fields of a url-encoded form; as in the query, bytes that are not UTF-8 stay as they are.
 
     Raises:
-        ValueError: the body is none, or not UTF-8.
+        ValueError: there are too many fields.
     """
     return parse_qsl(
-        body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS
+        body.decode("utf-8", errors="surrogateescape"),
+        keep_blank_values=True,
+        errors="surrogateescape",
+        max_num_fields=MAX_FIELDS,
     )
 
 

@@ -3,7 +3,7 @@
 import re
 from decimal import Decimal
 from typing import Annotated
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl
 
 from fastapi import Depends, Query, Request
 from pydantic import BeforeValidator
@@ -105,10 +105,14 @@ def parse_latest_time(text: str) -> int:
 
 
 async def _refuse_broken_text(request: Request) -> None:
-    """Refuse bytes that are not UTF-8: replaced characters would make different texts equal."""
+    """Refuse parameters of the endpoint that are not UTF-8: replaced characters would make different texts equal."""
+    known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
+    query = request.scope["query_string"].decode("ascii")
     try:
-        unquote_to_bytes(request.scope["query_string"]).decode("utf-8")
-    except UnicodeDecodeError as exc:
+        for name, value in parse_qsl(query, errors="surrogateescape"):
+            if name in known:
+                value.encode("utf-8")
+    except UnicodeEncodeError as exc:
         raise InvalidParameter(BROKEN_TEXT) from exc
 
 

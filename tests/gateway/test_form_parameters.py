@@ -100,6 +100,23 @@ async def test_texts_that_are_not_utf_8_are_refused(gateway: RunningGateway, tok
     assert json.loads(in_query.partition(b"\r\n\r\n")[2])["status_code"] == 10001
 
 
+async def test_what_does_not_concern_the_endpoint_may_be_in_any_encoding(
+    client: httpx.AsyncClient, services: FakeServices
+) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded; charset=GBK"}
+    for query, body in (
+        (b"?note=%ff&username=a", b"password=b"),
+        (b"?username=a", b"note=%c4%e3&password=b&note=\xff"),
+        (b"?%ff=%ff&username=a&username=a", b"password=b"),
+    ):
+        reply = await client.post(
+            f"/douyin/user/login/{query.decode()}", content=body, headers=form
+        )
+
+        assert_envelope(reply, None)
+        assert (services.last("Login").username, services.last("Login").password) == ("a", "b")
+
+
 async def test_texts_arrive_as_sent(client: httpx.AsyncClient, services: FakeServices) -> None:
     password = " p+ä&%=\t😀\x01 "
 
