@@ -12,7 +12,7 @@ import grpc
 from dal.db.messages import Draft, MessageRow
 from dal.registers.lists import RegisterLists
 from pkg.errors import InvalidParameter, NotFriends, RateLimited
-from pkg.text import check_length
+from pkg.text import check_length, refuse_control_characters
 from pkg.token import TokenVerifier
 from protos import message_pb2_grpc
 from protos.message_pb2 import (
@@ -51,6 +51,7 @@ class MessageHandler(message_pb2_grpc.MessageServiceServicer):
         # Characters are counted as they are seen; the message is kept as it was sent.
         seen = unicodedata.normalize("NFC", request.content)
         check_length(seen, label="消息", max_chars=MAX_CONTENT_CHARS)
+        refuse_control_characters(seen, label="消息")
         await self._require_friend(sender_id, request.to_user_id)
         key = await self.texts.get_newest_key()
         encrypt = partial(key.encrypt, request.content)

@@ -23,9 +23,9 @@ from pkg.errors import (
     UnsupportedVideo,
 )
 from pkg.media import HEAD_SIZE, looks_like_video
+from pkg.names import clean_title
 from pkg.spool import open_spool
 from pkg.storage import Storage, random_key
-from pkg.text import clean_name
 from services.buckets import VIDEO_UPLOADS_BUCKET
 from services.video.leases import Leases
 
@@ -81,7 +81,7 @@ class Uploads:
             UserNotFound: the author's account is gone.
             DependencyUnavailable: a server is unavailable, or the disk is full.
         """
-        title = clean_name(upload.title, label="标题", max_chars=MAX_TITLE_CHARS)
+        title = clean_title(upload.title, label="标题", max_chars=MAX_TITLE_CHARS)
         if upload.size > self._max_bytes:
             raise PayloadTooLarge
         async with self._database.read_source() as connection:
