@@ -47,11 +47,7 @@ OWN_ERRORS: dict[str, tuple[type[errors.DomainError], ...]] = {
     "register": (errors.UserNameTaken,),
     "login": (errors.WrongCredentials, errors.LoginThrottled),
     "user_info": (errors.UserNotFound, errors.Unauthenticated),
-    "publish_action": (
-        errors.UnsupportedVideo,
-        errors.UserNotFound,
-        errors.PayloadTooLarge,
-    ),
+    "publish_action": (errors.UnsupportedVideo, errors.UserNotFound),
     "publish_list": (errors.UserNotFound,),
     "publish_status": (errors.VideoNotFound,),
     "favorite_action": (errors.VideoNotFound,),
@@ -113,7 +109,7 @@ def _complete(operation: dict[str, Any], route: APIRoute) -> None:
     responses = operation["responses"]
     # Bad parameters answer 200 here, never FastAPI's 422.
     responses.pop("422", None)
-    for status, refusals in _group_by_status(_list_errors(operation)).items():
+    for status, refusals in _group_by_status(_list_errors(operation, route)).items():
         response = responses.setdefault(str(status), {"description": "", "content": ENVELOPE})
         success = "Success (0); with zero values: " if status == HTTPStatus.OK else ""
         response["description"] = success + ", ".join(
@@ -124,13 +120,15 @@ def _complete(operation: dict[str, Any], route: APIRoute) -> None:
     responses["default"] = {"description": "An error", "content": ENVELOPE}
 
 
-def _list_errors(operation: dict[str, Any]) -> Iterator[type[errors.DomainError]]:
+def _list_errors(operation: dict[str, Any], route: APIRoute) -> Iterator[type[errors.DomainError]]:
     if not operation.get("parameters"):
         return
     yield errors.InvalidParameter
     yield from OWN_ERRORS.get(operation["operationId"], ())
     if operation.get("security") == TOKEN_REQUIRED:
         yield errors.Unauthenticated
+    if "POST" in (route.methods or ()):
+        yield errors.PayloadTooLarge
     yield errors.RateLimited
     yield errors.DependencyUnavailable
     yield errors.DeadlineExceeded

@@ -88,6 +88,27 @@ def test_no_parameter_has_a_default_that_the_endpoint_would_refuse(
         assert parameter["schema"].get("default", "") == "", parameter["name"]
 
 
+KEYWORDS = {"type", "title", "description", "default", "minimum", "maximum", "maxLength"}
+
+
+@pytest.mark.parametrize("key", CONTRACT, ids=" ".join)
+def test_bounds_of_parameters_are_told_in_words_that_generators_know(
+    operations: dict[tuple[str, str], Any], key: tuple[str, str]
+) -> None:
+    for parameter in operations[key].get("parameters", []):
+        schema = parameter["schema"]
+        assert schema.keys() <= KEYWORDS
+        if schema["type"] == "integer":
+            assert "maximum" in schema
+
+
+@pytest.mark.parametrize("key", CONTRACT, ids=" ".join)
+def test_what_takes_a_body_says_that_it_may_be_too_large(
+    operations: dict[tuple[str, str], Any], key: tuple[str, str]
+) -> None:
+    assert ("413" in operations[key]["responses"]) == (key[0] == "post")
+
+
 def test_an_object_is_left_out_of_a_reply_and_never_null(document: Any) -> None:
     replies = document["components"]["schemas"]
 
