@@ -24,11 +24,11 @@ PREFIX = "/douyin"
 UPLOAD_PATH = "/douyin/publish/action/"
 # Never limited and never logged.
 QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+NO_CACHE = (b"cache-control", NO_STORE.encode("ascii"))
+NO_SNIFF = (b"x-content-type-options", b"nosniff")
 DEADLINE_S = 10
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 STARTS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
-NO_CACHE = (b"cache-control", NO_STORE.encode("ascii"))
-NO_SNIFF = (b"x-content-type-options", b"nosniff")
 CLIENT_GONE = 499  # nginx's number for it; only metrics and logs see it
 
 

@@ -50,8 +50,8 @@ class MessageHandler(message_pb2_grpc.MessageServiceServicer):
             raise InvalidParameter(detail="action_type")
         # Characters are counted as they are seen; the message is kept as it was sent.
         seen = unicodedata.normalize("NFC", request.content)
-        check_length(seen, label="消息", max_chars=MAX_CONTENT_CHARS)
         refuse_control_characters(seen, label="消息")
+        check_length(seen, label="消息", max_chars=MAX_CONTENT_CHARS)
         await self._require_friend(sender_id, request.to_user_id)
         key = await self.texts.get_newest_key()
         encrypt = partial(key.encrypt, request.content)
