@@ -1,6 +1,8 @@
 """What nginx says for itself and lets the storage say: everything is ours, whoever refuses."""
 
+import asyncio
 import json
+import re
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -104,6 +106,18 @@ async def test_old_and_odd_requests_are_answered_in_the_envelope(door: Door) -> 
         assert int(head.split()[1]) == status, request[:80]
         assert json.loads(body)["status_code"] == code, request[:80]
         assert b"cache-control: no-store" in head.lower(), request[:80]
+
+
+async def test_what_came_before_rubbish_gets_its_reply_first(door: Door) -> None:
+    feed = FEED + b"Host: a\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    async with asyncio.timeout(10):
+        writer.write(feed + feed + b"\x16\x03\x01rubbish\r\n\r\n" + feed)
+        replies = await reader.read()
+    writer.close()
+
+    codes = [int(code) for code in re.findall(rb'"status_code":(\d+)', replies)]
+    assert codes == [0, 0, errors.InvalidParameter.status_code]
 
 
 async def test_headers_of_the_gateway_come_once(door: Door) -> None:
