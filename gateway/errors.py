@@ -10,10 +10,13 @@ from loguru import logger
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.types import Scope
 
+from gateway.zero_values import list_zero_values
 from pkg import errors
 
 JSON = "application/json"
+NO_STORE = "no-store"
 HTTP_ERRORS: dict[int, type[errors.DomainError]] = {
     404: errors.RouteNotFound,
     405: errors.MethodNotAllowed,
@@ -32,11 +35,17 @@ def error_response(error: errors.DomainError, **facts: Any) -> Response:
     )
 
 
-def answer_error(error: errors.DomainError) -> Response:
-    """Return the reply for an error that ended a request, and log what an operator has to know about it."""
+def answer_error(error: errors.DomainError, scope: Scope) -> Response:
+    """Return the reply for an error that ended a request, and log what an operator has to know about it.
+
+    A business error carries the fields of the endpoint at their zero values: published clients read `token` or
+    `video_list` before they look at `status_code`.
+    """
     if error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
         logger.bind(error=str(error)).warning("dependency failed")
-    return error_response(error)
+    if error.http_status != HTTPStatus.OK:
+        return error_response(error)
+    return error_response(error, **scope["app"].state.zero_values.get(scope["path"], {}))
 
 
 def render_raw_reply(error: errors.DomainError) -> bytes:
@@ -44,7 +53,8 @@ def render_raw_reply(error: errors.DomainError) -> bytes:
     body = _render_envelope(error, {})
     head = (
         f"HTTP/1.1 {error.http_status} {HTTPStatus(error.http_status).phrase}\r\ncontent-type: {JSON}\r\n"
-        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        f"content-length: {len(body)}\r\ncache-control: {NO_STORE}\r\nx-content-type-options: nosniff\r\n"
+        "connection: close\r\n\r\n"
     )
     return head.encode("ascii") + body
 
@@ -57,7 +67,8 @@ def describe_close(error: errors.DomainError) -> tuple[int, str]:
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Turn everything that an endpoint may raise on purpose into the envelope."""
+    """Turn everything that an endpoint of `app` may raise on purpose into the envelope."""
+    app.state.zero_values = list_zero_values(app)
     app.exception_handler(errors.DomainError)(_handle_domain_error)
     app.exception_handler(RequestValidationError)(_handle_validation_error)
     app.exception_handler(WebSocketRequestValidationError)(_handle_validation_error)
@@ -82,18 +93,20 @@ def _render_envelope(error: errors.DomainError, facts: dict[str, Any]) -> bytes:
     return orjson.dumps({"status_code": error.status_code, "status_msg": error.message, **facts})
 
 
-async def _handle_domain_error(_connection: HTTPConnection, exc: errors.DomainError) -> Response:
-    return answer_error(exc)
+async def _handle_domain_error(connection: HTTPConnection, exc: errors.DomainError) -> Response:
+    return answer_error(exc, connection.scope)
 
 
 async def _handle_validation_error(
-    _connection: HTTPConnection, exc: RequestValidationError | WebSocketRequestValidationError
+    connection: HTTPConnection, exc: RequestValidationError | WebSocketRequestValidationError
 ) -> Response:
     problem = exc.errors()[0]
     name = problem["loc"][-1]
     if problem["type"] == "missing":
-        return error_response(errors.InvalidParameter(f"缺少参数 {name},请补全后重试"))
-    return error_response(errors.InvalidParameter(f"参数 {name} 不正确,请检查后重试"))
+        error = errors.InvalidParameter(f"缺少参数 {name},请补全后重试")
+    else:
+        error = errors.InvalidParameter(f"参数 {name} 不正确,请检查后重试")
+    return answer_error(error, connection.scope)
 
 
 async def _handle_http_exception(_connection: HTTPConnection, exc: HTTPException) -> Response:

@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 from uvicorn.protocols.utils import ClientDisconnected
 
-from gateway.errors import answer_error, describe_close
-from gateway.forms import is_form, merge_form
+from gateway.errors import NO_STORE, answer_error, describe_close
+from gateway.forms import find_body_parser, merge_body
 from gateway.metrics import HTTP_SERVED
 from gateway.rate_limit import RequestLimits
 from pkg import log
@@ -24,6 +24,8 @@ PREFIX = "/douyin"
 UPLOAD_PATH = "/douyin/publish/action/"
 # Never limited and never logged.
 QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+NO_CACHE = (b"cache-control", NO_STORE.encode("ascii"))
+NO_SNIFF = (b"x-content-type-options", b"nosniff")
 DEADLINE_S = 10
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 STARTS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
@@ -43,14 +45,15 @@ class Exchange:
         self._began = time.perf_counter()
 
     async def send(self, message: Message) -> None:
-        """Pass a message on; the one that begins the reply gets the request id."""
+        """Pass a message on; the one that begins the reply gets the headers that every reply carries."""
         if message["type"] in STARTS:
             self.status = message.get("status", 101)
-            message.setdefault("headers", [])
-            message["headers"] = [
-                *message["headers"],
-                (b"x-request-id", self.request_id.encode("ascii")),
-            ]
+            headers = [*message.get("headers", ()), NO_SNIFF]
+            # Only the files behind /docs have a life of their own.
+            if not any(name.lower() == NO_CACHE[0] for name, _ in headers):
+                headers.append(NO_CACHE)
+            headers.append((b"x-request-id", self.request_id.encode("ascii")))
+            message["headers"] = headers
         await self._send(message)
 
     def finish(self) -> None:
@@ -111,8 +114,9 @@ class GatewayMiddleware:
         deadline = asyncio.timeout(DEADLINE_S)
         try:
             async with deadline:
-                if is_form(scope):
-                    await merge_form(scope, receive)
+                parse = find_body_parser(scope)
+                if parse is not None:
+                    await merge_body(scope, receive, parse)
                 await self._app(scope, receive, exchange.send)
         except TimeoutError as exc:
             if not deadline.expired():
@@ -147,7 +151,7 @@ def _choose_request_id(scope: Scope) -> str:
 
 async def _report(exchange: Exchange, receive: Receive, error: DomainError) -> None:
     if exchange.status == 0:
-        await answer_error(error)(exchange.scope, receive, exchange.send)
+        await answer_error(error, exchange.scope)(exchange.scope, receive, exchange.send)
     elif exchange.scope["type"] == "websocket":
         code, reason = describe_close(error)
         await exchange.send({"type": "websocket.close", "code": code, "reason": reason})

@@ -1,5 +1,6 @@
 """The upload form, parsed while it arrives."""
 
+import re
 from typing import TYPE_CHECKING
 
 from python_multipart.exceptions import FormParserError
@@ -12,6 +13,7 @@ from pkg.errors import InvalidParameter, PayloadTooLarge
 
 VIDEO_FIELD = "data"
 TEXT_FIELDS = frozenset({"title", "token"})
+KNOWN_FIELDS = TEXT_FIELDS | {VIDEO_FIELD}
 MAX_TEXT_BYTES = 64 * 1024
 MAX_PARTS = 32
 BROKEN_FORM = "上传内容不完整,请重新上传"
@@ -23,7 +25,8 @@ MISSING_FIELD = "缺少参数 {},请补全后重试"
 class UploadForm:
     """A push parser: `feed` it the body, take the video's bytes away, `finish` it, read the fields.
 
-    Fields may come in any order; unknown fields are skipped.
+    Fields may come in any order. What does not concern us is skipped: fields that we do not know, however often they come,
+    parts without a name, and text before the first and after the last boundary (RFC 2046, 5.1.1).
 
     Raises (all methods):
         InvalidParameter: the form is broken, or a field is missing, empty, repeated or no text.
@@ -40,7 +43,13 @@ class UploadForm:
         self._max_video_bytes = max_video_bytes
         self._texts: dict[str, str] = {}
         self._text_bytes = 0
-        self._seen: list[str] = []
+        self._seen: set[str] = set()
+        self._parts = 0
+        self._first_boundary = re.compile(rb"\r\n--" + re.escape(boundary) + rb"(?=[ \t\r]|--)")
+        self._boundary_bytes = len(boundary) + len(b"\r\n----")
+        # As if a line had ended before the body: the first boundary may stand at its very beginning.
+        self._preamble = b"\r\n"
+        self._begun = False
         self._ended = False
         self._begin_part()
         try:
@@ -60,6 +69,8 @@ class UploadForm:
 
     def feed(self, chunk: bytes) -> None:
         """Parse the next piece of the body."""
+        if not self._begun:
+            chunk = self._skip_preamble(chunk)
         try:
             self._parser.write(chunk)
         except FormParserError as exc:
@@ -77,6 +88,16 @@ class UploadForm:
         for name, present in (("title", self.title), (VIDEO_FIELD, self.video_bytes)):
             if not present:
                 raise InvalidParameter(MISSING_FIELD.format(name))
+
+    def _skip_preamble(self, chunk: bytes) -> bytes:
+        """Return what is left of the chunk from the first boundary on."""
+        seen = self._preamble + chunk
+        found = self._first_boundary.search(seen)
+        if found is None:
+            self._preamble = seen[-self._boundary_bytes :]
+            return b""
+        self._begun = True
+        return seen[found.start() + len(b"\r\n") :]
 
     def _callbacks(self) -> "MultipartCallbacks":
         return {
@@ -110,11 +131,14 @@ class UploadForm:
         self._header_value.clear()
 
     def _end_headers(self) -> None:
-        if self._field in self._seen:
-            raise InvalidParameter(REPEATED_FIELD.format(self._field[:32]))
-        self._seen.append(self._field)
-        if len(self._seen) > MAX_PARTS:
+        self._parts += 1
+        if self._parts > MAX_PARTS:
             raise InvalidParameter(BROKEN_FORM)
+        if self._field in self._seen:
+            raise InvalidParameter(REPEATED_FIELD.format(self._field))
+        if self._field in KNOWN_FIELDS:
+            # Twice would be ambiguous.
+            self._seen.add(self._field)
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         if self._field == VIDEO_FIELD:

@@ -21,9 +21,11 @@ DESCRIPTION = """
 The HTTP contract of dousheng.
 
 - Every path under `/douyin` answers with and without its trailing slash.
-- POST parameters come in the query, or as `application/x-www-form-urlencoded` fields of the same names.
+- POST parameters come in the query, or as `application/x-www-form-urlencoded` fields or members of a JSON object of the
+  same names; the first found in that order wins.
 - The token comes as `token` in the query, as a form field, or as `Authorization: Bearer …`; the first found wins.
-- Every reply holds `status_code` (0: success) and `status_msg`. Business errors answer HTTP 200; 401 a required token is
+- Every reply holds `status_code` (0: success) and `status_msg`. Business errors answer HTTP 200 and hold the other fields
+  at their zero values (0, `""`, `[]`; objects are left out); the other errors hold the two alone: 401 a required token is
   missing or invalid, 413 and 414 too large, 429 too often, 503 a dependency is down (the last two with `Retry-After`).
 
 ## WebSocket `GET /douyin/message/ws`
@@ -44,12 +46,8 @@ RETRY_AFTER = {
 OWN_ERRORS: dict[str, tuple[type[errors.DomainError], ...]] = {
     "register": (errors.UserNameTaken,),
     "login": (errors.WrongCredentials, errors.LoginThrottled),
-    "user_info": (errors.UserNotFound,),
-    "publish_action": (
-        errors.UnsupportedVideo,
-        errors.UserNotFound,
-        errors.PayloadTooLarge,
-    ),
+    "user_info": (errors.UserNotFound, errors.Unauthenticated),
+    "publish_action": (errors.UnsupportedVideo, errors.UserNotFound),
     "publish_list": (errors.UserNotFound,),
     "publish_status": (errors.VideoNotFound,),
     "favorite_action": (errors.VideoNotFound,),
@@ -104,12 +102,16 @@ def _complete(operation: dict[str, Any], route: APIRoute) -> None:
         operation["security"] = TOKEN_REQUIRED
     elif find_viewer in asked_for:
         operation["security"] = TOKEN_OPTIONAL
+    for parameter in operation.get("parameters", ()):
+        # Stands for a value that was left out, and is none that a client may send.
+        if parameter["schema"].get("default") == 0:
+            del parameter["schema"]["default"]
     responses = operation["responses"]
     # Bad parameters answer 200 here, never FastAPI's 422.
     responses.pop("422", None)
-    for status, refusals in _group_by_status(_list_errors(operation)).items():
+    for status, refusals in _group_by_status(_list_errors(operation, route)).items():
         response = responses.setdefault(str(status), {"description": "", "content": ENVELOPE})
-        success = "Success (0); the envelope alone: " if status == HTTPStatus.OK else ""
+        success = "Success (0); with zero values: " if status == HTTPStatus.OK else ""
         response["description"] = success + ", ".join(
             f"{error.status_code} `{error.__name__}`" for error in refusals
         )
@@ -118,13 +120,15 @@ def _complete(operation: dict[str, Any], route: APIRoute) -> None:
     responses["default"] = {"description": "An error", "content": ENVELOPE}
 
 
-def _list_errors(operation: dict[str, Any]) -> Iterator[type[errors.DomainError]]:
+def _list_errors(operation: dict[str, Any], route: APIRoute) -> Iterator[type[errors.DomainError]]:
     if not operation.get("parameters"):
         return
     yield errors.InvalidParameter
     yield from OWN_ERRORS.get(operation["operationId"], ())
     if operation.get("security") == TOKEN_REQUIRED:
         yield errors.Unauthenticated
+    if "POST" in (route.methods or ()):
+        yield errors.PayloadTooLarge
     yield errors.RateLimited
     yield errors.DependencyUnavailable
     yield errors.DeadlineExceeded

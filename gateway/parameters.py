@@ -3,8 +3,9 @@
 import re
 from decimal import Decimal
 from typing import Annotated
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl
 
+from annotated_types import Ge, Le
 from fastapi import Depends, Query, Request
 from pydantic import BeforeValidator
 
@@ -36,33 +37,26 @@ def _read_limit(value: object) -> object:
     return _read_optional_number(value)
 
 
-def _id(description: str) -> object:
-    return Query(ge=1, le=MAX_ID, description=description)
+# The bounds stand before the validator: behind it the documentation would show them under names of its own.
+_Id = Annotated[int, Ge(1), Le(MAX_ID), BeforeValidator(_read_number)]
+_OptionalId = Annotated[int, Ge(0), Le(MAX_ID), BeforeValidator(_read_optional_number)]
 
-
-_Number = BeforeValidator(_read_number)
-_OptionalNumber = BeforeValidator(_read_optional_number)
-
-UserId = Annotated[int, _Number, _id("A user.")]
-ToUserId = Annotated[int, _Number, _id("The other user.")]
-VideoId = Annotated[int, _Number, _id("A video.")]
-CommentId = Annotated[int, _Number, _id("A comment.")]
-OptionalVideoId = Annotated[
-    int,
-    _OptionalNumber,
-    Query(ge=0, le=MAX_ID, description="One upload alone; 0: all recent ones."),
-]
+UserId = Annotated[_Id, Query(description="A user.")]
+ToUserId = Annotated[_Id, Query(description="The other user.")]
+VideoId = Annotated[_Id, Query(description="A video.")]
+CommentId = Annotated[_Id, Query(description="A comment.")]
+OptionalVideoId = Annotated[_OptionalId, Query(description="One upload alone; 0: all recent ones.")]
 OptionalCommentId = Annotated[
-    int,
-    _OptionalNumber,
-    Query(ge=0, le=MAX_ID, description="The comment to delete (action_type 2)."),
+    _OptionalId, Query(description="The comment to delete (action_type 2).")
 ]
-ActionType = Annotated[int, _Number, Query(ge=1, le=2, description="1: do, 2: undo.")]
-SendAction = Annotated[int, _Number, Query(ge=1, le=1, description="1: send.")]
+ActionType = Annotated[
+    int, Ge(1), Le(2), BeforeValidator(_read_number), Query(description="1: do, 2: undo.")
+]
+SendAction = Annotated[
+    int, Ge(1), Le(1), BeforeValidator(_read_number), Query(description="1: send.")
+]
 PreviousMessageTime = Annotated[
-    int,
-    _OptionalNumber,
-    Query(ge=0, le=MAX_ID, description="`create_time` of the last message seen, ms; 0: none."),
+    _OptionalId, Query(description="`create_time` of the last message seen, ms; 0: none.")
 ]
 LatestTime = Annotated[
     str,
@@ -73,9 +67,9 @@ LatestTime = Annotated[
 ]
 Limit = Annotated[
     int,
+    Le(500),  # The largest list's; each service refuses what is too much for its own.
     BeforeValidator(_read_limit),
     Query(
-        le=500,  # The largest list's; each service refuses what is too much for its own.
         json_schema_extra={"minimum": 1},
         description="Most items to return, up to what the list returns by default and at least 100; left out: that default.",
     ),
@@ -105,10 +99,14 @@ def parse_latest_time(text: str) -> int:
 
 
 async def _refuse_broken_text(request: Request) -> None:
-    """Refuse bytes that are not UTF-8: replaced characters would make different texts equal."""
+    """Refuse parameters of the endpoint that are not UTF-8: replaced characters would make different texts equal."""
+    known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
+    query = request.scope["query_string"].decode("ascii")
     try:
-        unquote_to_bytes(request.scope["query_string"]).decode("utf-8")
-    except UnicodeDecodeError as exc:
+        for name, value in parse_qsl(query, errors="surrogateescape"):
+            if name in known:
+                value.encode("utf-8")
+    except UnicodeEncodeError as exc:
         raise InvalidParameter(BROKEN_TEXT) from exc
 
 

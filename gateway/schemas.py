@@ -1,8 +1,19 @@
-"""The replies as the documentation shows them. At run time nothing passes through these models (see replies.py)."""
+"""The replies as the documentation shows them. At run time nothing passes through these models (see replies.py).
 
-from typing import Literal
+A business error holds the same fields at their zero values (see zero_values.py); objects are left out of it.
+"""
+
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
+from pydantic.json_schema import SkipJsonSchema
+
+# What an object is that a reply does not hold: left out, never null.
+Absent = SkipJsonSchema[None]
+
+
+def _drop_default(schema: dict[str, Any]) -> None:
+    del schema["default"]
 
 
 class Envelope(BaseModel):
@@ -81,7 +92,9 @@ class SessionReply(Envelope):
 
 
 class UserReply(Envelope):
-    user: User
+    user: User | Absent = Field(
+        default=None, description="Absent from an error.", json_schema_extra=_drop_default
+    )
 
 
 class FeedReply(Envelope):
@@ -102,8 +115,10 @@ class PublishStatusReply(Page):
 
 
 class CommentReply(Envelope):
-    comment: Comment | None = Field(
-        default=None, description="The new comment; absent after a deletion."
+    comment: Comment | Absent = Field(
+        default=None,
+        description="The new comment; absent after a deletion.",
+        json_schema_extra=_drop_default,
     )
 
 

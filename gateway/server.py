@@ -1,19 +1,25 @@
 """uvicorn with the limits that it lacks: the request line, the head, and clients that do not read."""
 
 import asyncio
+from collections import deque
+from http import HTTPStatus
 from types import FrameType
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn._types import ASGISendEvent
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from loguru import logger
+from uvicorn._types import ASGI3Application, ASGISendEvent
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.datastructures import Headers
+from websockets.frames import CloseCode
+from websockets.http11 import Response
 
-from gateway.errors import render_raw_reply
+from gateway.errors import HTTP_ERRORS, NO_STORE, error_response, render_raw_reply
 from gateway.settings import GatewaySettings
-from pkg.errors import DomainError, InvalidParameter, UriTooLong
+from pkg.errors import DomainError, InternalError, InvalidParameter, UriTooLong
 
 MAX_REQUEST_LINE_BYTES = 16 * 1024
 MAX_HEADERS_BYTES = 64 * 1024
@@ -27,15 +33,39 @@ MAX_WEBSOCKET_FRAME_BYTES = 4 * 1024  # what clients send is ignored
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Refuses heads that are too long or broken with the envelope, without collecting them."""
+    """Refuses heads that are too long or broken with the envelope, without collecting them.
+
+    A refusal waits for its turn: requests that came before the broken one get their replies first.
+    """
 
     refusal: DomainError | None = None
     head_bytes = 0
+    body_is_arriving = False
+    running: RequestResponseCycle | None = None
 
     def on_message_begin(self) -> None:
         """Begin counting the head of the next request."""
         self.head_bytes = 0
         super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Begin the request whose head has arrived."""
+        super().on_headers_complete()
+        self.body_is_arriving = True
+        if self.parser.should_upgrade() and not self._should_upgrade():
+            # The parser reads no further request after an upgrade that was only asked for.
+            self.cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        """Tell the request that its body is whole."""
+        self.body_is_arriving = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Begin the next request, or refuse what came after the last one."""
+        super().on_response_complete()
+        if self.refusal is not None:
+            self._refuse_in_turn(self.refusal)
 
     def on_url(self, url: bytes) -> None:
         """Collect the next piece of the request line."""
@@ -59,7 +89,39 @@ class HttpProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text is not for our clients
         """Answer with the reason why parsing ended, and close once the client had time to read it."""
         self.refusal = self.refusal or InvalidParameter(BROKEN_REQUEST)
-        self.transport.write(render_raw_reply(self.refusal))
+        if self.body_is_arriving and self.cycle is not None:
+            self._give_up(self.cycle)
+        self._refuse_in_turn(self.refusal)
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over, unless an earlier request still waits for its reply."""
+        if self._owes_a_reply():
+            self.send_400_response("")
+        else:
+            super().handle_websocket_upgrade()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self.running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _give_up(self, cycle: RequestResponseCycle) -> None:
+        """End a request whose body broke off: its endpoint sees a client that has left."""
+        self.pipeline = deque(entry for entry in self.pipeline if entry[0] is not cycle)
+        cycle.disconnected = True
+        cycle.message_event.set()
+
+    def _owes_a_reply(self) -> bool:
+        running = self.running
+        return bool(self.pipeline) or (
+            running is not None and not (running.response_complete or running.disconnected)
+        )
+
+    def _refuse_in_turn(self, error: DomainError) -> None:
+        if self._owes_a_reply() or self.transport.is_closing():
+            return
+        # Half a reply, or a whole one, was given to the request that broke off: there is nothing to add.
+        if not (self.body_is_arriving and self.cycle is not None and self.cycle.response_started):
+            self.transport.write(render_raw_reply(error))
         self.loop.call_later(DRAIN_S, self.transport.close)
 
     def _refuse(self, error: DomainError) -> None:
@@ -69,7 +131,35 @@ class HttpProtocol(HttpToolsProtocol):
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """Disconnects a client whose buffer stays full, instead of waiting for it indefinitely."""
+    """Disconnects a client whose buffer stays full, and refuses in the envelope and without a traceback."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The library would refuse a handshake with a text of its own.
+        self.conn.reject = _reject  # type: ignore[method-assign]
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what arrived; of a handshake that cannot be read, tell so and close."""
+        super().data_received(data)
+        if not self.handshake_initiated and (refusal := self.conn.data_to_send()):
+            self.transport.write(b"".join(refusal))
+            self.transport.close()
+
+    def send_receive_event_to_app(self) -> None:
+        """Drop what the client says, which nobody reads; text must be text all the same."""
+        data, self.frames = b"".join(self.frames), []
+        if self.curr_msg_data_type == "text":
+            try:
+                data.decode()
+            except UnicodeDecodeError:
+                self.conn.send_close(CloseCode.INVALID_DATA)
+                self.handle_parser_exception()
+
+    def handle_parser_exception(self) -> None:
+        """Close after a broken frame, and say so in one line: browsers send them every day."""
+        super().handle_parser_exception()
+        sent = self.conn.close_sent
+        logger.bind(code=sent.code if sent else 0).info("websocket closed after a broken frame")
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send once there is room; what a slow client has not read yet stays bounded."""
@@ -80,6 +170,18 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.abort()
             raise ClientDisconnected from exc
         await super().send(message)
+
+
+def _reject(status: int, text: str) -> Response:  # noqa: ARG001 - the text is not for our clients
+    error: DomainError = InvalidParameter(BROKEN_REQUEST)
+    if status in HTTP_ERRORS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        error = HTTP_ERRORS.get(status, InternalError)()
+    reply = error_response(error)
+    headers = Headers(reply.headers.items())
+    headers.update({"Cache-Control": NO_STORE, "Connection": "close"})
+    return Response(
+        reply.status_code, HTTPStatus(reply.status_code).phrase, headers, bytes(reply.body)
+    )
 
 
 class Server(uvicorn.Server):

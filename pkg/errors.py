@@ -11,7 +11,7 @@ DomainError
 │   ├── UserNotFound, VideoNotFound, CommentNotFound
 ├── UserNameTaken
 ├── WrongCredentials
-├── RouteNotFound, MethodNotAllowed, PayloadTooLarge, UriTooLong      (HTTP alone)
+├── RouteNotFound, MethodNotAllowed, PayloadTooLarge, UriTooLong, RangeNotSatisfiable      (HTTP alone)
 ├── RateLimited
 │   └── LoginThrottled
 ├── DependencyUnavailable     a server that we need is unavailable; worth trying again
@@ -161,6 +161,15 @@ class NotFound(DomainError):
     status_code = 10013
     grpc_code = grpc.StatusCode.NOT_FOUND
     default_message = "内容不存在"
+
+
+class RangeNotSatisfiable(DomainError):
+    """Of media: bytes were asked for that the object does not have; nginx alone says it."""
+
+    status_code = 10015
+    http_status = 416
+    grpc_code = grpc.StatusCode.OUT_OF_RANGE
+    default_message = "请求的内容超出了文件范围"
 
 
 class UserNotFound(NotFound):

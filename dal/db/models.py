@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import BigInteger, Boolean, Index, Integer, String, Text, UniqueConstraint, text
-from sqlalchemy.dialects.mysql import BIGINT, DATETIME
+from sqlalchemy.dialects.mysql import BIGINT, BINARY, DATETIME
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 UnsignedId = BIGINT(unsigned=True)
@@ -16,6 +16,7 @@ EXACT = "utf8mb4_bin"
 TABLE_OPTIONS = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_unicode_ci"}
 NOW = text("CURRENT_TIMESTAMP(3)")
 
+NAME_KEY_BYTES = 32
 DEFAULT_AVATAR = "default_avatar.png"
 DEFAULT_BACKGROUND = "default_background.jpg"
 
@@ -61,10 +62,18 @@ class User(Base):
     """An account."""
 
     __tablename__ = "users"
-    __table_args__ = (UniqueConstraint("user_name", name="uq_users_user_name"), TABLE_OPTIONS)
+    __table_args__ = (
+        UniqueConstraint("user_name", name="uq_users_user_name"),
+        UniqueConstraint("name_look_key", name="uq_users_name_look_key"),
+        UniqueConstraint("name_fold_key", name="uq_users_name_fold_key"),
+        TABLE_OPTIONS,
+    )
 
     id: Mapped[int] = _id()
     user_name: Mapped[str] = mapped_column(String(40, collation=EXACT), nullable=False)
+    # NULL where an older account already had the key when the keys came; see pkg/names.py.
+    name_look_key: Mapped[bytes | None] = mapped_column(BINARY(NAME_KEY_BYTES), nullable=True)
+    name_fold_key: Mapped[bytes | None] = mapped_column(BINARY(NAME_KEY_BYTES), nullable=True)
     password: Mapped[str] = mapped_column(String(256), nullable=False)
     following_count: Mapped[int] = _counter()
     follower_count: Mapped[int] = _counter()

@@ -11,6 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from dal.db.models import User
 from pkg.errors import UserNameTaken, UserNotFound
+from pkg.names import NameKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,23 @@ CARD: tuple[InstrumentedAttribute[Any], ...] = (
 )
 
 
-async def insert_user(connection: AsyncConnection, *, name: str, password_hash: str) -> int:
+async def insert_user(
+    connection: AsyncConnection, *, name: str, password_hash: str, keys: NameKeys | None = None
+) -> int:
     """Create an account and return its id.
 
+    Args:
+        keys: of the name; without them others may look like this account.
+
     Raises:
-        UserNameTaken: the name has an owner; a unique key picks one winner among concurrent registrations.
+        UserNameTaken: the name or a key has an owner; unique keys pick one winner among concurrent registrations.
     """
-    statement = insert(User).values(user_name=name, password=password_hash)
+    statement = insert(User).values(
+        user_name=name,
+        password=password_hash,
+        name_look_key=keys.look_key if keys else None,
+        name_fold_key=keys.fold_key if keys else None,
+    )
     try:
         result = await connection.execute(statement)
     except IntegrityError as exc:

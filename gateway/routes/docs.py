@@ -1,13 +1,13 @@
 """Swagger UI at /docs, with files of its own: it works in a network without a way out."""
 
+import asyncio
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
-from pathlib import Path
 
 from fastapi import APIRouter
 from fastapi.openapi.docs import get_swagger_ui_html
-from starlette.responses import FileResponse, HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 from pkg.errors import RouteNotFound
 
@@ -37,11 +37,15 @@ async def swagger_ui() -> HTMLResponse:
 
 
 @router.get("/docs/assets/{name}")
-async def swagger_asset(name: str) -> FileResponse:
-    """Return one of the files that the page loads."""
+async def swagger_asset(name: str) -> Response:
+    """Return one of the files that the page loads, always whole.
+
+    Starlette's FileResponse would answer a bad `Range` with a text of its own.
+    """
     if name not in MEDIA_TYPES:
         raise RouteNotFound
-    return FileResponse(_folder() / name, media_type=MEDIA_TYPES[name], headers=LONG_CACHE)
+    content = await asyncio.to_thread(_read, name)
+    return Response(content, media_type=MEDIA_TYPES[name], headers=LONG_CACHE)
 
 
 @cache
@@ -50,5 +54,5 @@ def _url_of(name: str) -> str:
 
 
 @cache
-def _folder() -> Path:
-    return Path(str(files(PACKAGE.replace("-", "_")) / "static"))
+def _read(name: str) -> bytes:
+    return (files(PACKAGE.replace("-", "_")) / "static" / name).read_bytes()

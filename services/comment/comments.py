@@ -36,7 +36,7 @@ class Comments:
         """Add a comment and return its card.
 
         Raises:
-            InvalidParameter: the text is empty or too long.
+            InvalidParameter: the text is empty, too long, or has a control character.
             VideoNotFound: the video is not published.
         """
         content = clean_text(text, label="评论", max_chars=MAX_CONTENT_CHARS)

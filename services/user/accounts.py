@@ -7,6 +7,7 @@ from dal.db.users import Credentials, find_credentials, insert_user, replace_pas
 from dal.redis.login_attempts import LoginAttempts
 from pkg.crypt import Passwords
 from pkg.errors import LoginThrottled, WrongCredentials
+from pkg.names import clean_user_name, make_name_keys
 from pkg.networks import network_of
 from pkg.text import check_length, clean_name
 
@@ -27,14 +28,16 @@ class Accounts:
 
         Raises:
             InvalidParameter: the name or the password breaks a rule.
-            UserNameTaken: somebody has the name.
+            UserNameTaken: somebody has the name, or one that a person takes for it.
             RateLimited: too many wait for their password to be hashed.
         """
-        name = clean_name(username, label="用户名", max_chars=MAX_NAME_CHARS)
+        name = clean_user_name(username, label="用户名", max_chars=MAX_NAME_CHARS)
         check_length(password, label="密码", max_chars=MAX_PASSWORD_CHARS)
         password_hash = await self._passwords.hash(password, network=network_of(address))
         async with self._database.write() as connection:
-            user_id = await insert_user(connection, name=name, password_hash=password_hash)
+            user_id = await insert_user(
+                connection, name=name, password_hash=password_hash, keys=make_name_keys(name)
+            )
         logger.bind(user_id=user_id).info("user registered")
         return user_id
 
@@ -47,6 +50,7 @@ class Accounts:
             LoginThrottled: too many failures of this name or from this network.
             RateLimited: too many wait for their password to be checked.
         """
+        # Accounts that are older than the rules for names keep theirs.
         name = clean_name(username, label="用户名", max_chars=MAX_NAME_CHARS)
         check_length(password, label="密码", max_chars=MAX_PASSWORD_CHARS)
         network = network_of(address)

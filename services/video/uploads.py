@@ -24,9 +24,9 @@ from pkg.errors import (
     UnsupportedVideo,
 )
 from pkg.media import HEAD_SIZE, find_refusal
+from pkg.names import clean_title
 from pkg.spool import Spool
 from pkg.storage import Storage, random_key
-from pkg.text import clean_name
 from services.buckets import VIDEO_UPLOADS_BUCKET
 from services.video.leases import Leases
 
@@ -87,7 +87,7 @@ class Uploads:
             RateLimited: too many uploads of the author are neither published nor failed.
             DependencyUnavailable: a server is unavailable, or the disk is full.
         """
-        title = clean_name(upload.title, label="标题", max_chars=MAX_TITLE_CHARS)
+        title = clean_title(upload.title, label="标题", max_chars=MAX_TITLE_CHARS)
         if upload.size > self._max_bytes:
             raise PayloadTooLarge
         async with self._database.read_source() as connection:

@@ -24,6 +24,7 @@ from dal.db.migrations.journal import InterruptedMigration
 from dal.db.models import Base
 from dal.db.schema_version import VERSIONS
 from pkg.errors import DependencyUnavailable
+from pkg.names import make_name_keys
 
 MakeDatabase = Callable[[], MySQLSettings]
 
@@ -124,6 +125,53 @@ def test_migrating_again_changes_nothing(empty, connection):
     migrate(empty)
 
     assert connection.scalar(text("SELECT last_ms FROM publication_clock WHERE id = 1")) == 5
+
+
+def test_accounts_that_exist_keep_their_names_and_the_oldest_owner_keeps_the_key(empty, connection):
+    migrate(empty)
+    command.downgrade(make_alembic_config(connection), "0001")
+    names = ["小明", "小明\u200b", "Admin", "аdmin", "ΝΙΚΕ", "nike", "😀", "😁"]
+    connection.execute(
+        text(
+            "INSERT INTO users (user_name, password, updated_at) VALUES (:name, '-', '2020-01-01')"
+        ),
+        [{"name": name} for name in names],
+    )
+    connection.commit()
+
+    migrate(empty)
+
+    rows = connection.execute(
+        text(
+            "SELECT user_name, name_look_key, name_fold_key, YEAR(updated_at) FROM users ORDER BY id"
+        )
+    ).all()
+    owners = [row[0] for row in rows if row[1] is not None and row[2] is not None]
+    assert [row[0] for row in rows] == names
+    assert owners == ["小明", "Admin", "ΝΙΚΕ", "😀", "😁"]
+    keys = make_name_keys("admin\u200b")
+    assert (keys.look_key, keys.fold_key) in [
+        (bytes(row[1] or b""), bytes(row[2] or b"")) for row in rows
+    ]
+    assert {row[3] for row in rows} == {2020}
+
+
+def test_keys_of_names_are_made_again_where_the_migration_was_interrupted(empty, connection):
+    migrate(empty)
+    connection.execute(
+        text("INSERT INTO users (user_name, password) VALUES ('a', '-'), ('A', '-')")
+    )
+    connection.execute(text("ALTER TABLE users DROP KEY uq_users_name_look_key"))
+    connection.execute(text("ALTER TABLE users DROP KEY uq_users_name_fold_key"))
+    connection.execute(text("ALTER TABLE users DROP COLUMN name_fold_key"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    connection.commit()
+
+    migrate(empty)
+
+    assert list_differences(connection) == []
+    keys = connection.scalars(text("SELECT name_fold_key FROM users ORDER BY id")).all()
+    assert [key is None for key in keys] == [False, True]
 
 
 def test_two_migrations_at_once_are_as_good_as_one(servers, empty, connection):

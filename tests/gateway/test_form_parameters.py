@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.forms import merge_form
+from gateway.forms import merge_body, parse_form
 from pkg import errors
 from tests.gateway.conftest import RunningGateway
 from tests.gateway.endpoints import ENDPOINTS, Endpoint, assert_envelope, name_of
@@ -50,7 +50,7 @@ def test_form_fields_stand_behind_the_query_and_nothing_is_lost(
         return {"type": "http.request", "body": urlencode(form).encode()}
 
     scope: dict[str, Any] = {"headers": [], "query_string": urlencode(query).encode()}
-    asyncio.run(merge_form(scope, receive))
+    asyncio.run(merge_body(scope, receive, parse_form))
 
     merged = parse_qsl(scope["query_string"].decode(), keep_blank_values=True)
     assert len(dict(merged)) == len(merged)
@@ -98,6 +98,23 @@ async def test_texts_that_are_not_utf_8_are_refused(gateway: RunningGateway, tok
 
     assert_envelope(in_form, errors.InvalidParameter)
     assert json.loads(in_query.partition(b"\r\n\r\n")[2])["status_code"] == 10001
+
+
+async def test_what_does_not_concern_the_endpoint_may_be_in_any_encoding(
+    client: httpx.AsyncClient, services: FakeServices
+) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded; charset=GBK"}
+    for query, body in (
+        (b"?note=%ff&username=a", b"password=b"),
+        (b"?username=a", b"note=%c4%e3&password=b&note=\xff"),
+        (b"?%ff=%ff&username=a&username=a", b"password=b"),
+    ):
+        reply = await client.post(
+            f"/douyin/user/login/{query.decode()}", content=body, headers=form
+        )
+
+        assert_envelope(reply, None)
+        assert (services.last("Login").username, services.last("Login").password) == ("a", "b")
 
 
 async def test_texts_arrive_as_sent(client: httpx.AsyncClient, services: FakeServices) -> None:

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from pkg import errors
-from tests.gateway.conftest import RunningGateway
+from tests.gateway.conftest import VIEWER_ID, RunningGateway
 from tests.gateway.endpoints import ENDPOINTS, Endpoint, assert_envelope, name_of, send
 from tests.gateway.fakes import FakeServices
 from tests.gateway.raw_http import raw_request
@@ -37,7 +37,9 @@ async def test_missing_and_malformed_parameters_are_business_errors_that_name_th
     client: httpx.AsyncClient, services: FakeServices, token: str, endpoint: Endpoint
 ) -> None:
     for name, value in endpoint.params.items():
-        for bad in (None, "x") if isinstance(value, int) else (None,):
+        # /user/ without a user_id is about the viewer.
+        missing = (None,) if endpoint.path != "/user/" else ()
+        for bad in (*missing, "x") if isinstance(value, int) else missing:
             reply = await send(client, endpoint, token=token, **{name: bad})
 
             assert name in assert_envelope(reply, errors.InvalidParameter)["status_msg"]
@@ -73,3 +75,28 @@ async def test_an_empty_or_missing_pre_msg_time_opens_the_chat(
 
     sent = [request.pre_msg_time for request in services.requests["MessageChat"]]
     assert sent == [0, 0, 0, 1700000000000]
+
+
+async def test_a_user_card_without_an_id_is_the_viewers_whose_token_is_required(
+    client: httpx.AsyncClient, services: FakeServices, token: str
+) -> None:
+    assert_envelope(await client.get("/douyin/user/", params={"token": token}), None)
+    assert_envelope(
+        await client.get("/douyin/user", headers={"Authorization": f"Bearer {token}"}), None
+    )
+    for query in ("", "?token=", "?token=junk"):
+        assert_envelope(await client.get(f"/douyin/user/{query}"), errors.Unauthenticated)
+
+    asked_for = [request.user_id for request in services.requests["UserInfo"]]
+    assert asked_for == [VIEWER_ID, VIEWER_ID]
+
+
+async def test_a_get_with_a_form_in_its_body_is_answered_by_its_query(
+    client: httpx.AsyncClient, services: FakeServices
+) -> None:
+    reply = await client.request(
+        "GET", "/douyin/publish/list/?user_id=5", data={"user_id": "6", "token": "junk"}
+    )
+
+    assert_envelope(reply, None)
+    assert services.last("PublishList").user_id == 5

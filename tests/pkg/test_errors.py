@@ -12,7 +12,7 @@ from pkg.rpc.interceptor import ErrorInterceptor
 from protos import user_pb2_grpc
 from protos.user_pb2 import UserInfoReply, UserInfoRequest
 
-HTTP_STATUSES = {200, 401, 404, 405, 413, 414, 429, 500, 503}
+HTTP_STATUSES = {200, 401, 404, 405, 413, 414, 416, 429, 500, 503}
 
 
 class Raising(user_pb2_grpc.UserServiceServicer):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pkg.errors import InvalidParameter
-from pkg.text import check_length, clean_name, clean_text
+from pkg.text import check_length, clean_name, clean_text, refuse_control_characters
 
 IDEOGRAPHIC_SPACE = "\u3000"
 COMPOSED, DECOMPOSED = "é", "e\u0301"
@@ -66,6 +66,23 @@ def test_a_control_character_within_a_name_is_refused(char):
 
 def test_a_text_keeps_its_lines():
     assert clean_text(" one\ntwo \n", label="评论", max_chars=255) == "one\ntwo"
+
+
+@pytest.mark.parametrize(
+    "char", ["\x00", "\x07", "\x08", "\x0b", "\x0c", "\x1b", "\x1f", "\x7f", "\x9b"]
+)
+def test_a_control_character_that_breaks_no_line_is_refused_in_a_text(char):
+    for text in (f"a{char}b", f"a{char}", f"{char}a"):
+        with pytest.raises(InvalidParameter, match="评论不能包含控制字符"):
+            clean_text(text, label="评论", max_chars=255)
+        with pytest.raises(InvalidParameter, match="消息不能包含控制字符"):
+            refuse_control_characters(text, label="消息")
+
+
+def test_line_breaks_tabs_and_joined_emoji_stay_in_a_text():
+    text = "one\r\n\ttwo\u2028👩\u200d👧 می\u200cخواهم"
+
+    assert clean_text(text, label="评论", max_chars=255) == text
 
 
 @given(st.text(max_size=50))

@@ -144,6 +144,13 @@ async def test_the_date_is_that_of_the_display_zone(
     assert [c.create_date for c in (await phones.list()).comment_list] == ["01-01"]
 
 
+@pytest.mark.parametrize("text", ["a\x00b", "\x1b[31mred", "end\x7f", "\x08"])
+async def test_a_control_character_is_refused_and_lines_are_kept(phones: Phones, text: str):
+    with refused_with(InvalidParameter):
+        await phones.write(phones.author_id, text)
+    assert (await phones.write(phones.author_id, "a\r\n\tb")).content == "a\r\n\tb"
+
+
 @pytest.mark.parametrize("text", ["", "   \n ", "字" * 256])
 async def test_a_text_has_1_to_255_characters(phones: Phones, text: str):
     with refused_with(InvalidParameter):

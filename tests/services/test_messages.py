@@ -195,9 +195,10 @@ async def test_what_cannot_be_is_refused(friends: tuple[Phone, Phone], make_phon
     first, _ = friends
     nobody, oneself = make_phone(first.user_id, 2**50), make_phone(first.user_id, first.user_id)
 
-    for content in ("", "字" * 1001):
+    for content in ("", "字" * 1001, "a\x00b", "\x1b[31mred", "end\x7f"):
         with refused_with(InvalidParameter):
             await first.send(content)
+    await first.send("\ta\r\nb ")
     await first.send("🐶" * 1000)
     await first.send("e\N{COMBINING ACUTE ACCENT}" * 1000)
     with refused_with(InvalidParameter):

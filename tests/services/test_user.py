@@ -73,6 +73,42 @@ async def test_a_name_that_breaks_a_rule_is_refused(phone, bad):
         await phone.login(bad)
 
 
+@pytest.mark.parametrize("bad", ["a\u200bb", "\u202eab", "a\x1bb", "\u3164", "\u2800\u2800"])
+async def test_a_name_that_hides_something_or_shows_nothing_is_refused(phone, bad):
+    with pytest.raises(InvalidParameter, match="用户名"):
+        await phone.register(bad)
+
+
+async def test_a_name_that_a_person_takes_for_another_has_one_owner(phone):
+    name = f"user{uuid.uuid4().hex[:12]}a"
+    user_id, _ = await phone.register(name)
+
+    for other in (name.upper(), f"{name[:-1]}\u0430", f"{name}\ufe0f", name.replace("u", "\uff55")):
+        with pytest.raises(UserNameTaken):
+            await phone.register(other)
+        with pytest.raises(WrongCredentials):
+            await phone.login(other)
+    assert await phone.login(name) == user_id
+
+
+async def test_one_of_many_who_register_look_alikes_at_once_wins(phone):
+    name = f"user{uuid.uuid4().hex[:12]}"
+    others = [name, name.upper(), name.capitalize(), f"\uff55{name[1:]}", f"{name}\u3164"]
+
+    outcomes = await asyncio.gather(*(outcome(phone.register(other)) for other in others))
+
+    assert sorted(outcomes, key=str) == sorted([tuple, *[UserNameTaken] * 4], key=str)
+
+
+async def test_an_account_older_than_the_rules_keeps_its_name(phone, database, make_user, name):
+    await phone.register(name)
+    hidden = f"{name}\u200b\u202e"
+    user_id = await make_user(name=hidden, password_hash=await find_hash(database, name))
+
+    assert await phone.login(hidden) == user_id
+    assert (await phone.info(user_id)).name == hidden
+
+
 @pytest.mark.parametrize("bad", ["", "x" * 33])
 async def test_a_password_that_breaks_a_rule_is_refused(phone, name, bad):
     with pytest.raises(InvalidParameter, match="密码"):

@@ -1,21 +1,15 @@
-"""Lanes, cost and progress of uploads.
-
-One statement, which both servers carry out wholly or not at all, so that a migration that was killed can be run again.
-"""
+"""Lanes, cost and progress of uploads, in one statement: both servers carry it out wholly or not at all."""
 
 from alembic import op
 from sqlalchemy import inspect
 
-revision = "0002_h5"
+revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    columns = {column["name"] for column in inspect(op.get_bind()).get_columns("videos")}
-    if "is_heavy" in columns:
-        return
     op.execute(
         "ALTER TABLE videos"
         " ADD COLUMN is_heavy BOOL NOT NULL DEFAULT 0 AFTER attempts,"
