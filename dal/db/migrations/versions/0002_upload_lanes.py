@@ -1,7 +1,6 @@
 """Lanes, cost and progress of uploads, in one statement: both servers carry it out wholly or not at all."""
 
 from alembic import op
-from sqlalchemy import inspect
 
 revision = "0002"
 down_revision = "0001"
