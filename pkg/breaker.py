@@ -23,12 +23,19 @@ class CircuitBreaker:
     Args:
         warning: the log line of a failure; the pause keeps it to one a second.
         timeout_s: how long an answer may take; None leaves that to the client's own deadline.
+        level: of the log line; below WARNING where nobody misses the answer.
     """
 
     def __init__(
-        self, warning: str, *, timeout_s: float | None = None, pause_s: float = PAUSE_S
+        self,
+        warning: str,
+        *,
+        timeout_s: float | None = None,
+        pause_s: float = PAUSE_S,
+        level: str = "WARNING",
     ) -> None:
         self._warning = warning
+        self._level = level
         self._timeout_s = timeout_s
         self._pause_s = pause_s
         self._open_until = 0.0
@@ -43,5 +50,5 @@ class CircuitBreaker:
                 return await question()
         except (DependencyUnavailable, TimeoutError) as exc:
             self._open_until = clock() + self._pause_s
-            logger.bind(cause=repr(exc.__cause__ or exc)).warning(self._warning)
+            logger.bind(cause=repr(exc.__cause__ or exc)).log(self._level, self._warning)
             return otherwise

@@ -31,6 +31,9 @@ from pkg.errors import DependencyUnavailable
 # `r` outlives any read that began before the commit, and the replica lag that is tolerated.
 READ_TTL_MS = 30_000
 FLUSH_LOCK_TTL_S = 10.0
+# Another process that looks whether there is anything to flush holds the lock for a few milliseconds.
+FLUSH_LOCK_WAIT_S = 0.1
+FLUSH_LOCK_POLL_S = 0.01
 # A batch takes the oldest actions; one busy partition must not fill it while others hold older ones.
 PENDING_PER_PARTITION = 250
 
@@ -56,12 +59,18 @@ class FlushLock:
     """Says that this process flushes. It saves work; correctness does not depend on it."""
 
     def __init__(self, redis: Redis, kind: Kind) -> None:
-        self._lock = redis.lock(flush_lock_key(kind), FLUSH_LOCK_TTL_S, thread_local=False)
+        self._lock = redis.lock(
+            flush_lock_key(kind),
+            FLUSH_LOCK_TTL_S,
+            sleep=FLUSH_LOCK_POLL_S,
+            blocking_timeout=FLUSH_LOCK_WAIT_S,
+            thread_local=False,
+        )
 
     async def acquire(self) -> bool:
-        """Return whether we hold it now."""
+        """Return whether we hold it now; wait only as long as another process needs to look."""
         with translated_errors():
-            return bool(await self._lock.acquire(blocking=False))
+            return bool(await self._lock.acquire())
 
     async def extend(self) -> bool:
         """Hold it for its whole time again; return False where it was lost."""
@@ -140,6 +149,19 @@ class PendingActions:
         # Only a person with redis-cli deletes a `w` and leaves its index entries behind.
         await self.settle(Action(*pair, 0, ActionType.UNDO) for pair in orphans)
         return found
+
+    async def map_absorbed(self, actions: Iterable[Action]) -> dict[Action, bool]:
+        """Return for each action whether MySQL has absorbed it, or will absorb a newer one of its pair instead."""
+        asked = list(actions)
+        with translated_errors():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for action in asked:
+                    pipeline.mget(register_keys(self.kind, *action.pair))
+                replies = await pipeline.execute()
+        return {
+            action: _is_absorbed(action, *copies)
+            for action, copies in zip(asked, replies, strict=True)
+        }
 
     async def settle(self, absorbed: Iterable[Action]) -> int:
         """Forget pending actions that MySQL has absorbed, but not newer ones of the same pairs; return how many it forgot."""
@@ -235,6 +257,13 @@ class PendingActions:
         for action in actions:
             by_partition[partition_of(action.user_id)].append(action)
         return by_partition
+
+
+def _is_absorbed(action: Action, r: bytes | None, w: bytes | None) -> bool:
+    pending = parse_register(*action.pair, w) if w else None
+    if pending is not None:
+        return pending.version > action.version
+    return r is not None and parse_register(*action.pair, r).version >= action.version
 
 
 def _index_entries(action: Action) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """Consuming: what lies in the queue of one kind becomes pending in Redis."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from dal.redis.pending import PendingActions
@@ -10,7 +10,16 @@ from pkg.mq.publisher import Publisher
 from services.actions.messages import MalformedAction, decode_action
 
 
-async def apply_batch(pending: PendingActions, batch: Sequence[Delivery]) -> list[DeadLetter]:
+def _nobody_listens() -> None:
+    """Tell nobody."""
+
+
+async def apply_batch(
+    pending: PendingActions,
+    batch: Sequence[Delivery],
+    *,
+    on_recorded: Callable[[], None] = _nobody_listens,
+) -> list[DeadLetter]:
     """Make the actions of a batch pending, on Redis' disk; return the messages that are no actions.
 
     Raises:
@@ -23,17 +32,26 @@ async def apply_batch(pending: PendingActions, batch: Sequence[Delivery]) -> lis
         except MalformedAction as exc:
             malformed.append(DeadLetter(delivery, str(exc)))
     await pending.apply_actions(actions)
+    on_recorded()
     return malformed
 
 
 def make_consumer(
-    settings: RabbitMQSettings, pending: PendingActions, dead_letters: Publisher
+    settings: RabbitMQSettings,
+    pending: PendingActions,
+    dead_letters: Publisher,
+    *,
+    on_recorded: Callable[[], None] = _nobody_listens,
 ) -> Consumer:
-    """Return the consumer; of all instances the broker makes one the active one."""
+    """Return the consumer; of all instances the broker makes one the active one.
+
+    Args:
+        on_recorded: told after each batch that became pending.
+    """
     return Consumer(
         settings,
         pending.kind.value,
-        partial(apply_batch, pending),
+        partial(apply_batch, pending, on_recorded=on_recorded),
         dead_letters=dead_letters,
         name=pending.kind.value,
     )

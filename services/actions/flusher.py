@@ -1,5 +1,6 @@
 """Flushing: pending actions go into MySQL's rows and counters."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 
@@ -27,6 +28,8 @@ from services.actions.metrics import (
 
 # Ends a run that could go on indefinitely under load, so that stopping need not wait long.
 MAX_BATCHES_PER_RUN = 20
+# A flush that took more found load: the next one is left to the timer, since few large batches cost less than many small ones.
+QUIET_ACTIONS = 20
 BACKLOG_INTERVAL_S = 2.0
 DEAD_LETTERS_INTERVAL_S = 30.0
 SLOW_RUN_S = 1.0
@@ -37,13 +40,18 @@ class FlushingServiceSettings(ServiceSettings):
     """The sections `favorite` and `relation`: what every service has, and when this one flushes."""
 
     flush_interval_s: Seconds
-    """How often Redis' pending actions are written to MySQL."""
+    """How often Redis' pending actions are written to MySQL, at least; while little happens, each is written at once."""
     flush_batch_actions: Count
     """How many actions one transaction writes, at most."""
+    effect_wait_s: Seconds
+    """How long the reply of an action waits, at most, until everybody sees its effect; under load it does not wait."""
 
 
 class Flusher:
-    """Brings the pending actions of one kind to MySQL. One run at a time is enough; more at once do no harm."""
+    """Brings the pending actions of one kind to MySQL. One run at a time is enough; more at once do no harm.
+
+    `woken` is set when a run is wanted before the timer's next one.
+    """
 
     def __init__(self, database: Database, pending: PendingActions, *, batch_size: int) -> None:
         self._database = database
@@ -51,16 +59,29 @@ class Flusher:
         self._batch_size = batch_size
         self._kind = pending.kind
         self._is_waiting = False
+        self._is_quiet = True
+        self._turn = asyncio.Lock()
+        self.woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Ask for a flush now, because something became pending; under load the timer's next one is soon enough."""
+        if self._is_quiet:
+            self.woken.set()
 
     async def run(self) -> None:
         """Flush; while MySQL or Redis is down, log it once and leave everything pending. The timed job."""
+        async with self._turn:
+            await self._run()
+
+    async def _run(self) -> None:
         try:
-            await self.flush()
+            self._is_quiet = await self.flush() <= QUIET_ACTIONS
         except (DependencyUnavailable, DeadlineExceeded) as exc:
             if not self._is_waiting:
                 facts = {"kind": self._kind.value, "error": str(exc), "cause": repr(exc.__cause__)}
                 logger.bind(**facts).warning("flush waits for a server")
             self._is_waiting = True
+            self._is_quiet = False
             return
         if self._is_waiting:
             logger.bind(kind=self._kind.value).info("flush goes on")
@@ -151,17 +172,12 @@ class BacklogGauges:
 
 
 def make_scheduler(
-    settings: FlushingServiceSettings,
-    *,
-    rabbitmq: RabbitMQSettings,
-    database: Database,
-    pending: PendingActions,
+    flusher: Flusher, gauges: BacklogGauges, settings: FlushingServiceSettings
 ) -> Scheduler:
     """Return the scheduler that flushes, and tells how far behind MySQL is."""
-    flusher = Flusher(database, pending, batch_size=settings.flush_batch_actions)
-    gauges = BacklogGauges(pending, rabbitmq)
     scheduler = Scheduler()
     scheduler.every(settings.flush_interval_s, flusher.run, "flush")
+    scheduler.whenever(flusher.woken, flusher.run, "flush")
     scheduler.every(BACKLOG_INTERVAL_S, gauges.measure_pending, "measure pending actions")
     scheduler.every(DEAD_LETTERS_INTERVAL_S, gauges.count_dead_letters, "count dead letters")
     return scheduler

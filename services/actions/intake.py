@@ -10,6 +10,7 @@ from dal.redis.clock import VersionClock
 from dal.registers.model import Action, ActionType, Kind
 from pkg.errors import NotFound
 from pkg.mq.publisher import Publisher
+from services.actions.effect import EffectWait
 from services.actions.messages import encode_action
 
 REMEMBERED = 50_000
@@ -49,21 +50,39 @@ class ActionIntake:
     """Takes the actions of one kind."""
 
     def __init__(
-        self, kind: Kind, *, targets: ExistenceCache, clock: VersionClock, publisher: Publisher
+        self,
+        kind: Kind,
+        *,
+        targets: ExistenceCache,
+        clock: VersionClock,
+        publisher: Publisher,
+        effect: EffectWait | None = None,
     ) -> None:
         self._kind = kind
         self._targets = targets
         self._clock = clock
         self._publisher = publisher
+        self._effect = effect
 
     async def accept(self, *, user_id: int, target_id: int, action_type: ActionType) -> None:
-        """Return when the action is safe in the queue.
+        """Return when the action is safe in the queue and, while little happens, everybody sees it.
 
         Raises:
             NotFound: the target does not exist.
             DependencyUnavailable, DeadlineExceeded: the action may or may not count.
         """
         await self._targets.require(target_id)
+        if self._effect is None:
+            await self._publish(user_id, target_id, action_type)
+            return
+        with self._effect.counted():
+            was_quiet = self._effect.is_quiet
+            action = await self._publish(user_id, target_id, action_type)
+            if was_quiet:
+                await self._effect.wait_for(action)
+
+    async def _publish(self, user_id: int, target_id: int, action_type: ActionType) -> Action:
         version = await self._clock.draw()
         action = Action(user_id, target_id, version, action_type)
         await self._publisher.publish(self._kind.value, encode_action(self._kind, action))
+        return action

@@ -10,7 +10,13 @@ from pkg.mq.connection import RabbitMQSettings
 from pkg.mq.publisher import Publisher
 from pkg.rpc.server import Background
 from services.actions.consumer import make_consumer
-from services.actions.flusher import FlushingServiceSettings, make_scheduler
+from services.actions.effect import EffectWait
+from services.actions.flusher import (
+    BacklogGauges,
+    Flusher,
+    FlushingServiceSettings,
+    make_scheduler,
+)
 from services.actions.intake import ActionIntake, ExistenceCache
 from services.foundation import Foundation
 
@@ -34,9 +40,14 @@ def make_write_path(
     """Return the write path of one kind; `targets` says which of its targets exist."""
     publisher = Publisher(rabbitmq, [kind.value], name=kind.value)
     pending = PendingActions(base.redis, kind)
-    consumer = make_consumer(rabbitmq, pending, publisher)
-    scheduler = make_scheduler(flushing, rabbitmq=rabbitmq, database=base.database, pending=pending)
+    flusher = Flusher(base.database, pending, batch_size=flushing.flush_batch_actions)
+    consumer = make_consumer(rabbitmq, pending, publisher, on_recorded=flusher.wake)
+    scheduler = make_scheduler(flusher, BacklogGauges(pending, rabbitmq), flushing)
     intake = ActionIntake(
-        kind, targets=targets, clock=VersionClock(base.redis), publisher=publisher
+        kind,
+        targets=targets,
+        clock=VersionClock(base.redis),
+        publisher=publisher,
+        effect=EffectWait(base.database, pending, wait_s=flushing.effect_wait_s),
     )
     return WritePath(intake, [*base.background, publisher.run, consumer.run, scheduler.run])
