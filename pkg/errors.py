@@ -200,7 +200,7 @@ class FollowSelf(InvalidParameter):
 
 class NotFriends(PermissionDenied):
     status_code = 60001
-    default_message = "互相关注后才能发消息"
+    default_message = "先关注对方,才能发消息"
 
 
 def list_error_classes() -> list[type[DomainError]]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from redis.asyncio import Redis
 from sqlalchemy import insert
@@ -23,8 +24,13 @@ from services.message_texts import MessageTexts
 from tests.conftest import AllSettings
 
 
-def make_settings(**changes: float) -> MessageSettings:
-    values = {"stale_mark_s": 3.0, "stream_interval_s": 0.05, "slow_client_timeout_s": 5.0}
+def make_settings(**changes: Any) -> MessageSettings:
+    values: dict[str, Any] = {
+        "who_may_write": "following",
+        "stale_mark_s": 3.0,
+        "stream_interval_s": 0.05,
+        "slow_client_timeout_s": 5.0,
+    }
     return MessageSettings(
         host="127.0.0.1",
         port=1,

@@ -120,9 +120,17 @@ async def fence_conversation(
     await connection.execute(
         update(Conversation).where(Conversation.id == conversation.id).values(fenced_mark=fence)
     )
+    return await map_latest_times(connection, participants)
+
+
+async def map_latest_times(
+    connection: AsyncConnection, participants: Participants
+) -> dict[int, int]:
+    """Return the time of each one's newest message to the other, 0 for none."""
+    low_id, high_id = participants.low_id, participants.high_id
     return {
         sender_id: await _find_latest_ms(connection, sender_id, receiver_id)
-        for sender_id, receiver_id in ((reader_id, other_id), (other_id, reader_id))
+        for sender_id, receiver_id in ((low_id, high_id), (high_id, low_id))
     }
 
 

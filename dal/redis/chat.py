@@ -8,28 +8,46 @@ One hash per pair of people:
     mark          the last mark that was drawn
 
 A sender marks before it writes to MySQL and settles after the commit. So where no mark stands and `known` is there, no message is newer
-than the times. A mark whose sender died, and a conversation of which nothing is known, are recovered by the next reader. It draws a mark of
-its own, makes MySQL refuse every send with an older mark (`fence_conversation`), reads the newest times there, and stores them here. All of
-the hash may be lost at any moment; the next reader recovers it.
+than the times. A mark whose sender died, and a conversation in which somebody sent while nothing was known of it, are recovered by the next
+reader. It draws a mark of its own, makes MySQL refuse every send with an older mark (`fence_conversation`), reads the newest times there, and
+stores them here.
+
+A conversation without a hash is one in which nobody has sent for days, or never. Looking at it writes nothing here, or anybody could fill
+this Redis by looking at chats with everybody. Its reader asks MySQL once and remembers the answer in its own memory, together with a
+*witness*: the name of this Redis' data, and when anybody last sent in the partition of the conversation. As long as there is no hash and the
+witness is the same, nobody has sent since. Where the last send in the partition is so recent that it may still be under way, there is no
+witness; then MySQL is asked, and a conversation that has messages is recovered. So all of the hash, or all of this Redis, may be lost at any
+moment.
 """
 
+import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import cast
 
 from redis.asyncio import Redis
 
 from dal.participants import Participants
 from dal.redis.client import translated_errors
-from dal.redis.keys import chat_key
+from dal.redis.keys import actions_life_key, chat_key, chat_sent_key
 from dal.redis.scripting import run_script
 from pkg.batching import Batcher
 
+# How long a reader may rely on what MySQL said while there was no hash.
+WITNESS_LIFETIME_S = 300
 # A conversation in which nothing happens for this long is forgotten, and recovered at the next poll.
 TTL_MS = 7 * 24 * 3600 * 1000
-MARKED, UNKNOWN = -1, -2
+# Longer than a reader remembers what it learned under a witness.
+SENT_TTL_MS = 2 * 1000 * WITNESS_LIFETIME_S
+# Longer than any SQL deadline: a send that began before this has ended, in one way or another.
+UNDER_WAY_US = 5_000_000
+MARKED, UNKNOWN, ABSENT_UNSETTLED, ABSENT = -1, -2, -3, -4
 
 # A conversation, and whose messages in it.
 _Question = tuple[Participants, tuple[int, ...]]
+
+# The name of Redis' data, and the time of the last send in a partition.
+Witness = tuple[bytes, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +56,9 @@ class Look:
 
     latest_ms: int | None
     needs_recovery: bool = False
+    # Nothing is known: MySQL's answer may be remembered for as long as a look brings the same witness, if there is one.
+    is_absent: bool = field(default=False, compare=False)
+    witness: Witness | None = field(default=None, compare=False)
 
 
 class ChatMarks:
@@ -46,30 +67,28 @@ class ChatMarks:
     def __init__(self, redis: Redis, *, stale_mark_s: float) -> None:
         self._redis = redis
         self._stale_us = int(stale_mark_s * 1_000_000)
-        self._looks: Batcher[_Question, int] = Batcher(self._look_for_all)
+        self._looks: Batcher[_Question, Look] = Batcher(self._look_for_all)
 
     async def look(self, participants: Participants, senders: Sequence[int]) -> Look:
         """Return what is known of the newest messages of some senders."""
         question = (participants, tuple(senders))
-        newest = (await self._looks.get([question]))[question]
-        return Look(None, newest == UNKNOWN) if newest in (MARKED, UNKNOWN) else Look(newest)
+        return (await self._looks.get([question]))[question]
 
     async def mark(self, participants: Participants, *, above: int = 0) -> int:
         """Mark a conversation before writing to it, and return the mark: greater than `above` and than all before.
 
         While the mark stands, every reader asks MySQL.
         """
-        [mark] = await run_script(
-            self._redis, "chat_mark", [([chat_key(participants)], [str(above), TTL_MS])]
-        )
+        arguments = [above, TTL_MS, SENT_TTL_MS]
+        [mark] = await run_script(self._redis, "chat_mark", [(_keys(participants), arguments)])
         return mark
 
     async def settle(
         self, participants: Participants, mark: int, *, sender_id: int, created_at_ms: int
     ) -> None:
         """Make a committed message known and clear its mark, in one step."""
-        arguments = [mark, sender_id, created_at_ms, TTL_MS]
-        await run_script(self._redis, "chat_settle", [([chat_key(participants)], arguments)])
+        arguments = [mark, sender_id, created_at_ms, TTL_MS, SENT_TTL_MS]
+        await run_script(self._redis, "chat_settle", [(_keys(participants), arguments)])
 
     async def clear(self, participants: Participants, mark: int) -> None:
         """Clear a mark under which nothing was committed or ever will be."""
@@ -89,11 +108,39 @@ class ChatMarks:
         )
         return bool(known)
 
-    async def _look_for_all(self, questions: set[_Question]) -> dict[_Question, int]:
+    async def name_life(self) -> bytes:
+        """Return the name of the data that this Redis holds; give one to data that has none."""
+        key = actions_life_key()
+        with translated_errors():
+            life = cast("bytes | None", await self._redis.get(key))
+            if life is None:
+                await self._redis.set(key, secrets.token_hex(8), nx=True)
+                life = cast("bytes | None", await self._redis.get(key))
+        return life or b""
+
+    async def _look_for_all(self, questions: set[_Question]) -> dict[_Question, Look]:
         asked = list(questions)
-        calls = [
-            ([chat_key(participants)], [self._stale_us, *senders])
+        calls: list[tuple[Sequence[str], Sequence[str | int]]] = [
+            (_keys(participants), [self._stale_us, UNDER_WAY_US, *senders])
             for participants, senders in asked
         ]
         results = await run_script(self._redis, "chat_look", calls)
-        return dict(zip(asked, results, strict=True))
+        # After the look: what was lost before it must not keep its name.
+        life = await self.name_life() if min(results) <= ABSENT else b""
+        return {
+            question: _to_look(result, life)
+            for question, result in zip(asked, results, strict=True)
+        }
+
+
+def _keys(participants: Participants) -> list[str]:
+    return [chat_key(participants), chat_sent_key(participants)]
+
+
+def _to_look(result: int, life: bytes) -> Look:
+    if result >= 0:
+        return Look(result)
+    if result == MARKED:
+        return Look(None)
+    witness = (life, ABSENT - result) if life and result <= ABSENT else None
+    return Look(None, needs_recovery=True, is_absent=result != UNKNOWN, witness=witness)

@@ -77,6 +77,25 @@ def _tag(kind: Kind, partition: int) -> str:
     return f"{{{kind}:{partition}}}"
 
 
+# So many that few conversations share one; it bounds the keys of `chat_sent_key`.
+CHAT_PARTITIONS = 65_536
+
+
 def chat_key(participants: Participants) -> str:
     """Actions, hash, expires: what a poll may know of a conversation without asking MySQL; fields in chat.py."""
-    return f"{{chat:{participants.low_id}:{participants.high_id}}}"
+    return f"{_chat_tag(participants)}:{participants.low_id}:{participants.high_id}"
+
+
+def chat_sent_key(participants: Participants) -> str:
+    """Actions, string, expires: when anybody last sent in this conversation's partition, in microseconds."""
+    return f"{_chat_tag(participants)}:sent"
+
+
+def actions_life_key() -> str:
+    """Actions, string: a name of the data that this Redis holds; another one, or none, says that it has lost them."""
+    return "{actions}:life"
+
+
+def _chat_tag(participants: Participants) -> str:
+    partition = (participants.low_id * 31 + participants.high_id) % CHAT_PARTITIONS
+    return f"{{chat:{partition}}}"

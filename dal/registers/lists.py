@@ -83,7 +83,13 @@ class RegisterLists:
 
     async def are_friends(self, user_id: int, other_id: int) -> bool:
         """Return whether two users follow each other, actions that are not flushed yet included."""
-        pairs = ((user_id, other_id), (other_id, user_id))
+        return await self._all_follow((user_id, other_id), (other_id, user_id))
+
+    async def follows(self, user_id: int, other_id: int) -> bool:
+        """Return whether a user follows another, actions that are not flushed yet included."""
+        return await self._all_follow((user_id, other_id))
+
+    async def _all_follow(self, *pairs: tuple[int, int]) -> bool:
         # Redis before the rows: what is flushed in between is found in one of them.
         pending = [await self._find_follow(*pair) for pair in pairs]
         async with self._database.read_source() as connection:

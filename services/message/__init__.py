@@ -1,1 +1,1 @@
-"""MessageService: chat between friends."""
+"""MessageService: chat between people."""

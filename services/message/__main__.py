@@ -19,6 +19,7 @@ async def compose(settings: MessageProcessSettings) -> AsyncIterator[Composition
     """Open what the service needs and put its handler together."""
     async with open_foundation(settings) as base:
         marks = ChatMarks(base.redis, stale_mark_s=settings.message.stale_mark_s)
+        await marks.name_life()
         handler = MessageHandler(
             chat=Chat(base.database, marks),
             texts=MessageTexts(base.database, settings.crypt),

@@ -1,11 +1,13 @@
 """Sending and reading messages, so that no poller misses one or sees it twice, and an empty poll asks Redis alone.
 
 MySQL (commit order is time order) and the marks of dal/redis/chat.py keep this promise; this module takes their steps in the right order.
+Reading writes nothing that stays, but where a send has left something behind.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from cachetools import TTLCache
 from loguru import logger
 
 from dal.db.engine import Database, TransactionConflict, retry_conflicts
@@ -19,10 +21,11 @@ from dal.db.messages import (
     list_history,
     list_newer,
     list_newer_from,
+    map_latest_times,
 )
 from dal.db.users import require_user
 from dal.participants import Participants
-from dal.redis.chat import ChatMarks, Look
+from dal.redis.chat import WITNESS_LIFETIME_S, ChatMarks, Look, Witness
 from pkg.breaker import CircuitBreaker
 from pkg.clock import now_ms
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
@@ -30,6 +33,8 @@ from pkg.errors import DeadlineExceeded, DependencyUnavailable
 PAGE = 100
 MARK_ATTEMPTS = 5
 LOOK_TIMEOUT_S = 0.5
+# Conversations of which Redis knows nothing, whose newest times this process remembers; whose turn was longest ago is forgotten first.
+REMEMBERED = 20_000
 
 
 class Chat:
@@ -42,6 +47,9 @@ class Chat:
         self._marks = marks
         self._clock_ms = clock_ms
         self._breaker = CircuitBreaker("chat reads without redis", timeout_s=LOOK_TIMEOUT_S)
+        self._silent: TTLCache[Participants, tuple[Witness, Mapping[int, int]]] = TTLCache(
+            REMEMBERED, WITNESS_LIFETIME_S
+        )
 
     async def send(self, draft: Draft) -> int:
         """Store a message and return its time; then every reader can see it.
@@ -142,23 +150,41 @@ class Chat:
             logger.bind(cause=repr(exc.__cause__)).warning("chat mark left behind")
 
     async def _look(self, participants: Participants, senders: Sequence[int]) -> Look:
-        """Return what Redis knows; nothing, while it is down."""
-        return await self._breaker.ask(
+        """Return what Redis knows, or what this process remembers of a silent conversation; nothing, while Redis is down."""
+        look = await self._breaker.ask(
             lambda: self._marks.look(participants, senders), otherwise=Look(None)
         )
+        witness, latest_ms = self._silent.get(participants, (None, {}))
+        if look.witness is None or look.witness != witness:
+            return look
+        return Look(max(latest_ms[sender_id] for sender_id in senders))
 
     async def _recover_if_needed(self, look: Look, reader_id: int, other_id: int) -> None:
-        """Make Redis know the conversation again, or leave that to a later reader: MySQL answers this reader anyway."""
+        """Make Redis know the conversation again, or leave that to a later reader: MySQL answers this reader anyway.
+
+        Of a silent conversation this process alone learns the newest times, so that looking at it leaves nothing behind.
+        """
         if not look.needs_recovery:
+            return
+        if look.is_absent and await self._learn(look.witness, reader_id, other_id):
             return
         try:
             await self._recover(reader_id, other_id)
         except (DependencyUnavailable, DeadlineExceeded, TransactionConflict) as exc:
             logger.bind(cause=repr(exc)).info("chat recovery put off")
 
+    async def _learn(self, witness: Witness | None, reader_id: int, other_id: int) -> bool:
+        """Return whether this is all that can be done: what was sent a moment ago may be recovered as well."""
+        participants = Participants.of(reader_id, other_id)
+        async with self._database.read_source() as connection:
+            latest_ms = await map_latest_times(connection, participants)
+            if not any(latest_ms.values()):
+                await require_user(connection, other_id)
+        if witness is not None:
+            self._silent[participants] = (witness, latest_ms)
+        return witness is not None or not any(latest_ms.values())
+
     async def _recover(self, reader_id: int, other_id: int) -> None:
-        # A mark makes a key that lives for days: an id that a caller made up must not get one.
-        await self.require_user(other_id)
         participants = Participants.of(reader_id, other_id)
         mark = await self._marks.mark(participants)
         try:

@@ -24,7 +24,7 @@ from protos.message_pb2 import (
     MessageStreamRequest,
 )
 from services.message.chat import PAGE, Chat
-from services.message.settings import MessageSettings
+from services.message.settings import MessageSettings, WhoMayWrite
 from services.message_texts import MessageTexts
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -56,7 +56,7 @@ class MessageHandler(message_pb2_grpc.MessageServiceServicer):
         # Characters are counted as they are seen; the message is kept as it was sent.
         seen = unicodedata.normalize("NFC", request.content)
         check_length(seen, label="消息", max_chars=MAX_CONTENT_CHARS)
-        await self._require_friend(sender_id, request.to_user_id)
+        await self._require_may_write(sender_id, request.to_user_id)
         key = await self.texts.get_newest_key()
         encrypt = partial(key.encrypt, request.content)
         await self.chat.send(Draft(sender_id, request.to_user_id, key.id, encrypt))
@@ -98,13 +98,15 @@ class MessageHandler(message_pb2_grpc.MessageServiceServicer):
             if len(rows) < PAGE:
                 await asyncio.sleep(self.settings.stream_interval_s)
 
-    async def _require_friend(self, sender_id: int, other_id: int) -> None:
+    async def _require_may_write(self, sender_id: int, other_id: int) -> None:
         if sender_id == other_id:
             raise NotFriends("不能给自己发消息")
-        if await self.lists.are_friends(sender_id, other_id):
+        must_be_friends = self.settings.who_may_write is WhoMayWrite.FRIENDS
+        may_write = self.lists.are_friends if must_be_friends else self.lists.follows
+        if await may_write(sender_id, other_id):
             return
         await self.chat.require_user(other_id)
-        raise NotFriends
+        raise NotFriends("你们互相关注后,才能发消息" if must_be_friends else None)
 
     async def _to_messages(self, rows: Sequence[MessageRow]) -> list[Message]:
         texts = await self.texts.decrypt(rows)

@@ -1,14 +1,25 @@
 """The settings of MessageService's process."""
 
+from enum import StrEnum
+
 from pkg.crypt.messages import CryptSettings
 from pkg.rpc.server import ServiceSettings
 from pkg.settings import Seconds
 from services.foundation import FoundationSettings
 
 
+class WhoMayWrite(StrEnum):
+    """To whom one may write."""
+
+    FOLLOWING = "following"  # whoever follows somebody, to them
+    FRIENDS = "friends"  # only two who follow each other
+
+
 class MessageSettings(ServiceSettings):
     """The section `message`."""
 
+    who_may_write: WhoMayWrite
+    """`following`: who follows another may write to them; `friends`: only those who follow each other."""
     stale_mark_s: Seconds
     """Longer than any SQL deadline: a send that is marked for longer did not end as it should."""
     stream_interval_s: Seconds
