@@ -27,6 +27,8 @@ QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 DEADLINE_S = 10
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 STARTS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
+# The others are one in the metrics: a method is a word that the client chooses.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
 CLIENT_GONE = 499  # nginx's number for it; only metrics and logs see it
 
 
@@ -55,6 +57,7 @@ class Exchange:
         """Count and log the request, without anything that the client wrote."""
         route = getattr(self.scope.get("route"), "path", "unmatched")
         method = self.scope.get("method", "WEBSOCKET")
+        method = method if method in METHODS else "OTHER"
         seconds = time.perf_counter() - self._began
         HTTP_SERVED.labels(method, route, str(self.status)).observe(seconds)
         if self.scope["path"] not in QUIET_PATHS:

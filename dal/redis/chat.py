@@ -12,7 +12,7 @@ than the times. A mark whose sender died, and a conversation in which somebody s
 reader. It draws a mark of its own, makes MySQL refuse every send with an older mark (`fence_conversation`), reads the newest times there, and
 stores them here.
 
-A conversation without a hash is one in which nobody has sent for days, or never. Looking at it writes nothing here, or anybody could fill
+A conversation without a hash is one in which nobody has sent for an hour, or never. Looking at it writes nothing here, or anybody could fill
 this Redis by looking at chats with everybody. Its reader asks MySQL once and remembers the answer in its own memory, together with a
 *witness*: the name of this Redis' data, and when anybody last sent in the partition of the conversation. As long as there is no hash and the
 witness is the same, nobody has sent since. Where the last send in the partition is so recent that it may still be under way, there is no
@@ -20,7 +20,9 @@ witness; then MySQL is asked, and a conversation that has messages is recovered.
 moment.
 """
 
+import math
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -34,13 +36,14 @@ from dal.redis.scripting import run_script
 from pkg.batching import Batcher
 
 # How long a reader may rely on what MySQL said while there was no hash.
-WITNESS_LIFETIME_S = 300
-# A conversation in which nothing happens for this long is forgotten, and recovered at the next poll.
-TTL_MS = 7 * 24 * 3600 * 1000
+WITNESS_LIFETIME_S = 3600
+# A conversation in which nobody sends for this long is forgotten. Short, because this Redis may not evict: what lies here is bounded by
+# what is sent in this time.
+TTL_MS = 3600 * 1000
 # Longer than a reader remembers what it learned under a witness.
 SENT_TTL_MS = 2 * 1000 * WITNESS_LIFETIME_S
 # Longer than any SQL deadline: a send that began before this has ended, in one way or another.
-UNDER_WAY_US = 5_000_000
+UNDER_WAY_S = 5.0
 MARKED, UNKNOWN, ABSENT_UNSETTLED, ABSENT = -1, -2, -3, -4
 
 # A conversation, and whose messages in it.
@@ -67,6 +70,8 @@ class ChatMarks:
     def __init__(self, redis: Redis, *, stale_mark_s: float) -> None:
         self._redis = redis
         self._stale_us = int(stale_mark_s * 1_000_000)
+        self._life = b""
+        self._lost_at_s = -math.inf
         self._looks: Batcher[_Question, Look] = Batcher(self._look_for_all)
 
     async def look(self, participants: Participants, senders: Sequence[int]) -> Look:
@@ -118,15 +123,23 @@ class ChatMarks:
                 life = cast("bytes | None", await self._redis.get(key))
         return life or b""
 
+    async def _find_witness(self) -> bytes:
+        """Return the name of Redis' data, b"" where sends that it has forgotten may still be under way."""
+        life, now_s = await self.name_life(), time.monotonic()
+        if self._life and life != self._life:
+            self._lost_at_s = now_s
+        self._life = life
+        return life if now_s - self._lost_at_s > UNDER_WAY_S else b""
+
     async def _look_for_all(self, questions: set[_Question]) -> dict[_Question, Look]:
         asked = list(questions)
         calls: list[tuple[Sequence[str], Sequence[str | int]]] = [
-            (_keys(participants), [self._stale_us, UNDER_WAY_US, *senders])
+            (_keys(participants), [self._stale_us, int(UNDER_WAY_S * 1_000_000), *senders])
             for participants, senders in asked
         ]
         results = await run_script(self._redis, "chat_look", calls)
         # After the look: what was lost before it must not keep its name.
-        life = await self.name_life() if min(results) <= ABSENT else b""
+        life = await self._find_witness() if min(results) <= ABSENT else b""
         return {
             question: _to_look(result, life)
             for question, result in zip(asked, results, strict=True)

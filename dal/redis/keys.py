@@ -3,13 +3,16 @@
 Braces mark the hash tag: keys that one script touches share it, so that Redis Cluster keeps them together.
 """
 
+import hashlib
+
 from dal.participants import Participants
 from dal.registers.model import Action, ActionType, Kind
 
 
 def login_failures_of_name_key(name: str) -> str:
-    """Cache, counter, expires: failed logins of one user name."""
-    return f"{{login}}:name:{name}"
+    """Cache, counter, expires: failed logins of one user name, of whatever length somebody sends."""
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()
+    return f"{{login}}:name:{digest}"
 
 
 def login_failures_of_address_key(network: str) -> str:

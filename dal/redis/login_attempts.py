@@ -14,11 +14,17 @@ from dal.redis.keys import login_failures_of_address_key, login_failures_of_name
 from pkg.breaker import CircuitBreaker
 
 # A window is full when KEYS[i] holds ARGV[i] failures. `wait` is the number of seconds until the last full one is over, 0 where none is full.
+# Where the server's clock went back, a window would last until the clock is where it was: it ends `window_s` from now instead.
 FIND_WAIT = """
 local wait = 0
 for i, key in ipairs(KEYS) do
+    local ttl = redis.call('TTL', key)
+    if ttl > tonumber(ARGV[3]) or ttl == -1 then
+        redis.call('EXPIRE', key, ARGV[3])
+        ttl = tonumber(ARGV[3])
+    end
     if tonumber(redis.call('GET', key) or '0') >= tonumber(ARGV[i]) then
-        wait = math.max(wait, redis.call('TTL', key), 1)
+        wait = math.max(wait, ttl, 1)
     end
 end
 """

@@ -43,7 +43,7 @@ class Backlog:
     """What an operator watches of one kind."""
 
     pending: int
-    oldest_version: int | None
+    oldest_age_s: float  # 0 where nothing is pending
     aside: int
 
 
@@ -59,6 +59,7 @@ class FlushLock:
     """Says that this process flushes. It saves work; correctness does not depend on it."""
 
     def __init__(self, redis: Redis, kind: Kind) -> None:
+        self._redis = redis
         self._lock = redis.lock(
             flush_lock_key(kind),
             FLUSH_LOCK_TTL_S,
@@ -70,7 +71,11 @@ class FlushLock:
     async def acquire(self) -> bool:
         """Return whether we hold it now; wait only as long as another process needs to look."""
         with translated_errors():
-            return bool(await self._lock.acquire())
+            if await self._lock.acquire():
+                return True
+            # Where the server's clock went back, the lock of somebody who died would stand until the clock is where it was.
+            await self._redis.pexpire(self._lock.name, int(FLUSH_LOCK_TTL_S * 1000), lt=True)
+            return False
 
     async def extend(self) -> bool:
         """Hold it for its whole time again; return False where it was lost."""
@@ -215,11 +220,13 @@ class PendingActions:
                     pipeline.zcard(pending)
                     pipeline.zrange(pending, 0, 0, withscores=True)
                     pipeline.hlen(aside_key(self.kind, partition))
-                replies = await pipeline.execute()
-        oldest = [int(first[0][1]) for first in replies[1::3] if first]
+                pipeline.time()  # Versions are of this clock, and so is their age.
+                *replies, (seconds, microseconds) = await pipeline.execute()
+        now_us = seconds * 1_000_000 + microseconds
+        oldest_us = min((int(first[0][1]) for first in replies[1::3] if first), default=now_us)
         return Backlog(
             pending=sum(replies[0::3]),
-            oldest_version=min(oldest, default=None),
+            oldest_age_s=max(0.0, (now_us - oldest_us) / 1_000_000),
             aside=sum(replies[2::3]),
         )
 

@@ -2,14 +2,13 @@
 
 import argparse
 import asyncio
-import os
-import sys
 from collections.abc import Awaitable, Callable
 
 from scripts.benchmarks.chat import bench_poll, bench_send
 from scripts.benchmarks.likes import LikesResult, bench_likes
 from scripts.benchmarks.load import Load, Result
 from scripts.operator.console import quiet_logs
+from scripts.operator.settings import use_local_stack
 
 SUBJECTS: dict[str, Callable[[Load], Awaitable[Result | LikesResult]]] = {
     "chat-poll": bench_poll,
@@ -29,8 +28,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=32, help="concurrent callers (32)")
     parser.add_argument("--seconds", type=float, default=5, help="how long (5)")
     options = parser.parse_args()
-    if "DOUSHENG_MYSQL__PASSWORD" not in os.environ:
-        sys.exit("there is no stack; run scripts/up first")
+    use_local_stack()
     quiet_logs()
     asyncio.run(_run(options.subject, Load(options.workers, options.seconds)))
 

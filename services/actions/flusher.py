@@ -10,7 +10,6 @@ from dal.db.absorption import UnabsorbableActions, absorb_actions
 from dal.db.engine import Database
 from dal.redis.pending import PENDING_PER_PARTITION, FlushLock, PendingActions
 from dal.registers.model import Action
-from pkg.clock import now_ms
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
 from pkg.mq.connection import RabbitMQSettings
 from pkg.mq.dead_letters import open_dead_letters
@@ -152,9 +151,7 @@ class BacklogGauges:
             backlog = await self._pending.measure()
         except DependencyUnavailable:
             return  # The flush has logged it already.
-        age_s = 0.0
-        if backlog.oldest_version is not None:
-            age_s = max(0.0, now_ms() / 1000 - backlog.oldest_version / 1_000_000)
+        age_s = backlog.oldest_age_s
         PENDING.labels(kind=self._kind).set(backlog.pending)
         OLDEST_PENDING.labels(kind=self._kind).set(age_s)
         ASIDE.labels(kind=self._kind).set(backlog.aside)

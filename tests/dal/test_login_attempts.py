@@ -164,3 +164,29 @@ async def test_a_frozen_cache_holds_a_login_up_once_and_not_at_every_step(
     # One try of half a second; every further step would cost another.
     assert took_s < 1.5
     await eventually(lambda: fails_until_refused(attempts, name, address))
+
+
+async def test_a_window_ends_in_time_though_the_clock_of_redis_goes_back(
+    attempts: LoginAttempts, cache_redis: Redis, *, name: str, address: str
+):
+    """What a step back leaves is a key that lives longer than any window."""
+    await fail(attempts, name, address, times=LIMITS.per_name)
+    for key in (login_failures_of_name_key(name), login_failures_of_address_key(address)):
+        await cache_redis.expire(key, LIMITS.window_s + 3600)
+
+    assert 1 <= await attempts.find_wait_s(name, address) <= LIMITS.window_s
+    assert await cache_redis.ttl(login_failures_of_name_key(name)) <= LIMITS.window_s
+    assert await cache_redis.ttl(login_failures_of_address_key(address)) <= LIMITS.window_s
+
+
+async def test_a_key_is_as_short_for_a_long_name_as_for_a_short_one(
+    attempts: LoginAttempts, cache_redis: Redis, address: str
+):
+    long_name = f"{uuid.uuid4().hex}" + "长" * 100_000
+
+    await fail(attempts, long_name, address, times=LIMITS.per_name)
+
+    assert await attempts.find_wait_s(long_name, "elsewhere") > 0
+    assert await attempts.find_wait_s(long_name + "长", "elsewhere") == 0
+    keys = [key async for key in cache_redis.scan_iter("{login}:name:*")]
+    assert max(map(len, keys)) < 100

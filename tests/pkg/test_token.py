@@ -194,6 +194,17 @@ def test_a_token_that_was_verified_before_still_expires(monkeypatch, keys, token
         verifier.verify(token)
 
 
+@pytest.mark.parametrize("ahead_s", [1, 5, 3600])
+def test_a_token_of_a_host_whose_clock_is_ahead_is_accepted(monkeypatch, keys, ahead_s):
+    """The same is seen by a host whose clock went back after it had issued tokens."""
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + ahead_s)
+    token = TokenIssuer(keys.settings()).issue(USER_ID)
+    monkeypatch.setattr(time, "time", lambda: now)
+
+    assert TokenVerifier(keys.settings()).verify(token) == USER_ID
+
+
 def test_a_huge_token_is_refused_unread(keys, verifier):
     huge = sign(own_key(keys), padding="x" * MAX_TOKEN_CHARS)
 

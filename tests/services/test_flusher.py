@@ -75,6 +75,16 @@ async def test_a_flusher_leaves_the_work_to_the_one_that_holds_the_lock(stores):
     assert await make_flusher(stores, RELATION).flush() == 1
 
 
+async def test_the_lock_of_a_dead_flusher_ends_in_time_though_the_clock_of_redis_goes_back(stores):
+    """What a step back leaves is a lock that lives for longer than any."""
+    await stores.redis.set(flush_lock_key(RELATION), "somebody", ex=3600)
+
+    assert await make_flusher(stores, RELATION).flush() == 0
+
+    assert await stores.redis.ttl(flush_lock_key(RELATION)) <= FLUSH_LOCK_TTL_S
+    await stores.redis.delete(flush_lock_key(RELATION))
+
+
 async def test_what_mysql_refuses_is_set_aside_and_everything_else_counts(stores, settings, capsys):
     author, *fans = await stores.add_users(10)
     [video] = await stores.add_videos(author, 1)
