@@ -6,8 +6,7 @@ come in time a moment ago, replies go out at once.
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
 
 from dal.db.engine import Database
 from dal.db.register_rows import list_rows
@@ -15,9 +14,11 @@ from dal.redis.pending import PendingActions
 from dal.registers.model import Action
 from pkg.batching import Batcher
 from pkg.breaker import CircuitBreaker
+from services.actions.load import RecentActions
 
-# More actions than these at a time, in one process, are load, and the second after them is as well.
+# So many may wait at a time, in one process; in a crowd, those of a single caller, who acts again when the reply is there.
 QUIET_ACTIONS = 8
+CROWDED_ACTIONS = 2
 LOAD_LASTS_S = 1.0
 POLL_INTERVAL_S = 0.01
 
@@ -28,34 +29,38 @@ class EffectWait:
     def __init__(self, database: Database, pending: PendingActions, *, wait_s: float) -> None:
         self._database = database
         self._pending = pending
+        self._wait_s = wait_s
         self._breaker = CircuitBreaker(
             "replies do not wait for their effect", timeout_s=wait_s, level="DEBUG"
         )
         self._absorbed: Batcher[Action, bool] = Batcher(pending.map_absorbed)
         self._under_way = 0
-        self._load_until = 0.0
+        self._recent = RecentActions()
+        self._load_until_s = 0.0
 
-    @property
-    def is_quiet(self) -> bool:
-        """Whether few actions are and were under way, so that one more may wait."""
-        return time.monotonic() >= self._load_until
+    async def wait_after(self, publishing: Awaitable[Action]) -> None:
+        """Publish an action, then wait until everybody sees it or one that came after it, while it is quiet.
 
-    @contextmanager
-    def counted(self) -> Iterator[None]:
-        """Count the action that the block accepts as one that is under way."""
+        Raises what publishing raises; the wait itself raises nothing.
+        """
+        began_s = time.monotonic()
         self._under_way += 1
-        if self._under_way > QUIET_ACTIONS:
-            self._load_until = time.monotonic() + LOAD_LASTS_S
+        was_quiet = self._is_quiet(began_s)
         try:
-            yield
+            action = await publishing
+            now_s = time.monotonic()
+            # What was slow so far is no quiet system, and the caller's deadline comes nearer.
+            if was_quiet and now_s >= self._load_until_s and now_s - began_s < self._wait_s / 2:
+                await self._breaker.ask(lambda: self._wait(action), otherwise=False)
         finally:
             self._under_way -= 1
 
-    async def wait_for(self, action: Action) -> bool:
-        """Return whether everybody sees the action, or one that came after it; wait for that only while it is quiet."""
-        if not self.is_quiet:
-            return False
-        return await self._breaker.ask(lambda: self._wait(action), otherwise=False)
+    def _is_quiet(self, now_s: float) -> bool:
+        """Count an action that begins, and return whether it may wait."""
+        self._recent.add(1)
+        if self._under_way > (QUIET_ACTIONS if self._recent.are_few else CROWDED_ACTIONS):
+            self._load_until_s = now_s + LOAD_LASTS_S
+        return now_s >= self._load_until_s
 
     async def _wait(self, action: Action) -> bool:
         for is_there in (self._is_absorbed, self._is_on_replicas):

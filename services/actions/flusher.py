@@ -16,6 +16,7 @@ from pkg.mq.dead_letters import open_dead_letters
 from pkg.rpc.server import ServiceSettings
 from pkg.scheduler import Scheduler
 from pkg.settings import Count, Seconds
+from services.actions.load import RecentActions
 from services.actions.metrics import (
     ASIDE,
     DEAD_LETTERS,
@@ -27,8 +28,6 @@ from services.actions.metrics import (
 
 # Ends a run that could go on indefinitely under load, so that stopping need not wait long.
 MAX_BATCHES_PER_RUN = 20
-# A flush that took more found load: the next one is left to the timer, since few large batches cost less than many small ones.
-QUIET_ACTIONS = 20
 BACKLOG_INTERVAL_S = 2.0
 DEAD_LETTERS_INTERVAL_S = 30.0
 SLOW_RUN_S = 1.0
@@ -58,13 +57,13 @@ class Flusher:
         self._batch_size = batch_size
         self._kind = pending.kind
         self._is_waiting = False
-        self._is_quiet = True
+        self._recent = RecentActions()
         self._turn = asyncio.Lock()
         self.woken = asyncio.Event()
 
     def wake(self) -> None:
-        """Ask for a flush now, because something became pending; under load the timer's next one is soon enough."""
-        if self._is_quiet:
+        """Ask for a flush now, because something became pending; in a crowd the timer's next one is soon enough."""
+        if self._recent.are_few and not self._is_waiting:
             self.woken.set()
 
     async def run(self) -> None:
@@ -74,13 +73,12 @@ class Flusher:
 
     async def _run(self) -> None:
         try:
-            self._is_quiet = await self.flush() <= QUIET_ACTIONS
+            self._recent.add(await self.flush())
         except (DependencyUnavailable, DeadlineExceeded) as exc:
             if not self._is_waiting:
                 facts = {"kind": self._kind.value, "error": str(exc), "cause": repr(exc.__cause__)}
                 logger.bind(**facts).warning("flush waits for a server")
             self._is_waiting = True
-            self._is_quiet = False
             return
         if self._is_waiting:
             logger.bind(kind=self._kind.value).info("flush goes on")

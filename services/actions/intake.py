@@ -72,14 +72,11 @@ class ActionIntake:
             DependencyUnavailable, DeadlineExceeded: the action may or may not count.
         """
         await self._targets.require(target_id)
+        publishing = self._publish(user_id, target_id, action_type)
         if self._effect is None:
-            await self._publish(user_id, target_id, action_type)
-            return
-        with self._effect.counted():
-            was_quiet = self._effect.is_quiet
-            action = await self._publish(user_id, target_id, action_type)
-            if was_quiet:
-                await self._effect.wait_for(action)
+            await publishing
+        else:
+            await self._effect.wait_after(publishing)
 
     async def _publish(self, user_id: int, target_id: int, action_type: ActionType) -> Action:
         version = await self._clock.draw()

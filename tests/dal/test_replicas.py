@@ -10,8 +10,13 @@ from sqlalchemy import text
 from dal.db import engine
 from dal.db.engine import Database, open_database
 from dal.db.users import list_users
+from dal.redis.clock import VersionClock
 from dal.redis.overlay import Overlay
+from dal.redis.pending import PendingActions
 from dal.registers.flags import ViewerFlags
+from dal.registers.model import Action, ActionType, Kind
+from services.actions.effect import EffectWait
+from services.actions.flusher import Flusher
 from services.presenters import Presenter
 from tests.dal.mysql_replica import MySQLReplica
 from tests.eventually import eventually
@@ -171,6 +176,37 @@ async def test_somebody_whom_the_replica_does_not_know_yet_is_read_on_the_source
         cards = await presenter.list_user_cards([missing, known, 2**52], None)
 
     assert [card.id for card in cards] == [missing, known]
+
+
+async def test_the_reply_of_an_action_waits_for_the_replicas_as_well(
+    replicated, replica, make_user, actions_redis
+):
+    one, other = await make_user(), await make_user()
+    pending = PendingActions(actions_redis, Kind.RELATION)
+    effect = EffectWait(replicated, pending, wait_s=30)
+
+    async def follow() -> Action:
+        action = Action(one, other, await VersionClock(actions_redis).draw(), ActionType.DO)
+        await pending.apply_actions([action])
+        await Flusher(replicated, pending, batch_size=1000).flush()
+        return action
+
+    await eventually(lambda: is_healthy_after_check(replicated))
+    with standing_still(replica):
+        replying = asyncio.create_task(effect.wait_after(follow()))
+        await eventually(lambda: follows_on_source(replicated, one))
+        done, _ = await asyncio.wait({replying}, timeout=0.3)
+        assert not done
+    await replying
+
+    async with replicated.read() as connection:
+        assert (await connection.execute(text("SELECT @@port"))).scalar_one() == replica.port
+        assert (await list_users(connection, [other]))[0].follower_count == 1
+
+
+async def follows_on_source(database: Database, user_id: int) -> bool:
+    async with database.read_source() as connection:
+        return (await list_users(connection, [user_id]))[0].following_count == 1
 
 
 def found_on(replica: MySQLReplica, user_id: int) -> bool:

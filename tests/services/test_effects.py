@@ -16,6 +16,7 @@ from dal.registers.lists import RegisterLists
 from dal.registers.model import ActionType, Kind
 from pkg.paging import PageRequest
 from pkg.rpc.server import Background
+from scripts.stack import Stack
 from services.actions.effect import QUIET_ACTIONS
 from services.actions.flusher import FlushingServiceSettings
 from services.actions.intake import ActionIntake, ExistenceCache
@@ -156,6 +157,22 @@ async def test_under_load_no_reply_waits(settings: AllSettings):
             assert max(took_s) < WAIT_S
 
 
+async def test_a_few_people_who_act_without_a_pause_are_load_too(settings: AllSettings):
+    async with open_follows(settings, effect_wait_s=0.25) as follows:
+        star, *fans = await follows.stores.add_users(5)
+        took_s: list[float] = []
+
+        async def act_on(fan: int, until_s: float) -> None:
+            while time.monotonic() < until_s:
+                took_s.append(await follows.act(fan, star, DO))
+
+        until_s = time.monotonic() + 3
+        await asyncio.gather(*(act_on(fan, until_s) for fan in fans))
+
+    assert len(took_s) > 200
+    assert sorted(took_s)[len(took_s) // 2] < 0.1
+
+
 async def test_a_reply_waits_no_longer_than_its_limit_and_the_next_ones_not_at_all(
     settings: AllSettings,
 ):
@@ -173,6 +190,30 @@ async def test_a_reply_waits_no_longer_than_its_limit_and_the_next_ones_not_at_a
         assert 0.25 <= first_s < WAIT_S
         # Together they take less than two of them would wait.
         assert others_s < 0.5
+
+
+async def test_while_mysql_is_down_actions_are_accepted_without_a_wait_for_each(
+    settings: AllSettings, servers: Stack
+):
+    async with open_follows(settings, effect_wait_s=0.25) as follows:
+        one, other = await follows.stores.add_users(2)
+        await follows.act(one, other, DO)  # From here on it is remembered that both exist.
+        await asyncio.to_thread(servers.stop, "mysql")
+        try:
+            await follows.act(one, other, UNDO)
+            took_s = [await follows.act(one, other, kind) for kind in (DO, UNDO, DO)]
+        finally:
+            await asyncio.to_thread(servers.start, "mysql")
+            await asyncio.to_thread(servers.wait_ready, "mysql")
+
+        assert sum(took_s) < 0.5
+
+        async def is_visible_at_once() -> bool:
+            await follows.act(one, other, UNDO)
+            await follows.act(one, other, DO)
+            return bool(await follows.followers_of(other) == [one])
+
+        await eventually(is_visible_at_once)
 
 
 async def test_while_another_process_looks_for_work_an_action_is_visible_at_once_nevertheless(

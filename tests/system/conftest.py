@@ -24,6 +24,9 @@ OVERRIDES = {
     "DOUSHENG_ETCD__LEASE_TTL_S": "4",
     "DOUSHENG_STORAGE__TIMEOUT_S": "4",
     "DOUSHENG_GATEWAY__RATE_LIMIT__ENABLED": "false",
+    # A busy machine gets more than the product's own limit.
+    "DOUSHENG_FAVORITE__EFFECT_WAIT_S": "1",
+    "DOUSHENG_RELATION__EFFECT_WAIT_S": "1",
 }
 
 

@@ -114,6 +114,46 @@ async def test_following_shows_in_both_lists_and_both_numbers(phone: Phone) -> N
     assert await friends_of(follower) == []
 
 
+async def test_the_other_side_sees_a_follow_and_a_like_when_the_reply_arrives(
+    author: App, phone: Phone, small_video: Path
+) -> None:
+    """As published clients look: at once, with the other phone, at lists, flags and numbers."""
+    fan, guest = await phone().register(), await phone().register()
+    video_id = (await wait_published(author, await author.publish(small_video)))["id"]
+
+    for action_type, followers, count in ((1, [fan.user_id], 1), (2, [], 0)):
+        await fan.post(
+            "douyin/relation/action/", to_user_id=author.user_id, action_type=action_type
+        )
+        listed = await author.get("douyin/relation/follower/list/", user_id=author.user_id)
+        assert ids_of(listed["user_list"]) == followers
+        assert (await guest.user(author.user_id))["follower_count"] == count
+        assert (await guest.user(fan.user_id))["follow_count"] == count
+        assert (await fan.user(author.user_id))["is_follow"] is (action_type == 1)
+
+    for action_type, liked, count in ((1, [video_id], 1), (2, [], 0)):
+        await fan.post("douyin/favorite/action/", video_id=video_id, action_type=action_type)
+        listed = await guest.get("douyin/favorite/list/", user_id=fan.user_id)
+        assert ids_of(listed["video_list"]) == liked
+        (card,) = await guest.videos_of(author.user_id)
+        assert card["favorite_count"] == count
+        assert (await guest.user(author.user_id))["total_favorited"] == count
+        (card,) = await fan.videos_of(author.user_id)
+        assert card["is_favorite"] is (action_type == 1)
+
+
+async def test_who_follows_another_may_write_to_them(phone: Phone) -> None:
+    fan, star = await phone().register(), await phone().register()
+    wanted: Json = {"to_user_id": star.user_id, "action_type": 1, "content": "你好"}
+    refused = await fan.ask("POST", "douyin/message/action/", **wanted)
+    assert (refused["status_code"], refused["status_msg"]) == (60001, "先关注对方,才能发消息")
+
+    await fan.post("douyin/relation/action/", to_user_id=star.user_id, action_type=1)
+    await say(fan, star, "你好")
+
+    assert contents(await poll(star, fan, 0)) == ["你好"]
+
+
 async def test_comments_show_under_their_author_and_can_be_liked_and_deleted(
     author: App, phone: Phone, small_video: Path
 ) -> None:
