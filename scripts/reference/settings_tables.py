@@ -123,6 +123,7 @@ def _render_type(schema: Mapping[str, Any]) -> str:
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤"}
     limits = [f"{sign} {schema[key]:g}" for key, sign in bounds.items() if key in schema]
     limits += [f"`{schema['pattern']}`"] if "pattern" in schema else []
+    limits += [f"`{choice}`" for choice in schema.get("enum", ())]
     return " ".join([name, ", ".join(limits)]).strip()
 
 

@@ -24,7 +24,7 @@ from protos.message_pb2 import (
     MessageStreamRequest,
 )
 from services.message.chat import PAGE, Chat
-from services.message.settings import MessageSettings, WhoMayWrite
+from services.message.settings import MessageSettings
 from services.message_texts import MessageTexts
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -101,7 +101,7 @@ class MessageHandler(message_pb2_grpc.MessageServiceServicer):
     async def _require_may_write(self, sender_id: int, other_id: int) -> None:
         if sender_id == other_id:
             raise NotFriends("不能给自己发消息")
-        must_be_friends = self.settings.who_may_write is WhoMayWrite.FRIENDS
+        must_be_friends = self.settings.who_may_write == "friends"
         may_write = self.lists.are_friends if must_be_friends else self.lists.follows
         if await may_write(sender_id, other_id):
             return

@@ -1,6 +1,6 @@
 """The settings of MessageService's process."""
 
-from enum import StrEnum
+from typing import Literal
 
 from pkg.crypt.messages import CryptSettings
 from pkg.rpc.server import ServiceSettings
@@ -8,17 +8,10 @@ from pkg.settings import Seconds
 from services.foundation import FoundationSettings
 
 
-class WhoMayWrite(StrEnum):
-    """To whom one may write."""
-
-    FOLLOWING = "following"  # whoever follows somebody, to them
-    FRIENDS = "friends"  # only two who follow each other
-
-
 class MessageSettings(ServiceSettings):
     """The section `message`."""
 
-    who_may_write: WhoMayWrite
+    who_may_write: Literal["following", "friends"]
     """`following`: who follows another may write to them; `friends`: only those who follow each other."""
     stale_mark_s: Seconds
     """Longer than any SQL deadline: a send that is marked for longer did not end as it should."""
