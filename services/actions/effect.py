@@ -14,11 +14,9 @@ from dal.redis.pending import PendingActions
 from dal.registers.model import Action
 from pkg.batching import Batcher
 from pkg.breaker import CircuitBreaker
-from services.actions.load import RecentActions
 
-# So many may wait at a time, in one process; in a crowd, those of a single caller, who acts again when the reply is there.
-QUIET_ACTIONS = 8
-CROWDED_ACTIONS = 2
+# More than these under way in one process are load. It is counted and not measured as a rate: waiting lowers the rate.
+QUIET_ACTIONS = 3
 LOAD_LASTS_S = 1.0
 POLL_INTERVAL_S = 0.01
 
@@ -35,7 +33,6 @@ class EffectWait:
         )
         self._absorbed: Batcher[Action, bool] = Batcher(pending.map_absorbed)
         self._under_way = 0
-        self._recent = RecentActions()
         self._load_until_s = 0.0
 
     async def wait_after(self, publishing: Awaitable[Action]) -> None:
@@ -57,8 +54,7 @@ class EffectWait:
 
     def _is_quiet(self, now_s: float) -> bool:
         """Count an action that begins, and return whether it may wait."""
-        self._recent.add(1)
-        if self._under_way > (QUIET_ACTIONS if self._recent.are_few else CROWDED_ACTIONS):
+        if self._under_way > QUIET_ACTIONS:
             self._load_until_s = now_s + LOAD_LASTS_S
         return now_s >= self._load_until_s
 

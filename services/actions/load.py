@@ -1,14 +1,14 @@
 """Whether likes and follows come singly or in crowds.
 
-One that comes alone is flushed at once, and its reply waits for that. In a crowd this would cost more than it gives: few large batches are
-cheaper than many small ones, and then the flush's timer is soon enough.
+One that comes alone is flushed at once. In a crowd this would cost more than it gives: few large batches are cheaper than many small ones,
+and the flush's timer is soon enough.
 """
 
 import time
 from collections import deque
 
 # More than this in the last second is a crowd.
-QUIET_ACTIONS_PER_S = 100
+QUIET_ACTIONS_PER_S = 50
 
 
 class RecentActions:

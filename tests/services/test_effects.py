@@ -148,7 +148,7 @@ async def test_doing_twice_and_undoing_at_the_same_moment_waits_for_the_last_one
 async def test_under_load_no_reply_waits(settings: AllSettings):
     """While nothing is absorbed, whoever waited would take `WAIT_S` at least."""
     async with open_follows(settings) as follows:
-        star, *fans = await follows.stores.add_users(20 * QUIET_ACTIONS)
+        star, *fans = await follows.stores.add_users(100)
         async with follows.stores.database.write(timeout_s=30) as connection:
             await lock_guard(connection, Kind.RELATION)
 
@@ -159,7 +159,7 @@ async def test_under_load_no_reply_waits(settings: AllSettings):
 
 async def test_a_few_people_who_act_without_a_pause_are_load_too(settings: AllSettings):
     async with open_follows(settings, effect_wait_s=0.25) as follows:
-        star, *fans = await follows.stores.add_users(5)
+        star, *fans = await follows.stores.add_users(2 + QUIET_ACTIONS)
         took_s: list[float] = []
 
         async def act_on(fan: int, until_s: float) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 
 import grpc
 import pytest
@@ -10,7 +9,7 @@ from loguru import logger
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from sqlalchemy import func, select, text, update
+from sqlalchemy import select, text, update
 
 from dal.db.engine import Database
 from dal.db.models import Conversation, MessageDataKey, Relation
@@ -27,48 +26,13 @@ from pkg.errors import (
     Unauthenticated,
     UserNotFound,
 )
-from pkg.token import TokenIssuer
 from protos import message_pb2_grpc
 from protos.message_pb2 import MessageActionRequest, MessageChatRequest
 from services.message_texts import UNREADABLE, MessageTexts
 from tests.accounts import UserFactory
-from tests.chat import MakePhone, Phone, befriend, make_handler, make_settings, write_many
+from tests.chat import MakePhone, Phone, make_handler, write_many
 from tests.conftest import AllSettings
 from tests.serving import counted_statements, refused_with, serving
-
-
-@pytest.fixture
-async def channel(
-    request: pytest.FixtureRequest,
-    settings: AllSettings,
-    *,
-    database: Database,
-    actions_redis: Redis,
-) -> AsyncIterator[grpc.aio.Channel]:
-    own = make_settings(who_may_write=getattr(request, "param", "following"))
-    handler = make_handler(settings, database, actions_redis, own)
-
-    def add(server: grpc.aio.Server) -> None:
-        message_pb2_grpc.add_MessageServiceServicer_to_server(handler, server)
-
-    async with serving(add) as opened:
-        yield opened
-
-
-@pytest.fixture
-def make_phone(settings: AllSettings, channel: grpc.aio.Channel) -> MakePhone:
-    stub = message_pb2_grpc.MessageServiceStub(channel)
-    issuer = TokenIssuer(settings.token)
-    return lambda user_id, other_id: Phone(stub, issuer.issue(user_id), user_id, other_id)
-
-
-@pytest.fixture
-async def friends(
-    database: Database, make_user: UserFactory, make_phone: MakePhone
-) -> tuple[Phone, Phone]:
-    first, second = await make_user(), await make_user()
-    await befriend(database, (first, second))
-    return make_phone(first, second), make_phone(second, first)
 
 
 async def test_a_message_is_there_when_its_reply_arrives(friends: tuple[Phone, Phone]):
@@ -225,81 +189,6 @@ async def test_who_follows_another_may_write_to_them_and_they_not_back(
     await store.apply_actions([Action(fan_id, star_id, await clock.draw(), ActionType.UNDO)])
     with refused_with(NotFriends):
         await fan.send("不再关注")
-
-
-async def test_looking_at_chats_with_anybody_writes_nothing(
-    make_user: UserFactory,
-    make_phone: MakePhone,
-    *,
-    database: Database,
-    actions_redis: Redis,
-):
-    reader = await make_user()
-    phones = [make_phone(reader, await make_user()) for _ in range(5)]
-    await phones[0].read()  # Whoever looks first at an empty Redis names its data.
-
-    async def count_everything() -> tuple[int, int, int]:
-        async with database.read_source() as connection:
-            rows = await connection.scalar(select(func.count()).select_from(Conversation))
-        keys = [key async for key in actions_redis.scan_iter("*chat*")]
-        info = await actions_redis.info("persistence")
-        return rows or 0, len(keys), info["rdb_changes_since_last_save"]
-
-    before = await count_everything()
-    for phone in phones:
-        assert [await phone.read(), await phone.read(7), await phone.read()] == [[], [], []]
-
-    assert await count_everything() == before
-
-
-async def test_the_first_message_is_seen_by_whoever_looked_before(
-    friends: tuple[Phone, Phone],
-):
-    first, second = friends
-    for _ in range(2):
-        assert await second.read() == await second.read(1) == await first.read() == []
-
-    await first.send("一")
-
-    assert await second.texts() == await second.texts(1) == await first.texts() == ["一"]
-    assert await first.read(1) == []
-
-
-@pytest.mark.parametrize("loses_everything", [False, True])
-async def test_a_redis_that_forgets_the_first_message_hides_it_from_nobody(
-    friends: tuple[Phone, Phone], actions_redis: Redis, *, loses_everything: bool
-):
-    first, second = friends
-    assert await second.read() == await second.read(1) == []
-    await first.send("一")
-    if loses_everything:
-        await actions_redis.flushall()
-    else:
-        await actions_redis.delete(chat_key(Participants.of(first.user_id, second.user_id)))
-
-    assert await second.texts(1) == ["一"]
-    assert await second.texts() == ["一"]
-
-
-async def test_an_old_conversation_is_polled_without_sql_and_without_a_write(
-    settings: AllSettings,
-    *,
-    database: Database,
-    friends: tuple[Phone, Phone],
-    actions_redis: Redis,
-):
-    first, second = friends
-    await write_many(settings, database, first, 1)
-    key = chat_key(Participants.of(first.user_id, second.user_id))
-    [last] = await second.read()
-
-    with counted_statements() as statements:
-        for _ in range(10):
-            assert await second.read(last.create_time) == []
-            assert await first.read(last.create_time) == []
-
-    assert statements == []
-    assert not await actions_redis.exists(key)
 
 
 async def test_what_cannot_be_is_refused(friends: tuple[Phone, Phone], make_phone: MakePhone):
