@@ -42,18 +42,18 @@ class EffectWait:
         """
         began_s = time.monotonic()
         self._under_way += 1
-        was_quiet = self._is_quiet(began_s)
+        was_quiet = self._is_quiet()
         try:
             action = await publishing
-            now_s = time.monotonic()
             # What was slow so far is no quiet system, and the caller's deadline comes nearer.
-            if was_quiet and now_s >= self._load_until_s and now_s - began_s < self._wait_s / 2:
+            was_quick = time.monotonic() - began_s < self._wait_s / 2
+            if self._is_quiet() and was_quiet and was_quick:
                 await self._breaker.ask(lambda: self._wait(action), otherwise=False)
         finally:
             self._under_way -= 1
 
-    def _is_quiet(self, now_s: float) -> bool:
-        """Count an action that begins, and return whether it may wait."""
+    def _is_quiet(self) -> bool:
+        now_s = time.monotonic()
         if self._under_way > QUIET_ACTIONS:
             self._load_until_s = now_s + LOAD_LASTS_S
         return now_s >= self._load_until_s
