@@ -71,7 +71,6 @@ class ActionIntake:
             NotFound: the target does not exist.
             DependencyUnavailable, DeadlineExceeded: the action may or may not count.
         """
-        await self._targets.require(target_id)
         publishing = self._publish(user_id, target_id, action_type)
         if self._effect is None:
             await publishing
@@ -79,6 +78,7 @@ class ActionIntake:
             await self._effect.wait_after(publishing)
 
     async def _publish(self, user_id: int, target_id: int, action_type: ActionType) -> Action:
+        await self._targets.require(target_id)
         version = await self._clock.draw()
         action = Action(user_id, target_id, version, action_type)
         await self._publisher.publish(self._kind.value, encode_action(self._kind, action))
