@@ -64,6 +64,8 @@ async def open_follows(
         advertise_host="127.0.0.1",
         metrics_port=1,
         stop_grace_s=5,
+        max_concurrent_calls=1000,
+        max_concurrent_streams=10,
         flush_interval_s=SELDOM_S,
         flush_batch_actions=1000,
         effect_wait_s=effect_wait_s,
