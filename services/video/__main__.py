@@ -33,8 +33,7 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[V
         await wait_until_available("storage", partial(storage.ensure_buckets, BUCKETS))
         leases = Leases(base.database, lease_s=settings.video.lease_s)
         outcomes = _make_outcomes(base.database, settings.video)
-        light = LaneOfWork(light_lane())
-        heavy = LaneOfWork(heavy_lane(max_per_author=settings.video.max_heavy_per_author))
+        light, heavy = _make_lanes(settings.video)
         make_worker = partial(
             Worker,
             database=base.database,
@@ -62,9 +61,14 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[V
             verifier=base.verifier,
         )
         workers = [make_worker(lane) for lane in (light, heavy) * settings.media.max_parallel]
-        scheduler = make_scheduler(base.database, settings.video)
-        background = [*base.background, scheduler.run, *(worker.run for worker in workers)]
+        tidying = make_scheduler(base.database, settings.video).run
+        background = [*base.background, tidying, *(worker.run for worker in workers)]
         yield Composition(handler, background=background)
+
+
+def _make_lanes(settings: VideoSettings) -> tuple[LaneOfWork, LaneOfWork]:
+    heavy = heavy_lane(max_per_author=settings.max_heavy_per_author)
+    return LaneOfWork(light_lane()), LaneOfWork(heavy)
 
 
 def _make_outcomes(database: Database, settings: VideoSettings) -> Outcomes:

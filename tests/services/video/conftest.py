@@ -66,21 +66,20 @@ async def upload_service(
     publish_wait_s: float,
     tmp_path: Path,
 ) -> AsyncIterator[UploadService]:
-    database = videos.database
     await delete_uploads(storage, stored_objects)
     woken = asyncio.Event()
     uploads = Uploads(
-        database=database,
+        database=videos.database,
         storage=storage,
-        leases=Leases(database, lease_s=UPLOAD_LEASE_S),
+        leases=Leases(videos.database, lease_s=UPLOAD_LEASE_S),
         max_bytes=16 * MIB,
         max_unfinished=MAX_UNFINISHED,
         spool_dir=tmp_path / "spool",
         on_uploaded=woken.set,
     )
-    outcomes = Outcomes(database, wait_s=publish_wait_s, max_waiting=MAX_WAITING)
+    outcomes = Outcomes(videos.database, wait_s=publish_wait_s, max_waiting=MAX_WAITING)
     handler = make_handler(
-        database, uploads, outcomes, actions_redis=actions_redis, settings=settings
+        videos.database, uploads, outcomes, actions_redis=actions_redis, settings=settings
     )
     async with serving(
         lambda server: add_VideoServiceServicer_to_server(handler, server)
