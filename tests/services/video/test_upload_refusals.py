@@ -72,6 +72,15 @@ async def test_what_does_not_begin_like_a_video_is_refused_before_the_rest_is_se
     await assert_nothing_left(upload_service)
 
 
+async def test_a_video_in_a_format_that_is_not_supported_is_told_so(upload_service):
+    wmv = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c"
+
+    with pytest.raises(UnsupportedVideo) as caught:
+        await upload_service.phone.publish([wmv + bytes(6000)])
+
+    assert str(caught.value) == "不支持 WMV 视频,请转换成 MP4 后再上传"
+
+
 async def test_a_short_text_is_refused_too(upload_service):
     with pytest.raises(UnsupportedVideo):
         await upload_service.phone.publish([b"hello"])
