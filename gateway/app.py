@@ -12,11 +12,13 @@ from gateway.middleware import GatewayMiddleware
 from gateway.newest_feed import NewestFeed
 from gateway.openapi import describe
 from gateway.rate_limit import RequestLimits
+from gateway.readiness import Readiness
 from gateway.routes import comment, docs, favorite, health, message, relation, user, video
 from gateway.settings import GatewaySettings
-from gateway.slots import Slots
+from gateway.slots import make_slots
 from gateway.state import GatewayState
 from pkg.errors import RouteNotFound
+from pkg.spool import Spool
 from pkg.token import TokenVerifier
 
 
@@ -33,11 +35,10 @@ def create_app(
         tokens=tokens,
         limits=limits,
         media_urls=MediaUrls(base_url=settings.media_base_url, port=settings.media_port),
-        upload_slots=Slots(
-            total=settings.max_parallel_uploads, per_holder=settings.max_uploads_per_address
-        ),
-        socket_slots=Slots(total=settings.max_sockets, per_holder=settings.max_sockets_per_user),
+        slots=make_slots(settings),
+        spool=Spool(settings.spool_dir, settings.spool),
         newest_feed=NewestFeed(clients, timeout_s=settings.rpc_timeout_s),
+        readiness=Readiness(clients, timeout_s=settings.ready_timeout_s),
     )
     # One flat list: an included router would be searched, and its paths put together, at every request.
     for module in (user, video, favorite, comment, relation, message, health, docs):

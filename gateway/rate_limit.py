@@ -1,6 +1,5 @@
-"""Token buckets in bounded memory: one per user, one per address."""
+"""Token buckets in bounded memory: one per user, and per network one for requests and one for registrations."""
 
-import ipaddress
 import math
 import time
 from collections.abc import Callable, Hashable
@@ -10,6 +9,7 @@ from cachetools import LRUCache
 from gateway.metrics import RATE_LIMITED
 from gateway.settings import RateLimitSettings
 from pkg.errors import RateLimited
+from pkg.networks import network_of
 
 
 class TokenBuckets:
@@ -40,7 +40,7 @@ class TokenBuckets:
 
 
 class RequestLimits:
-    """The two limits of the contract; a request over either raises `RateLimited`."""
+    """The limits of the contract; a request over one of them raises `RateLimited`."""
 
     def __init__(self, settings: RateLimitSettings) -> None:
         self._enabled = settings.enabled
@@ -54,14 +54,23 @@ class RequestLimits:
             burst=settings.address_burst_requests,
             max_tracked=settings.max_tracked,
         )
+        self._registrations = TokenBuckets(
+            rate=settings.registration_rate_per_min / 60,
+            burst=settings.registration_burst_requests,
+            max_tracked=settings.max_tracked,
+        )
 
     def check_user(self, user_id: int) -> None:
         """Count one request of a user."""
         self._check(self._users, user_id, "user")
 
     def check_address(self, address: str) -> None:
-        """Count one request of an address; an IPv6 network of one customer counts as one address."""
-        self._check(self._addresses, _network_of(address), "address")
+        """Count one request of the network that an address belongs to."""
+        self._check(self._addresses, network_of(address), "address")
+
+    def check_registration(self, address: str) -> None:
+        """Count one registration of the network that an address belongs to."""
+        self._check(self._registrations, network_of(address), "registration")
 
     def _check(self, buckets: TokenBuckets, key: Hashable, limit: str) -> None:
         if not self._enabled:
@@ -70,14 +79,3 @@ class RequestLimits:
         if wait_s:
             RATE_LIMITED.labels(limit).inc()
             raise RateLimited(retry_after_s=math.ceil(wait_s))
-
-
-def _network_of(address: str) -> Hashable:
-    if ":" not in address:
-        return address
-    try:
-        ip = ipaddress.IPv6Address(address)
-    except ValueError:
-        return address
-    # Whoever has one IPv6 address has the whole /64.
-    return str(ip.ipv4_mapped) if ip.ipv4_mapped else int(ip) >> 64

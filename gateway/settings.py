@@ -7,6 +7,7 @@ from pydantic import Field
 
 from pkg.registry import EtcdSettings
 from pkg.settings import Count, Port, ProcessSettings, Seconds, Section
+from pkg.spool import SpoolLimits
 from pkg.token import TokenSettings
 from pkg.uploads import UploadSettings
 
@@ -21,9 +22,13 @@ class RateLimitSettings(Section):
     user_burst_requests: Count
     """How many requests of one user may come at once."""
     address_rate_per_s: Count
-    """Requests per second of one address, in the long run."""
+    """Requests per second of one address (an IPv6 /64 is one), in the long run."""
     address_burst_requests: Count
     """How many requests of one address may come at once."""
+    registration_rate_per_min: Count
+    """Registrations per minute from one address, in the long run; a whole classroom may be behind one."""
+    registration_burst_requests: Count
+    """How many registrations from one address may come at once."""
     max_tracked: Count
     """How many users, and as many addresses, are remembered."""
 
@@ -42,21 +47,32 @@ class GatewaySettings(Section):
     media_base_url: Annotated[str, Field(pattern="^https?://[^/]")] | None = None
     """What media URLs start with instead, such as `https://media.example.com/media`."""
     max_parallel_uploads: Count
-    """How many uploads are received at once."""
+    """How many uploads are received at once whose token was verified."""
     max_uploads_per_address: Count
-    """How many of them may come from one address, so that one client cannot hold all."""
+    """How many of them may come from one address, so that one client cannot hold all; an IPv6 /64 is one address."""
+    max_uploads_per_user: Count
+    """How many of them one user may have."""
+    max_unknown_uploads: Count
+    """How many uploads are received at once whose token has not come yet: it may be the last field of a form."""
+    max_unknown_uploads_per_address: Count
+    """How many of them may come from one address."""
     max_sockets: Count
     """How many WebSockets may be open."""
+    max_sockets_per_address: Count
+    """How many of them may come from one address; a fifth of all, so that one leaves room for others."""
     max_sockets_per_user: Count
     """How many of them one user may have."""
     upload_idle_timeout_s: Seconds
-    """An upload that brings no byte for this long is given up."""
+    """An upload that brings no byte for this long is given up; one below `upload_min_kb_per_s` after this long."""
+    upload_min_kb_per_s: Count
+    """KiB that an upload must bring per second; a pause of `upload_idle_timeout_s` is made up for by what comes after."""
     upload_receive_timeout_s: Seconds
     """An upload that takes longer than this in all is given up."""
     upload_timeout_s: Seconds
     """The deadline of the hand-over to the video service."""
     spool_dir: Path
     """A folder for uploads while they arrive."""
+    spool: SpoolLimits
     rpc_timeout_s: Seconds
     """The deadline of every other RPC."""
     ready_timeout_s: Seconds

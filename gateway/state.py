@@ -8,8 +8,10 @@ from gateway.clients import Clients
 from gateway.media_urls import MediaUrls
 from gateway.newest_feed import NewestFeed
 from gateway.rate_limit import RequestLimits
+from gateway.readiness import Readiness
 from gateway.settings import GatewaySettings
-from gateway.slots import Slots
+from gateway.slots import GatewaySlots
+from pkg.spool import Spool
 from pkg.token import TokenVerifier
 
 
@@ -23,9 +25,10 @@ class GatewayState:
     tokens: TokenVerifier
     limits: RequestLimits
     media_urls: MediaUrls
-    upload_slots: Slots  # by address
-    socket_slots: Slots  # by user
+    slots: GatewaySlots
+    spool: Spool
     newest_feed: NewestFeed
+    readiness: Readiness
 
 
 def get_state(connection: HTTPConnection) -> GatewayState:

@@ -31,6 +31,43 @@ CHUNK_BYTES = 256 * 1024
 FORM_OVERHEAD_BYTES = 1024 * 1024
 
 
+class Pace:
+    """Until when an upload may go on: each KiB buys time, of which `upload_idle_timeout_s` can be saved up.
+
+    A phone may pause, or be slow; a client that trickles bytes cannot hold what others wait for.
+    """
+
+    def __init__(self, settings: GatewaySettings, *, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._saved_up_s = settings.upload_idle_timeout_s
+        self._bytes_per_s = settings.upload_min_kb_per_s * 1024
+        self._end_at = clock() + settings.upload_receive_timeout_s
+        self._paid_until = clock() + self._saved_up_s
+
+    @property
+    def give_up_at(self) -> float:
+        """When the upload is given up unless more of it comes."""
+        return min(self._end_at, self._paid_until)
+
+    def count(self, size: int) -> None:
+        """Count bytes that have come."""
+        paid_until = self._paid_until + size / self._bytes_per_s
+        self._paid_until = min(paid_until, self._clock() + self._saved_up_s)
+
+
+def expected_bytes(request: Request, max_video_bytes: int) -> int:
+    """Return how many bytes the upload will bring, as far as its head tells.
+
+    Raises:
+        PayloadTooLarge: more than are allowed.
+    """
+    max_body_bytes = max_video_bytes + FORM_OVERHEAD_BYTES
+    declared = int(request.headers.get("content-length", max_body_bytes))
+    if declared > max_body_bytes:
+        raise PayloadTooLarge
+    return declared
+
+
 async def receive_form(
     request: Request,
     file: IO[bytes],
@@ -50,8 +87,6 @@ async def receive_form(
         DeadlineExceeded: the client pauses or takes too long.
     """
     max_body_bytes = max_video_bytes + FORM_OVERHEAD_BYTES
-    if int(request.headers.get("content-length", 0)) > max_body_bytes:
-        raise PayloadTooLarge
     form = UploadForm(request.headers.get("content-type", ""), max_video_bytes=max_video_bytes)
     token_passed_on = False
     received = 0
@@ -93,20 +128,19 @@ async def hand_over(
 
 
 async def _read_body(request: Request, settings: GatewaySettings) -> AsyncIterator[bytes]:
-    loop = asyncio.get_running_loop()
-    give_up_at = loop.time() + settings.upload_receive_timeout_s
+    pace = Pace(settings, clock=asyncio.get_running_loop().time)
     more = True
     while more:
         try:
-            async with asyncio.timeout_at(
-                min(give_up_at, loop.time() + settings.upload_idle_timeout_s)
-            ):
+            async with asyncio.timeout_at(pace.give_up_at):
                 message = await request.receive()
         except TimeoutError as exc:
             raise DeadlineExceeded(detail="upload too slow") from exc
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        yield message.get("body", b"")
+        body = message.get("body", b"")
+        pace.count(len(body))
+        yield body
         more = message.get("more_body", False)
 
 

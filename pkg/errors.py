@@ -28,6 +28,9 @@ from typing import ClassVar
 
 import grpc
 
+# Says RateLimited where it is not the caller alone who is too many.
+BUSY = "现在使用的人太多,请稍后再试"
+
 
 class DomainError(Exception):
     """An error with a meaning in every protocol.

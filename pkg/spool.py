@@ -11,6 +11,47 @@ from pathlib import Path
 from typing import IO
 
 from pkg.errors import DependencyUnavailable
+from pkg.settings import Count, Section
+
+MB = 1024 * 1024
+
+
+class SpoolLimits(Section):
+    """How much one process may have in its spool."""
+
+    max_mb: Count
+    """MiB that the files of all uploads may take together; whoever would pass it is told to come back."""
+    min_free_mb: Count
+    """MiB of the disk that stay free: before that an upload is refused, not when a write fails."""
+
+
+class Spool:
+    """A folder for files without a name, bounded in bytes: room is reserved before the first one is written."""
+
+    def __init__(self, root: Path, limits: SpoolLimits) -> None:
+        self._root = root
+        self._max_bytes = limits.max_mb * MB
+        self._min_free_bytes = limits.min_free_mb * MB
+        self._reserved_bytes = 0
+
+    @contextmanager
+    def open(self, *, max_bytes: int) -> Iterator[IO[bytes]]:
+        """Give a file that will hold at most `max_bytes`; see `open_spool`.
+
+        Raises:
+            DependencyUnavailable: the spool or the disk has no room for it.
+        """
+        if self._reserved_bytes + max_bytes > self._max_bytes:
+            raise DependencyUnavailable(detail="spool: full")
+        self._reserved_bytes += max_bytes
+        try:
+            with open_spool(self._root) as file:
+                # What others have written already counts twice: too careful is better than a full disk.
+                if shutil.disk_usage(self._root).free < self._min_free_bytes + self._reserved_bytes:
+                    raise DependencyUnavailable(detail="spool: the disk is nearly full")
+                yield file
+        finally:
+            self._reserved_bytes -= max_bytes
 
 
 @contextmanager

@@ -31,6 +31,8 @@ def make_settings(**changes: float) -> MessageSettings:
         advertise_host="127.0.0.1",
         metrics_port=1,
         stop_grace_s=5,
+        max_concurrent_calls=100,
+        max_concurrent_streams=100,
         **(values | changes),
     )
 

@@ -12,9 +12,9 @@ def login_failures_of_name_key(name: str) -> str:
     return f"{{login}}:name:{name}"
 
 
-def login_failures_of_address_key(address: str) -> str:
-    """Cache, counter, expires: failed logins from one client address."""
-    return f"{{login}}:address:{address}"
+def login_failures_of_address_key(network: str) -> str:
+    """Cache, counter, expires: failed logins from one client's network."""
+    return f"{{login}}:address:{network}"
 
 
 # Likes and follows. All registers of one user lie in one of these partitions of their kind. The number is a constant: under another

@@ -53,7 +53,7 @@ class LoginLimits:
 
 
 class LoginAttempts:
-    """The failed logins of names and addresses.
+    """The failed logins of names, and of networks as `pkg.networks` defines them.
 
     While the cache is down nothing is counted and nobody is refused: an outage of a cache must not be an outage of the login.
     """
@@ -65,30 +65,30 @@ class LoginAttempts:
         self._record_failure = cache.register_script(FIND_WAIT + RECORD_FAILURE + ANSWER)
         self._record_success = cache.register_script(FIND_WAIT + RECORD_SUCCESS + ANSWER)
 
-    async def find_wait_s(self, name: str, address: str) -> int:
-        """Return for how many seconds logins of this name or from this address are refused; 0: not at all."""
-        return await self._run(self._find_wait, name, address)
+    async def find_wait_s(self, name: str, network: str) -> int:
+        """Return for how many seconds logins of this name or from this network are refused; 0: not at all."""
+        return await self._run(self._find_wait, name, network)
 
-    async def record_failure(self, name: str, address: str) -> int:
-        """Count one failure of the name and of the address, or return for how many seconds they are refused already.
+    async def record_failure(self, name: str, network: str) -> int:
+        """Count one failure of the name and of the network, or return for how many seconds they are refused already.
 
         Of many guesses at the same time, those that come after the limit must not learn that they were wrong.
         """
-        return await self._run(self._record_failure, name, address)
+        return await self._run(self._record_failure, name, network)
 
-    async def record_success(self, name: str, address: str) -> int:
-        """Forget the failures of the name, or return for how many seconds it and the address are refused already."""
-        return await self._run(self._record_success, name, address)
+    async def record_success(self, name: str, network: str) -> int:
+        """Forget the failures of the name, or return for how many seconds it and the network are refused already."""
+        return await self._run(self._record_success, name, network)
 
-    async def _run(self, script: AsyncScript, name: str, address: str) -> int:
+    async def _run(self, script: AsyncScript, name: str, network: str) -> int:
         limits = [self._limits.per_name, self._limits.per_address, self._limits.window_s]
 
         async def run() -> int:
             with translated_errors():
-                return int(await script(keys=_keys(name, address), args=limits))
+                return int(await script(keys=_keys(name, network), args=limits))
 
         return await self._breaker.ask(run, otherwise=0)
 
 
-def _keys(name: str, address: str) -> list[str]:
-    return [login_failures_of_name_key(name), login_failures_of_address_key(address)]
+def _keys(name: str, network: str) -> list[str]:
+    return [login_failures_of_name_key(name), login_failures_of_address_key(network)]

@@ -1,7 +1,5 @@
 """For operators: is the process alive, can it serve, what does it do."""
 
-import asyncio
-
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
@@ -24,10 +22,7 @@ async def healthz() -> Response:
 @router.get("/readyz", response_model=schemas.ReadinessReply)
 async def readyz(viewer: AnonymousViewer) -> Response:
     """Every service that the gateway needs answers; 503 names those that do not."""
-    timeout_s = viewer.state.settings.ready_timeout_s
-    named = list(viewer.clients.named())
-    serving = await asyncio.gather(*(client.is_serving(timeout_s=timeout_s) for _, client in named))
-    missing = [name for (name, _), answers in zip(named, serving, strict=True) if not answers]
+    missing = await viewer.state.readiness.list_missing()
     if missing:
         return error_response(DependencyUnavailable(), missing=missing)
     return json_response({"status_code": 0, "status_msg": SUCCESS_MESSAGE, "missing": []})

@@ -12,10 +12,12 @@ from gateway import schemas
 from gateway.authentication import RequiredViewer
 from gateway.clients import STREAM_LIFETIME_S
 from gateway.errors import describe_close
+from gateway.middleware import address_of
 from gateway.parameters import PreviousMessageTime, ProperText, SendAction, ToUserId
 from gateway.relay import relay
 from gateway.replies import convert
 from pkg import log
+from pkg.errors import BUSY, RateLimited
 from pkg.rpc.metadata import REQUEST_ID_KEY
 from pkg.rpc.status import decode_error
 from protos.message_pb2 import (
@@ -67,20 +69,25 @@ async def push(
     request = MessageStreamRequest(
         token=viewer.token, to_user_id=to_user_id, pre_msg_time=pre_msg_time
     )
-    with viewer.state.socket_slots.take(str(viewer.user_id)):
+    wanted_by_others = asyncio.Event()
+    sockets, address = viewer.state.slots.sockets, address_of(websocket.scope)
+    with sockets.take(viewer.user_id, address, wanted_by_others.set):
         stream = viewer.clients.message.stub.MessageStream(
             request,
             timeout=STREAM_LIFETIME_S,
             metadata=((REQUEST_ID_KEY, log.request_id.get()),),
         )
         await websocket.accept()
-        await _push_until_gone(websocket, stream)
+        await _push_until_gone(websocket, stream, wanted_by_others)
 
 
-async def _push_until_gone(websocket: WebSocket, stream: MessageStream) -> None:
+async def _push_until_gone(
+    websocket: WebSocket, stream: MessageStream, wanted_by_others: asyncio.Event
+) -> None:
     tasks = {
         asyncio.create_task(_send_all(websocket, stream)),
         asyncio.create_task(_wait_until_gone(websocket)),
+        asyncio.create_task(_give_way(websocket, wanted_by_others)),
     }
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -110,6 +117,12 @@ async def _send_all(websocket: WebSocket, stream: MessageStream) -> None:
 def _is_cancelled_itself() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+async def _give_way(websocket: WebSocket, wanted_by_others: asyncio.Event) -> None:
+    await wanted_by_others.wait()
+    code, reason = describe_close(RateLimited(BUSY))
+    await websocket.close(code, reason)
 
 
 async def _wait_until_gone(websocket: WebSocket) -> None:

@@ -23,9 +23,16 @@ Password = Annotated[str, Query(description="1 to 32 characters.")]
 
 @router.post("/register/", response_model=schemas.SessionReply, dependencies=[ProperText])
 async def register(viewer: AnonymousViewer, username: UserName, password: Password) -> Response:
-    """Create an account."""
+    """Create an account; many registrations from one network are slowed down with 429."""
+    address = address_of(viewer.connection.scope)
+    viewer.state.limits.check_registration(address)
     request = RegisterRequest(username=username, password=password)
-    return await relay(viewer, viewer.clients.user.stub.Register, request)
+    return await relay(
+        viewer,
+        viewer.clients.user.stub.Register,
+        request,
+        metadata=((CLIENT_ADDRESS_KEY, address),),
+    )
 
 
 @router.post("/login/", response_model=schemas.SessionReply, dependencies=[ProperText])

@@ -11,11 +11,7 @@ from gateway.authentication import (
     OptionalViewer,
     RequiredViewer,
     TokenParameter,
-    authenticate,
-    count_request,
-    find_bearer_token,
 )
-from gateway.middleware import address_of
 from gateway.parameters import (
     Cursor,
     LatestTime,
@@ -27,9 +23,8 @@ from gateway.parameters import (
 from gateway.relay import relay
 from gateway.replies import render_reply
 from gateway.state import get_state
-from gateway.uploads import hand_over, receive_form
-from gateway.viewer import Viewer
-from pkg.spool import open_spool
+from gateway.upload_entry import enter_upload
+from gateway.uploads import expected_bytes, hand_over, receive_form
 from protos.video_pb2 import FeedRequest, PublishListRequest, PublishStatusRequest
 
 router = APIRouter(prefix="/douyin", tags=["video"])
@@ -68,36 +63,25 @@ async def feed(viewer: OptionalViewer, latest_time: LatestTime = "") -> Response
 async def publish_action(request: Request, token: TokenParameter = "") -> Response:
     """Upload a video; it appears once it has been processed (see `publish/status`)."""
     state = get_state(request)
-    found: list[Viewer] = []
-
-    def identify(token: str) -> None:
-        # The first token found wins: of the query, of the form, of the header.
-        if not found:
-            found.append(authenticate(request, token))
-            count_request(found[0])
-
-    if token:
-        identify(token)
-    # Raises when the service is down, so that the client does not upload in vain.
-    _ = state.clients.video.stub
-    address = address_of(request.scope)
-    with state.upload_slots.take(address), open_spool(state.settings.spool_dir) as file:
-        form = await receive_form(
-            request,
-            file,
-            state.settings,
-            max_video_bytes=state.max_upload_bytes,
-            on_token=identify,
-        )
-        identify(find_bearer_token(request))
-        # Asked for again: the instances may have changed while the upload arrived.
-        reply = await hand_over(
-            state.clients.video.stub,
-            file,
-            form,
-            token=found[0].token,
-            timeout_s=state.settings.upload_timeout_s,
-        )
+    async with enter_upload(request, token) as entry:
+        # Raises when the service is down, so that the client does not upload in vain.
+        _ = state.clients.video.stub
+        with state.spool.open(max_bytes=expected_bytes(request, state.max_upload_bytes)) as file:
+            form = await receive_form(
+                request,
+                file,
+                state.settings,
+                max_video_bytes=state.max_upload_bytes,
+                on_token=entry.identify,
+            )
+            # Asked for again: the instances may have changed while the upload arrived.
+            reply = await hand_over(
+                state.clients.video.stub,
+                file,
+                form,
+                token=entry.require_viewer().token,
+                timeout_s=state.settings.upload_timeout_s,
+            )
     return render_reply(reply, media_base="")
 
 

@@ -1,5 +1,5 @@
 """Everything that hashes or encrypts: passwords and chat messages."""
 
-from pkg.crypt.passwords import Passwords
+from pkg.crypt.passwords import HashingSettings, Passwords
 
-__all__ = ["Passwords"]
+__all__ = ["HashingSettings", "Passwords"]

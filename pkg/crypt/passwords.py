@@ -1,6 +1,7 @@
 """Password hashes: argon2id, and the MD5 of the original until its owner logs in once.
 
-Hashing takes tens of milliseconds and 19 MiB on purpose; it runs in threads, a few at a time.
+Hashing takes tens of milliseconds and 19 MiB on purpose; it runs in threads, a few at a time. Whose turn it is, a fair
+queue says: logins go before registrations, and each network has its turn.
 """
 
 import asyncio
@@ -14,6 +15,9 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from pkg.fair_queue import FairQueue
+from pkg.settings import Count, Seconds, Section
+
 T = TypeVar("T")
 
 # OWASP Password Storage Cheat Sheet, argon2id: 19 MiB of memory, 2 iterations, 1 degree of parallelism.
@@ -24,22 +28,50 @@ HASHING_THREADS = 2
 LEGACY_MD5 = re.compile(r"[0-9a-f]{32}")
 
 
-class Passwords:
-    """Hashes and verifies passwords off the event loop. Close it at the end."""
+class HashingSettings(Section):
+    """How many wait for one of the hashing threads."""
 
-    def __init__(self) -> None:
+    max_waiting: Count
+    """How many logins and registrations wait at once; beyond that, the address that waits most is refused with 429."""
+    max_waiting_per_address: Count
+    """How many logins, and as many registrations, from one address wait at once; a classroom may be one."""
+    max_wait_s: Seconds
+    """Who has waited so long is refused with 429; below the gateway's RPC deadline, so that the caller gets an answer."""
+
+
+class Passwords:
+    """Hashes and verifies passwords off the event loop. Close it at the end.
+
+    Raises (hash and verify):
+        RateLimited: too many wait, of this network or in all.
+    """
+
+    def __init__(self, settings: HashingSettings) -> None:
+        self._queue = FairQueue(
+            places=HASHING_THREADS,
+            max_waiting=settings.max_waiting,
+            max_waiting_per_holder=settings.max_waiting_per_address,
+            max_wait_s=settings.max_wait_s,
+        )
         self._hasher = PasswordHasher(TIME_COST, MEMORY_COST_KIB, PARALLELISM)
         self._threads = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="argon2")
         # Verified when a name is unknown, so that the answer takes as long as for a known one.
         self._decoy = self._hasher.hash("decoy")
 
-    async def hash(self, password: str) -> str:
-        """Return the argon2id hash of a password, with its parameters and salt."""
-        return await self._run(self._hasher.hash, password)
+    async def hash(self, password: str, *, network: str, urgent: bool = False) -> str:
+        """Return the argon2id hash of a password, with its parameters and salt.
 
-    async def verify(self, stored: str | None, password: str) -> bool:
+        Args:
+            network: whose turn is used up; see `pkg.networks`.
+            urgent: whether somebody who has an account waits for it.
+        """
+        async with self._queue.turn(network, urgent=urgent):
+            return await self._run(self._hasher.hash, password)
+
+    async def verify(self, stored: str | None, password: str, *, network: str) -> bool:
         """Return whether `password` is the one whose hash is `stored`; None takes as long and is False."""
-        return await self._run(self._verify, stored or self._decoy, password) and bool(stored)
+        async with self._queue.turn(network, urgent=True):
+            return await self._run(self._verify, stored or self._decoy, password) and bool(stored)
 
     def needs_rehash(self, stored: str) -> bool:
         """Return whether a hash that was just verified should be replaced by a stronger one."""

@@ -1,16 +1,19 @@
-"""The one server interceptor: request id, metrics, and errors from `raise` to a gRPC status."""
+"""The one server interceptor: request id, metrics, admission, and errors from `raise` to a gRPC status."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 import grpc
 from loguru import logger
 
 from pkg import errors, log, metrics
+from pkg.rpc.admission import Admission
 from pkg.rpc.metadata import REQUEST_ID_KEY
 from pkg.rpc.status import encode_error
 
@@ -18,10 +21,17 @@ from pkg.rpc.status import encode_error
 UNTOUCHED_PREFIX = "/grpc."
 
 Context = grpc.aio.ServicerContext[Any, Any]
+Admit = Callable[[], AbstractContextManager[None]]
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
-    """Lets handlers raise: a DomainError becomes its status, `abort` passes, anything else is a logged internal error."""
+    """Lets handlers raise: a DomainError becomes its status, `abort` passes, anything else is a logged internal error.
+
+    With an `admission` it also refuses what is too much; health and reflection are always answered.
+    """
+
+    def __init__(self, admission: Admission | None = None) -> None:
+        self._admission = admission or Admission(max_calls=sys.maxsize, max_streams=sys.maxsize)
 
     async def intercept_service(
         self,
@@ -35,12 +45,16 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         if handler is None or method.startswith(UNTOUCHED_PREFIX):
             return handler  # type: ignore[no-any-return]
         request_id = _find_metadata(handler_call_details, REQUEST_ID_KEY) or log.new_request_id()
+        streaming = handler.response_streaming or handler.request_streaming
+        admit = partial(self._admission.enter, streaming=streaming)
         if handler.response_streaming:
-            wrapped = _wrap_stream(handler.unary_stream, method, request_id)
+            wrapped = _wrap_stream(handler.unary_stream, method, request_id, admit)
             return grpc.unary_stream_rpc_method_handler(
                 wrapped, handler.request_deserializer, handler.response_serializer
             )
-        wrapped = _wrap_unary(handler.stream_unary or handler.unary_unary, method, request_id)
+        wrapped = _wrap_unary(
+            handler.stream_unary or handler.unary_unary, method, request_id, admit
+        )
         build = (
             grpc.stream_unary_rpc_method_handler
             if handler.request_streaming
@@ -49,23 +63,25 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         return build(wrapped, handler.request_deserializer, handler.response_serializer)
 
 
-def _wrap_unary(behaviour: Any, method: str, request_id: str) -> Any:
+def _wrap_unary(behaviour: Any, method: str, request_id: str, admit: Admit) -> Any:
     async def call(request: Any, context: Context) -> Any:
         with _observed(method, request_id) as outcome:
             try:
-                return await behaviour(request, context)
+                with admit():
+                    return await behaviour(request, context)
             except Exception as exc:  # noqa: BLE001 - the place where errors are reported
                 await _abort(context, outcome, exc)
 
     return call
 
 
-def _wrap_stream(behaviour: Any, method: str, request_id: str) -> Any:
+def _wrap_stream(behaviour: Any, method: str, request_id: str, admit: Admit) -> Any:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
         with _observed(method, request_id) as outcome:
             try:
-                async for reply in behaviour(request, context):
-                    yield reply
+                with admit():
+                    async for reply in behaviour(request, context):
+                        yield reply
             except Exception as exc:  # noqa: BLE001 - the place where errors are reported
                 await _abort(context, outcome, exc)
 

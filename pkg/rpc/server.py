@@ -22,13 +22,16 @@ from loguru import logger
 from pkg.log import setup_logging
 from pkg.metrics import metrics_server
 from pkg.registry import EtcdSettings, Registration
+from pkg.rpc.admission import Admission
 from pkg.rpc.interceptor import ErrorInterceptor
-from pkg.settings import Port, ProcessSettings, Seconds, Section, SettingsError
+from pkg.settings import Count, Port, ProcessSettings, Seconds, Section, SettingsError
 from pkg.stopping import stop_on_signals
 
 # Clients learn of a deregistration within this time; calls that they send meanwhile are still served.
 DISCOVERY_DELAY_S = 0.7
 SERVER_OPTIONS = [
+    # The largest message is a piece of an upload, 256 KiB.
+    ("grpc.max_receive_message_length", 1024 * 1024),
     # Two processes on one port would share its connections at random: the second must fail instead.
     ("grpc.so_reuseport", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
@@ -52,6 +55,10 @@ class ServiceSettings(Section):
     """The port of its `/metrics`."""
     stop_grace_s: Seconds
     """Running calls get this long to finish on SIGTERM."""
+    max_concurrent_calls: Count
+    """How many calls are answered at once; the next is refused at once with 429."""
+    max_concurrent_streams: Count
+    """How many uploads and WebSocket streams run at once, apart from the calls."""
 
 
 class ServiceProcessSettings(ProcessSettings):
@@ -150,7 +157,10 @@ async def _serve(
     etcd: EtcdSettings,
     own: ServiceSettings,
 ) -> None:
-    server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=SERVER_OPTIONS)
+    admission = Admission(
+        max_calls=own.max_concurrent_calls, max_streams=own.max_concurrent_streams
+    )
+    server = grpc.aio.server(interceptors=[ErrorInterceptor(admission)], options=SERVER_OPTIONS)
     definition.add_to_server(composition.handler, server)
     health_servicer = _add_standard_services(server, definition.descriptor.full_name)
     server.add_insecure_port(f"{own.host}:{own.port}")

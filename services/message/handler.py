@@ -3,7 +3,7 @@
 import asyncio
 import unicodedata
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,8 @@ from services.message_texts import MessageTexts
 Context = grpc.aio.ServicerContext[Any, Any]
 SEND = 1
 MAX_CONTENT_CHARS = 1000
+# So many streams look for messages at once: half of the connections to the database stay for the calls.
+STREAMS_LOOKING = 8
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,6 +43,9 @@ class MessageHandler(message_pb2_grpc.MessageServiceServicer):
     lists: RegisterLists
     verifier: TokenVerifier
     settings: MessageSettings
+    stream_looks: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(STREAMS_LOOKING)
+    )
 
     async def MessageAction(
         self, request: MessageActionRequest, context: Context
@@ -82,7 +87,8 @@ class MessageHandler(message_pb2_grpc.MessageServiceServicer):
         clock = asyncio.get_running_loop().time
         while True:
             self.verifier.verify(request.token)  # It may have expired since the last turn.
-            rows = await self.chat.list_new(viewer_id, other_id, after_ms=after_ms)
+            async with self.stream_looks:
+                rows = await self.chat.list_new(viewer_id, other_id, after_ms=after_ms)
             for message in await self._to_messages(rows):
                 began = clock()
                 # Returns when the client has room for the message: nothing is kept for one that does not read.

@@ -31,7 +31,7 @@ async def compose(settings: UserProcessSettings) -> AsyncIterator[Composition[Us
     """Open what the service needs and put its handler together."""
     issuer = TokenIssuer(settings.token)
     async with AsyncExitStack() as stack:
-        passwords = stack.enter_context(closing(Passwords()))
+        passwords = stack.enter_context(closing(Passwords(settings.user.hashing)))
         base = await stack.enter_async_context(open_foundation(settings))
         cache = await stack.enter_async_context(open_redis(settings.redis_cache))
         storage = await stack.enter_async_context(Storage(settings.storage))

@@ -32,7 +32,9 @@ class UserHandler(user_pb2_grpc.UserServiceServicer):
     verifier: TokenVerifier
 
     async def Register(self, request: RegisterRequest, context: Context) -> RegisterReply:
-        user_id = await self.accounts.register(request.username, request.password)
+        user_id = await self.accounts.register(
+            request.username, request.password, address=_client_address(context)
+        )
         return RegisterReply(user_id=user_id, token=self.issuer.issue(user_id))
 
     async def Login(self, request: LoginRequest, context: Context) -> LoginReply:

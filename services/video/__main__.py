@@ -7,7 +7,7 @@ from functools import partial
 
 from pkg.media import MediaTool
 from pkg.rpc.server import Composition, ServiceDefinition, run_service
-from pkg.spool import remove_abandoned
+from pkg.spool import Spool, remove_abandoned
 from pkg.startup import wait_until_available
 from pkg.storage import Storage
 from protos import video_pb2, video_pb2_grpc
@@ -36,7 +36,7 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[V
             storage=storage,
             leases=leases,
             max_bytes=settings.upload.max_bytes,
-            spool_dir=settings.video.spool_dir,
+            spool=Spool(settings.video.spool_dir, settings.video.spool),
             on_uploaded=woken.set,
         )
         workers = [

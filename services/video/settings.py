@@ -5,6 +5,7 @@ from pathlib import Path
 from pkg.media import MediaSettings
 from pkg.rpc.server import ServiceSettings
 from pkg.settings import Count, Seconds
+from pkg.spool import SpoolLimits
 from pkg.storage import StorageSettings
 from pkg.uploads import UploadSettings
 from services.foundation import FoundationSettings
@@ -15,6 +16,7 @@ class VideoSettings(ServiceSettings):
 
     spool_dir: Path
     """A folder for uploads on their way to storage, and for files that are being processed."""
+    spool: SpoolLimits
     job_interval_s: Seconds
     """How often a worker looks for work that nobody told it of."""
     lease_s: Seconds

@@ -24,7 +24,7 @@ from pkg.errors import (
 )
 from pkg.media import HEAD_SIZE, looks_like_video
 from pkg.names import clean_title
-from pkg.spool import open_spool
+from pkg.spool import Spool
 from pkg.storage import Storage, random_key
 from services.buckets import VIDEO_UPLOADS_BUCKET
 from services.video.leases import Leases
@@ -52,14 +52,14 @@ class Uploads:
         storage: Storage,
         leases: Leases,
         max_bytes: int,
-        spool_dir: Path,
+        spool: Spool,
         on_uploaded: Callable[[], None],
     ) -> None:
         self._database = database
         self._storage = storage
         self._leases = leases
         self._max_bytes = max_bytes
-        self._spool_dir = spool_dir
+        self._spool = spool
         self._on_uploaded = on_uploaded
 
     async def receive(
@@ -86,7 +86,7 @@ class Uploads:
             raise PayloadTooLarge
         async with self._database.read_source() as connection:
             await require_user(connection, upload.author_id)
-        with open_spool(self._spool_dir) as spooled:
+        with self._spool.open(max_bytes=max(0, upload.size)) as spooled:
             await _spool(chunks, spooled, size=upload.size, on_accepted=on_accepted)
             video = await self._insert(upload.author_id, title)
             await self._store(video, Path(f"/proc/self/fd/{spooled.fileno()}"))

@@ -1,12 +1,16 @@
 """What operators rely on: request ids, addresses, rate limits, health, metrics."""
 
+import asyncio
+from typing import Any
+
 import httpx
 import pytest
 
 from pkg import errors
+from pkg.rpc.client import ServiceClient
 from pkg.token import TokenIssuer
 from protos.user_pb2 import LoginReply
-from tests.gateway.conftest import StartGateway
+from tests.gateway.conftest import RunningGateway, StartGateway
 from tests.gateway.endpoints import assert_envelope
 from tests.gateway.fakes import FakeServices
 
@@ -70,6 +74,45 @@ async def test_limits_of_users_and_addresses_are_429_with_retry_after(
     assert_envelope(addresses[-1], errors.RateLimited)
     assert elsewhere.status_code == 200
     assert {reply.status_code for reply in health} == {200}
+
+
+async def test_registrations_of_one_network_are_429_while_it_logs_in_and_others_register(
+    start_gateway: StartGateway, services: FakeServices
+) -> None:
+    limit = {"enabled": True, "registration_rate_per_min": 1, "registration_burst_requests": 2}
+    person = {"username": "a", "password": "b"}
+    household = [{"X-Forwarded-For": f"2001:db8::{number}"} for number in range(3)]
+    async with start_gateway(rate_limit=limit) as gateway:
+        client = gateway.client
+        replies = [
+            await client.post("/douyin/user/register/", params=person, headers=headers)
+            for headers in household
+        ]
+        login = await client.post("/douyin/user/login/", params=person, headers=household[0])
+        elsewhere = await client.post("/douyin/user/register/", params=person)
+
+    assert [reply.status_code for reply in replies] == [200, 200, 429]
+    assert_envelope(replies[-1], errors.RateLimited)
+    assert int(replies[-1].headers["retry-after"]) > 1
+    assert login.status_code == elsewhere.status_code == 200
+    assert services.last_metadata["Register"]["x-client-address"] == "127.0.0.1"
+
+
+async def test_many_who_ask_for_readiness_at_once_share_the_look_at_the_services(
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    is_serving = ServiceClient.is_serving
+
+    async def count(client: ServiceClient[Any], *, timeout_s: float) -> bool:
+        asked.append(client.service)
+        return await is_serving(client, timeout_s=timeout_s)
+
+    monkeypatch.setattr(ServiceClient, "is_serving", count)
+    replies = await asyncio.gather(*(gateway.client.get("/readyz") for _ in range(100)))
+
+    assert {reply.status_code for reply in replies} == {200}
+    assert len(asked) <= 6 * 50
 
 
 async def test_readiness_names_the_services_that_do_not_answer(

@@ -39,17 +39,27 @@ def test_keys_do_not_share_a_bucket_and_memory_is_bounded() -> None:
     assert buckets.take("a") == 0.0
 
 
+def settings_of_one(**changes: int) -> RateLimitSettings:
+    """Return limits that let everybody do one thing at once."""
+    one = dict.fromkeys(RateLimitSettings.model_fields, 1) | {"max_tracked": 9}
+    return RateLimitSettings.model_validate(one | {"enabled": True} | changes)
+
+
+def test_registrations_of_a_network_have_a_limit_of_their_own() -> None:
+    limits = RequestLimits(settings_of_one(registration_burst_requests=2))
+    for address in ("2001:db8::1", "2001:db8::2"):
+        limits.check_registration(address)
+
+    with pytest.raises(RateLimited) as refusal:
+        limits.check_registration("2001:db8::3")
+
+    assert 50 <= (refusal.value.retry_after_s or 0) <= 60
+    limits.check_registration("2001:db8:0:1::1")
+    limits.check_address("2001:db8::1")
+
+
 def test_an_ipv6_household_and_a_mapped_address_count_as_one_address() -> None:
-    limits = RequestLimits(
-        RateLimitSettings(
-            enabled=True,
-            user_rate_per_s=1,
-            user_burst_requests=1,
-            address_rate_per_s=1,
-            address_burst_requests=1,
-            max_tracked=9,
-        )
-    )
+    limits = RequestLimits(settings_of_one())
     for first, second in (("2001:db8::1", "2001:db8::ffff:2"), ("::ffff:10.0.0.1", "10.0.0.1")):
         limits.check_address(first)
         with pytest.raises(RateLimited):

@@ -9,6 +9,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway import server
 from pkg import errors
+from pkg.settings import DEFAULT_CONFIG_DIR, read_section
+from pkg.token import TokenIssuer
 from protos.message_pb2 import Message
 from tests.gateway.conftest import RunningGateway, StartGateway
 from tests.gateway.fakes import FakeServices
@@ -163,3 +165,67 @@ async def test_a_gateway_that_stops_closes_its_sockets(
     with pytest.raises(ConnectionClosed):
         await socket.recv()
     assert socket.close_code == 1012
+
+
+@pytest.mark.parametrize(
+    ("limit", "same_user", "same_network", "refused"),
+    [
+        ("max_sockets_per_user", True, False, True),
+        ("max_sockets_per_user", False, True, False),
+        ("max_sockets_per_address", False, True, True),
+        ("max_sockets_per_address", True, False, False),
+        ("max_sockets", False, False, True),
+    ],
+)
+async def test_a_user_and_a_network_have_a_share_of_the_sockets(  # noqa: PLR0917
+    start_gateway: StartGateway,
+    issuer: TokenIssuer,
+    limit: str,
+    same_user: bool,
+    same_network: bool,
+    refused: bool,
+) -> None:
+    queries = [f"token={issuer.issue(user)}&to_user_id=5" for user in (1, 1 if same_user else 2)]
+    second = "2001:db8::2" if same_network else "2001:db8:0:1::1"
+    async with (
+        start_gateway(**{limit: 1}) as gateway,
+        connect(ws_url(gateway, queries[0]), additional_headers=coming_from("2001:db8::1")),
+    ):
+        try:
+            async with connect(ws_url(gateway, queries[1]), additional_headers=coming_from(second)):
+                status, headers = 101, {}
+        except InvalidStatus as exc:
+            status, headers = exc.response.status_code, dict(exc.response.headers)
+
+    assert (status == 429) is refused
+    assert bool(headers) is refused
+
+
+async def test_a_network_full_of_sockets_gives_one_to_a_network_that_has_none(
+    start_gateway: StartGateway, services: FakeServices, issuer: TokenIssuer
+) -> None:
+    queries = [f"token={issuer.issue(user)}&to_user_id=5" for user in (1, 2, 3)]
+    many, newcomer = coming_from("203.0.113.1"), coming_from("203.0.113.2")
+    async with (
+        start_gateway(max_sockets=2) as gateway,
+        connect(ws_url(gateway, queries[0]), additional_headers=many) as first,
+        connect(ws_url(gateway, queries[1]), additional_headers=many) as second,
+        connect(ws_url(gateway, queries[2]), additional_headers=newcomer),
+    ):
+        with pytest.raises(ConnectionClosed):
+            await second.recv()
+        for _ in range(2):
+            await services.messages_to_push.put(Message(content="hello"))
+
+        assert "hello" in await first.recv()
+    assert second.close_code == 1013
+
+
+def coming_from(address: str) -> dict[str, str]:
+    return {"X-Forwarded-For": address}
+
+
+async def test_one_network_may_hold_a_fifth_of_the_sockets_as_shipped() -> None:
+    section = read_section(DEFAULT_CONFIG_DIR, "gateway")
+
+    assert section["max_sockets_per_address"] * 5 <= section["max_sockets"]

@@ -10,8 +10,9 @@ import pytest
 from argon2 import PasswordHasher
 
 from pkg.crypt import passwords as module
-from pkg.crypt.passwords import HASHING_THREADS, Passwords
+from pkg.crypt.passwords import HASHING_THREADS, HashingSettings, Passwords
 
+NETWORK = "192.0.2.1"
 PASSWORD = "密码 🐶 s3cret"
 
 
@@ -51,7 +52,7 @@ class CountingHasher(PasswordHasher):
 @pytest.fixture
 def passwords(monkeypatch: pytest.MonkeyPatch) -> Iterator[Passwords]:
     monkeypatch.setattr(module, "PasswordHasher", CountingHasher)
-    made = Passwords()
+    made = Passwords(HashingSettings(max_waiting=20, max_waiting_per_address=20, max_wait_s=20))
     yield made
     made.close()
 
@@ -69,49 +70,51 @@ def md5(password: str) -> str:
 
 
 async def test_a_hash_is_argon2id_with_the_advised_parameters(passwords):
-    stored = await passwords.hash(PASSWORD)
+    stored = await passwords.hash(PASSWORD, network=NETWORK)
 
     assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert PASSWORD not in stored
 
 
 async def test_equal_passwords_have_different_hashes(passwords):
-    assert await passwords.hash(PASSWORD) != await passwords.hash(PASSWORD)
+    assert await passwords.hash(PASSWORD, network=NETWORK) != await passwords.hash(
+        PASSWORD, network=NETWORK
+    )
 
 
 async def test_only_the_password_itself_matches(passwords):
-    stored = await passwords.hash(PASSWORD)
+    stored = await passwords.hash(PASSWORD, network=NETWORK)
 
-    assert await passwords.verify(stored, PASSWORD)
-    assert not await passwords.verify(stored, PASSWORD + " ")
-    assert not await passwords.verify(stored, "")
+    assert await passwords.verify(stored, PASSWORD, network=NETWORK)
+    assert not await passwords.verify(stored, PASSWORD + " ", network=NETWORK)
+    assert not await passwords.verify(stored, "", network=NETWORK)
     assert not passwords.needs_rehash(stored)
 
 
 async def test_the_md5_of_the_original_matches_and_is_to_be_replaced(passwords):
     stored = md5(PASSWORD)
 
-    assert await passwords.verify(stored, PASSWORD)
-    assert not await passwords.verify(stored, "other")
-    assert not await passwords.verify(stored, stored)
+    assert await passwords.verify(stored, PASSWORD, network=NETWORK)
+    assert not await passwords.verify(stored, "other", network=NETWORK)
+    assert not await passwords.verify(stored, stored, network=NETWORK)
     assert passwords.needs_rehash(stored)
 
 
 async def test_a_hash_with_weaker_parameters_is_to_be_replaced(passwords):
     weak = PasswordHasher(1, 8 * 1024, 1).hash(PASSWORD)
 
-    assert await passwords.verify(weak, PASSWORD)
+    assert await passwords.verify(weak, PASSWORD, network=NETWORK)
     assert passwords.needs_rehash(weak)
 
 
 @pytest.mark.parametrize("stored", ["none", "$argon2id$broken", "x" * 256])
 async def test_a_broken_hash_matches_nothing(passwords, stored):
-    assert not await passwords.verify(stored, PASSWORD)
+    assert not await passwords.verify(stored, PASSWORD, network=NETWORK)
 
 
 async def test_no_hash_matches_nothing(passwords):
-    assert not await passwords.verify(None, PASSWORD)
-    assert not await passwords.verify(None, "decoy")
+    assert not await passwords.verify(None, PASSWORD, network=NETWORK)
+    assert not await passwords.verify(None, "decoy", network=NETWORK)
 
 
 @pytest.mark.parametrize("kind", ["known", "known, wrong", "unknown", "md5", "md5, wrong"])
@@ -122,14 +125,14 @@ async def test_every_login_costs_one_hash_whoever_it_is(passwords, hasher, kind)
         "md5": md5(PASSWORD),
     }[kind.removesuffix(", wrong")]
 
-    await passwords.verify(stored, "other" if kind.endswith("wrong") else PASSWORD)
+    await passwords.verify(stored, "other" if kind.endswith("wrong") else PASSWORD, network=NETWORK)
 
     assert len(hasher.threads) == 1
 
 
 async def test_hashing_never_runs_on_the_event_loop(passwords, hasher):
-    stored = await passwords.hash(PASSWORD)
-    await asyncio.gather(*(passwords.verify(stored, PASSWORD) for _ in range(6)))
+    stored = await passwords.hash(PASSWORD, network=NETWORK)
+    await asyncio.gather(*(passwords.verify(stored, PASSWORD, network=NETWORK) for _ in range(6)))
 
     assert len(hasher.threads) == 7
     assert all(name.startswith("argon2") for name in hasher.threads)

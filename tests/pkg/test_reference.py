@@ -20,7 +20,10 @@ BOUNDED_LABELS = {
     "route",
     "status",
 }
-UNITS = {"number": ("_s",), "integer": ("_s", "_mb", "port", "_per_s", "_messages", "_requests")}
+UNITS = {
+    "number": ("_s",),
+    "integer": ("_s", "_mb", "port", "_per_s", "_per_min", "_messages", "_requests"),
+}
 COUNTED = ("max_", "retention_files", "pool_connections", "flush_batch_actions")
 DOCUMENTS = [path for path in list_documents() if list_parts(path)]
 SETTINGS = [

@@ -98,6 +98,22 @@ async def test_a_running_service_is_registered_healthy_and_counts(settings, envi
     assert 'dousheng_rpc_served_seconds_count{code="OK",method="UserInfo"} 1.0' in page
 
 
+async def test_a_full_service_refuses_the_next_call_and_is_healthy(environment, channel):
+    environment["DOUSHENG_USER__MAX_CONCURRENT_CALLS"] = "1"
+    async with service(environment) as program:
+        stub = user_pb2_grpc.UserServiceStub(channel)
+        running = asyncio.ensure_future(stub.Login(LoginRequest(username="60"), timeout=60))
+        await program.printed("Login")
+
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await stub.UserInfo(UserInfoRequest(), timeout=5)
+
+        assert refusal.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert await find_health(channel) == SERVING
+        assert "ServerReflection" in await grpcurl(address_of(environment), "list")
+        running.cancel()
+
+
 async def test_sigterm_lets_a_running_call_finish(settings, environment, channel):
     async with service(environment) as program:
         stub = user_pb2_grpc.UserServiceStub(channel)

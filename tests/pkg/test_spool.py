@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pkg.errors import DependencyUnavailable
-from pkg.spool import open_spool, remove_abandoned, work_folder
+from pkg.spool import MB, Spool, SpoolLimits, open_spool, remove_abandoned, work_folder
 
 HOLD = """
 import sys, pathlib
@@ -51,6 +51,27 @@ def test_a_spool_that_cannot_be_written_is_unavailable(tmp_path):
     (tmp_path / "occupied").write_bytes(b"")
 
     with pytest.raises(DependencyUnavailable), open_spool(tmp_path / "occupied"):
+        pass
+
+
+def test_room_is_reserved_before_the_first_byte_and_comes_back(tmp_path):
+    spool = Spool(tmp_path, SpoolLimits(max_mb=2, min_free_mb=1))
+
+    with (
+        spool.open(max_bytes=MB),
+        spool.open(max_bytes=MB),
+        pytest.raises(DependencyUnavailable),
+        spool.open(max_bytes=1),
+    ):
+        pass
+    with spool.open(max_bytes=2 * MB) as file:
+        assert file.write(b"x") == 1
+
+
+def test_a_disk_is_never_filled_to_the_last_byte(tmp_path):
+    spool = Spool(tmp_path, SpoolLimits(max_mb=2, min_free_mb=10**9))
+
+    with pytest.raises(DependencyUnavailable, match="nearly full"), spool.open(max_bytes=1):
         pass
 
 

@@ -15,6 +15,7 @@ from dal.registers.flags import ViewerFlags
 from pkg.clock import now_ms
 from pkg.errors import InvalidParameter, Unauthenticated, UserNotFound, VideoNotFound
 from pkg.rpc.client import call
+from pkg.spool import Spool, SpoolLimits
 from protos.video_pb2 import (
     FeedReply,
     FeedRequest,
@@ -62,7 +63,7 @@ async def phone(database, storage, verifier, tmp_path, *, actions_redis) -> Asyn
             storage=storage,
             leases=Leases(database, lease_s=30),
             max_bytes=1024 * 1024,
-            spool_dir=tmp_path,
+            spool=Spool(tmp_path, SpoolLimits(max_mb=4, min_free_mb=1)),
             on_uploaded=lambda: None,
         ),
         presenter=Presenter(database, ViewerFlags(database, Overlay(actions_redis))),

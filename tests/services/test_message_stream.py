@@ -10,10 +10,13 @@ import pytest
 from redis.asyncio import Redis
 
 from dal.db.engine import Database
+from dal.db.messages import MessageRow
 from pkg.errors import InvalidParameter, RateLimited, Unauthenticated, UserNotFound
 from pkg.token import TokenIssuer
 from protos import message_pb2_grpc
 from protos.message_pb2 import Message, MessageStreamRequest
+from services.message.chat import Chat
+from services.message.handler import STREAMS_LOOKING
 from tests.accounts import UserFactory
 from tests.chat import (
     Phone,
@@ -212,3 +215,37 @@ async def test_what_cannot_be_is_refused(friends: tuple[Phone, Phone]):
     ):
         with refused_with(error):
             await stream.read()
+
+
+async def test_streams_leave_half_of_the_database_connections_to_the_calls(
+    friends: tuple[Phone, Phone], monkeypatch: pytest.MonkeyPatch, settings: AllSettings
+) -> None:
+    looking = 0
+    let_go = asyncio.Event()
+    list_new = Chat.list_new
+
+    async def look(chat: Chat, *who: int, after_ms: int) -> list[MessageRow]:
+        nonlocal looking
+        looking += 1
+        await let_go.wait()
+        return await list_new(chat, *who, after_ms=after_ms)
+
+    monkeypatch.setattr(Chat, "list_new", look)
+    one, _ = friends
+    streams = [follow(one, pre_msg_time=1) for _ in range(3 * STREAMS_LOOKING)]
+    first_frames = [asyncio.ensure_future(stream.read()) for stream in streams]
+
+    async def all_that_may_are_looking() -> bool:
+        return looking == STREAMS_LOOKING
+
+    await eventually(all_that_may_are_looking)
+    await one.send("hello")
+    assert looking == STREAMS_LOOKING
+    assert settings.mysql.pool_connections >= 2 * STREAMS_LOOKING
+    let_go.set()
+
+    async with asyncio.timeout(PATIENCE_S):
+        frames = await asyncio.gather(*first_frames)
+    assert {cast(Message, frame).content for frame in frames} == {"hello"}
+    for stream in streams:
+        stream.cancel()

@@ -3,10 +3,7 @@
 import asyncio
 import hashlib
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
 from urllib.request import urlopen
 
 import pytest
@@ -15,67 +12,13 @@ from sqlalchemy import insert
 from dal.db.models import Relation
 from dal.db.users import find_credentials
 from pkg.errors import (
-    DomainError,
     InvalidParameter,
     LoginThrottled,
     UserNameTaken,
     UserNotFound,
     WrongCredentials,
 )
-from pkg.rpc.client import call
-from protos.user_pb2 import LoginRequest, RegisterRequest, User, UserInfoRequest
-from protos.user_pb2_grpc import UserServiceStub, add_UserServiceServicer_to_server
-from services.user.__main__ import compose
-from services.user.settings import UserProcessSettings
-from tests.serving import serving
-
-if TYPE_CHECKING:
-    from protos.user_pb2_grpc import UserServiceAsyncStub
-
-PASSWORD = "pass word🐶"
-
-
-class Phone:
-    """The calls of UserService from one address; errors come as they were raised."""
-
-    def __init__(self, stub: "UserServiceAsyncStub", address: str) -> None:
-        self._stub = stub
-        self._metadata = (("x-client-address", address),)
-
-    async def register(self, name: str, password: str = PASSWORD) -> tuple[int, str]:
-        request = RegisterRequest(username=name, password=password)
-        reply = await call(self._stub.Register, request, timeout_s=10)
-        return reply.user_id, reply.token
-
-    async def login(self, name: str, password: str = PASSWORD) -> int:
-        request = LoginRequest(username=name, password=password)
-        reply = await call(self._stub.Login, request, timeout_s=10, metadata=self._metadata)
-        return int(reply.user_id)
-
-    async def info(self, user_id: int, token: str = "") -> User:
-        request = UserInfoRequest(user_id=user_id, token=token)
-        return (await call(self._stub.UserInfo, request, timeout_s=10)).user
-
-
-OpenPhone = Callable[..., AbstractAsyncContextManager[Phone]]
-
-
-@pytest.fixture
-def open_phone(settings) -> OpenPhone:
-    """Run the service, with limits as told, and give a phone that talks to it."""
-
-    @asynccontextmanager
-    async def open_it(address: str = "", **limits: int) -> AsyncIterator[Phone]:
-        sections = {name: getattr(settings, name) for name in UserProcessSettings.model_fields}
-        process = UserProcessSettings(
-            **sections | {"user": settings.user.model_copy(update=limits)}
-        )
-        async with compose(process) as composition:
-            add_to_server = partial(add_UserServiceServicer_to_server, composition.handler)
-            async with serving(add_to_server) as channel:
-                yield Phone(UserServiceStub(channel), address or uuid.uuid4().hex)
-
-    return open_it
+from tests.services.user_phones import PASSWORD, OpenPhone, Phone, outcome
 
 
 @pytest.fixture
@@ -94,14 +37,6 @@ async def find_hash(database, name: str) -> str:
         credentials = await find_credentials(connection, name)
     assert credentials
     return str(credentials.password_hash)
-
-
-async def outcome(attempt: Awaitable[object]) -> type[object]:
-    """Return the error class that the call ended with, or the type of its reply."""
-    try:
-        return type(await attempt)
-    except DomainError as exc:
-        return type(exc)
 
 
 async def test_a_new_account_can_be_used_at_once(phone, verifier, name):
@@ -274,6 +209,19 @@ async def test_many_guesses_at_once_are_hardly_worth_more_than_one_after_the_oth
 
     assert set(results) == {WrongCredentials, LoginThrottled}
     assert results.count(WrongCredentials) <= 10
+
+
+async def test_an_ipv6_household_has_one_count_of_failed_logins(open_phone, name):
+    household = f"2001:db8:{uuid.uuid4().hex[:4]}:1"
+    async with open_phone(f"{household}::1", max_failures_per_address=3) as phone:
+        await phone.register(name)
+        for number in range(3):
+            with pytest.raises(WrongCredentials):
+                await phone.elsewhere(f"{household}::{number + 2}").login(f"{name[:20]} {number}")
+
+        with pytest.raises(LoginThrottled):
+            await phone.login(name)
+        assert await phone.elsewhere("198.51.100.7").login(name)
 
 
 async def test_without_the_cache_people_still_log_in(servers, phone, name):

@@ -9,6 +9,7 @@ import pytest
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
 from pkg.media import MediaTool
+from pkg.spool import Spool
 from pkg.token import TokenIssuer, TokenVerifier
 from protos.video_pb2_grpc import VideoServiceStub, add_VideoServiceServicer_to_server
 from services.buckets import VIDEO_UPLOADS_BUCKET
@@ -41,7 +42,7 @@ async def upload_service(
         storage=storage,
         leases=Leases(database, lease_s=UPLOAD_LEASE_S),
         max_bytes=16 * MIB,
-        spool_dir=tmp_path / "spool",
+        spool=Spool(tmp_path / "spool", settings.video.spool),
         on_uploaded=woken.set,
     )
     presenter = Presenter(database, ViewerFlags(database, Overlay(actions_redis)))
