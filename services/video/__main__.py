@@ -54,7 +54,7 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[V
             database=base.database,
             uploads=uploads,
             presenter=base.make_presenter(),
-            verifier=base.verifier,
+            viewers=base.viewers,
         )
         yield Composition(
             handler, background=[*base.background, *(worker.run for worker in workers)]

@@ -122,6 +122,16 @@ def test_migrating_again_changes_nothing(empty, connection):
     assert connection.scalar(text("SELECT last_ms FROM publication_clock WHERE id = 1")) == 5
 
 
+def test_a_migration_that_was_interrupted_behind_its_statement_goes_on(empty, connection):
+    migrate(empty)
+    connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    connection.commit()
+
+    migrate(empty)
+
+    assert list_differences(connection) == []
+
+
 def test_two_migrations_at_once_are_as_good_as_one(servers, empty, connection):
     environment = servers.environment() | {"DOUSHENG_MYSQL__DATABASE": empty.database}
     command_line = [sys.executable, "-m", "dal.db.migrate"]

@@ -13,6 +13,7 @@ from pkg.spool import Spool
 from pkg.token import TokenIssuer, TokenVerifier
 from protos.video_pb2_grpc import VideoServiceStub, add_VideoServiceServicer_to_server
 from services.buckets import VIDEO_UPLOADS_BUCKET
+from services.identity import Viewers
 from services.presenters import Presenter
 from services.video.handler import VideoHandler
 from services.video.leases import Leases
@@ -50,7 +51,7 @@ async def upload_service(
         database=database,
         uploads=uploads,
         presenter=presenter,
-        verifier=TokenVerifier(settings.token),
+        viewers=Viewers(TokenVerifier(settings.token), database),
     )
     async with serving(
         lambda server: add_VideoServiceServicer_to_server(handler, server)
