@@ -243,6 +243,11 @@ def make_url(settings: MySQLSettings, *, driver: str, host: str, port: int) -> U
     )
 
 
+def encode_password(settings: MySQLSettings) -> bytes:
+    """Return the password as the server knows it; of a text the drivers would send Latin 1."""
+    return settings.password.get_secret_value().encode()
+
+
 def _make_engine(
     settings: MySQLSettings, host: str, port: int, isolation_level: IsolationLevel
 ) -> AsyncEngine:
@@ -256,5 +261,8 @@ def _make_engine(
         # A read needs no transaction, so a connection that comes back has nothing to roll back.
         skip_autocommit_rollback=isolation_level == AUTOCOMMIT,
         hide_parameters=True,  # An error's text must not carry passwords or messages into the log.
-        connect_args={"connect_timeout": settings.connect_timeout_s},
+        connect_args={
+            "connect_timeout": settings.connect_timeout_s,
+            "password": encode_password(settings),
+        },
     )

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-from dal.db.engine import MySQLSettings, make_url
+from dal.db.engine import MySQLSettings, encode_password, make_url
 from pkg.log import setup_logging
 from pkg.settings import ProcessSettings, SettingsError
 
@@ -38,7 +38,12 @@ def migrate(settings: MySQLSettings) -> None:
         OperationalError: the server is down or refuses.
     """
     url = make_url(settings, driver="pymysql", host=settings.host, port=settings.port)
-    engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
+    engine = create_engine(
+        url,
+        poolclass=NullPool,
+        hide_parameters=True,
+        connect_args={"password": encode_password(settings)},
+    )
     with engine.connect() as connection:
         locked = connection.scalar(
             text("SELECT GET_LOCK(:name, :timeout)"),

@@ -93,7 +93,8 @@ class MySQL(Component):
             host=self.host,
             port=self.port,
             user=USER,
-            password=self.site.credentials.mysql,
+            # Of a text the driver would send Latin 1.
+            password=self.site.credentials.mysql.encode(),
             database=DATABASE,
             connect_timeout=2,
             read_timeout=5,
