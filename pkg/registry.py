@@ -8,14 +8,17 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from typing import Self
 
 import aetcd
 from loguru import logger
+from pydantic import model_validator
 
 from pkg.endurance import repeat_until_stopped
 from pkg.errors import DependencyRefused, DependencyUnavailable
-from pkg.settings import Count, Port, Seconds, Section
+from pkg.settings import Count, Port, Seconds, Secret, Section
 from pkg.stopping import wait_for_stop
 
 RETRY_DELAY_S = 0.5
@@ -36,9 +39,13 @@ class EtcdSettings(Section):
     """The section `etcd`: the registry, its deadline and the life of a registration."""
 
     host: str
-    """Where etcd listens."""
+    """Where etcd listens: a name or an address, or `unix:` and the path of a socket whose name etcd ends with `:` and the port."""
     port: Port
     """Its client port."""
+    user: str | None = None
+    """Who logs in; null where etcd asks nobody who they are."""
+    password: Secret | None = None
+    """The password of `user`."""
     timeout_s: Seconds
     """The deadline of every request, and of connecting."""
     lease_ttl_s: Count
@@ -46,16 +53,34 @@ class EtcdSettings(Section):
     prefix: str
     """The start of every key: `<prefix>/<Service>/<host:port>`, as the original wrote them."""
 
+    @model_validator(mode="after")
+    def _name_both_or_none(self) -> Self:
+        if (self.user is None) != (self.password is None):
+            raise ValueError("user and password belong together")
+        return self
 
-def open_etcd(settings: EtcdSettings) -> aetcd.Client:
-    """Return a client that connects at its first use; close it with `async with`."""
-    return aetcd.Client(
+
+@asynccontextmanager
+async def open_etcd(settings: EtcdSettings) -> AsyncIterator[aetcd.Client]:
+    """Give a client that is logged in, where there is a user; its token lives for minutes, so it must not be kept.
+
+    Raises:
+        aetcd.ClientError: etcd is down, or refuses the user.
+    """
+    client = aetcd.Client(
         host=settings.host,
         port=settings.port,
+        username=settings.user,
+        password=settings.password.get_secret_value() if settings.password else None,
         timeout=settings.timeout_s,
         connect_wait_timeout=settings.timeout_s,
         options=CHANNEL_OPTIONS,
     )
+    try:
+        await client.connect()
+        yield client
+    finally:
+        await client.close()
 
 
 class Registration:
@@ -92,7 +117,9 @@ class Registration:
             if reply is None or reply.TTL <= 0:
                 logger.bind(address=self._address).warning("lease expired")
                 return
-        await lease.revoke()
+        # The token of `client` may have ended meanwhile; keeping a lease alive asks for none, revoking it does.
+        async with open_etcd(self._settings) as fresh:
+            await fresh.revoke_lease(lease.id)
         logger.bind(address=self._address).info("deregistered")
 
     def _value(self) -> bytes:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from pkg.errors import Unauthenticated
+from pkg.ids import MAX_ID
 from pkg.settings import Count, Section, SettingsError
 
 ALGORITHM = "EdDSA"
@@ -80,15 +81,6 @@ class TokenVerifier:
             raise Unauthenticated(detail="expired")
         return user_id
 
-    def find_user(self, token: str) -> int | None:
-        """Return the id of the user whom `token` names, or None for an anonymous viewer."""
-        if not token:
-            return None
-        try:
-            return self.verify(token)
-        except Unauthenticated:
-            return None
-
     def _decode(self, token: str) -> tuple[int, int]:
         if not token or len(token) > MAX_TOKEN_CHARS:
             raise jwt.InvalidTokenError("missing or too long")
@@ -104,7 +96,7 @@ class TokenVerifier:
             options={"require": ["sub", "exp", "iss"], "verify_iat": False},
         )
         user_id = int(claims["sub"])
-        if user_id <= 0:
+        if not 0 < user_id <= MAX_ID:
             raise jwt.InvalidTokenError("bad subject")
         return user_id, int(claims["exp"])
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 from scripts.stack.report import step
 from scripts.stack.site import REPOSITORY
 
+_PLUGINS = {"mypy": "main", "mypy_grpc": "grpc"}
 _OUTPUTS = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi")
 
 
@@ -22,15 +24,12 @@ def generate(target: Path) -> None:
     sources = sorted(str(path.relative_to(REPOSITORY)) for path in _list_sources())
     if not sources:
         return
-    plugins = Path(sys.executable).parent
-    outputs = ("python", "grpc_python", "mypy", "mypy_grpc")
+    plugins = _write_plugins(target)
+    outputs = ("python", "grpc_python", *plugins)
     done = subprocess.run(
         [
             *(sys.executable, "-m", "grpc_tools.protoc", "-I."),
-            *(
-                f"--plugin=protoc-gen-{name}={plugins / f'protoc-gen-{name}'}"
-                for name in outputs[2:]
-            ),
+            *(f"--plugin=protoc-gen-{name}={path}" for name, path in plugins.items()),
             *(f"--{name}_out={target}" for name in outputs),
             *sources,
         ],
@@ -41,6 +40,18 @@ def generate(target: Path) -> None:
     )
     if done.returncode != 0:
         raise SystemExit(f"protoc failed:\n{done.stderr.strip()}")
+
+
+def _write_plugins(folder: Path) -> dict[str, Path]:
+    """Return protoc's plugins for types; pip's own scripts do not work under every path."""
+    paths = {}
+    for name, function in _PLUGINS.items():
+        paths[name] = folder / f"protoc-gen-{name}"
+        code = f"from mypy_protobuf.main import {function}; {function}()"
+        command = shlex.join([sys.executable, "-c", code])
+        paths[name].write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
+        paths[name].chmod(0o700)
+    return paths
 
 
 def _list_sources() -> list[Path]:

@@ -1,4 +1,4 @@
-"""What every service stands on: MySQL, the Redis for actions, and the keys that verify a token."""
+"""What every service stands on: MySQL, the Redis for actions, and who the caller is."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +10,7 @@ from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
 from pkg.rpc.server import Background, ServiceProcessSettings
 from pkg.token import TokenSettings, TokenVerifier
+from services.identity import Viewers
 from services.presenters import Presenter
 
 
@@ -23,9 +24,9 @@ class FoundationSettings(ServiceProcessSettings):
 
 @dataclass(frozen=True)
 class Foundation:
-    """The open connections and the keys; what only some services need, they open themselves."""
+    """The open connections and who may act; what only some services need, they open themselves."""
 
-    verifier: TokenVerifier
+    viewers: Viewers
     database: Database
     redis: Redis
     overlay: Overlay
@@ -33,7 +34,7 @@ class Foundation:
     @property
     def background(self) -> list[Background]:
         """What runs beside the calls of every service."""
-        return [self.database.check_replicas]
+        return [self.database.check_replicas, self.viewers.keep_checking]
 
     def make_presenter(self) -> Presenter:
         """Return what builds the cards of users and videos."""
@@ -48,4 +49,4 @@ async def open_foundation(settings: FoundationSettings) -> AsyncIterator[Foundat
         open_database(settings.mysql) as database,
         open_redis(settings.redis_actions) as redis,
     ):
-        yield Foundation(verifier, database, redis, Overlay(redis))
+        yield Foundation(Viewers(verifier, database), database, redis, Overlay(redis))

@@ -17,6 +17,7 @@ from dal.registers.lists import RegisterLists
 from pkg.token import TokenVerifier
 from protos import message_pb2_grpc
 from protos.message_pb2 import Message, MessageActionRequest, MessageChatRequest
+from services.identity import Viewers
 from services.message.chat import Chat
 from services.message.handler import MessageHandler
 from services.message.settings import MessageSettings
@@ -51,7 +52,7 @@ def make_handler(
         chat=Chat(database, ChatMarks(redis, stale_mark_s=own.stale_mark_s)),
         texts=MessageTexts(database, settings.crypt),
         lists=RegisterLists(database, Overlay(redis)),
-        verifier=TokenVerifier(settings.token),
+        viewers=Viewers(TokenVerifier(settings.token), database),
         settings=own,
     )
 

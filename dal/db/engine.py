@@ -122,21 +122,6 @@ class Database:
                 logger.bind(replica=replica.address).info("replica left out")
         return answers
 
-    async def read_replicas(self, query: Callable[[AsyncConnection], Awaitable[T]]) -> list[T]:
-        """Return what a query returns on each healthy replica; one that fails meanwhile is left out, as `read` does.
-
-        Raises:
-            DeadlineExceeded: one did not answer in time.
-        """
-        answers = []
-        for replica in [replica for replica in self._replicas if replica.is_healthy]:
-            try:
-                async with translated_errors(self._timeout_s), replica.engine.connect() as read:
-                    answers.append(await query(read))
-            except DependencyUnavailable:
-                logger.bind(replica=replica.address).info("replica left out")
-        return answers
-
     @asynccontextmanager
     async def read_source(self) -> AsyncIterator[AsyncConnection]:
         """Read what was committed before now, statement by statement."""
@@ -336,6 +321,11 @@ def make_url(settings: MySQLSettings, *, driver: str, host: str, port: int) -> U
     )
 
 
+def encode_password(settings: MySQLSettings) -> bytes:
+    """Return the password as the server knows it; of a text the drivers would send Latin 1."""
+    return settings.password.get_secret_value().encode()
+
+
 def _make_engine(
     settings: MySQLSettings, host: str, port: int, isolation_level: IsolationLevel
 ) -> AsyncEngine:
@@ -349,7 +339,10 @@ def _make_engine(
         # A read needs no transaction, so a connection that comes back has nothing to roll back.
         skip_autocommit_rollback=isolation_level == AUTOCOMMIT,
         hide_parameters=True,  # An error's text must not carry passwords or messages into the log.
-        connect_args={"connect_timeout": settings.connect_timeout_s},
+        connect_args={
+            "connect_timeout": settings.connect_timeout_s,
+            "password": encode_password(settings),
+        },
     )
     event.listen(engine.sync_engine, "handle_error", _translate_foreign_error)
     return engine

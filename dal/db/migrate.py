@@ -16,7 +16,7 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from dal.db.engine import Database, MySQLSettings, make_url
+from dal.db.engine import Database, MySQLSettings, encode_password, make_url
 from pkg.errors import DomainError
 from pkg.log import setup_logging
 from pkg.settings import ProcessSettings, SettingsError
@@ -46,7 +46,10 @@ def migrate(settings: MySQLSettings) -> None:
         OperationalError: the server is down or refuses.
     """
     url = make_url(settings, driver="pymysql", host=settings.host, port=settings.port)
-    connect_args = {"connect_timeout": math.ceil(settings.connect_timeout_s)}
+    connect_args = {
+        "connect_timeout": math.ceil(settings.connect_timeout_s),
+        "password": encode_password(settings),
+    }
     engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=connect_args)
     with engine.connect() as connection:
         locked = connection.scalar(

@@ -88,6 +88,7 @@ class User(Base):
     created_at: Mapped[datetime] = _created_at()
     updated_at: Mapped[datetime] = _updated_at()
     deleted_at: Mapped[datetime | None] = _deleted_at()
+    suspended_at: Mapped[datetime | None] = mapped_column(DATETIME(fsp=3), nullable=True)
 
 
 class Video(Base):

@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute
 
+from dal.db.accounts import may_act
 from dal.db.models import User
 from pkg.errors import UserNameTaken, UserNotFound
 from pkg.names import NameKeys
@@ -77,10 +78,8 @@ async def insert_user(
 
 
 async def find_credentials(connection: AsyncConnection, name: str) -> Credentials | None:
-    """Return the credentials of a name, or None where nobody has it."""
-    statement = select(User.id, User.password).where(
-        User.user_name == name, User.deleted_at.is_(None)
-    )
+    """Return the credentials of a name, or None where nobody who may log in has it."""
+    statement = select(User.id, User.password).where(User.user_name == name, may_act())
     row = (await connection.execute(statement)).one_or_none()
     return Credentials(*row) if row else None
 

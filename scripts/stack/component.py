@@ -1,6 +1,7 @@
 """What every supervised process of the stack has: ports, configuration, a command, a probe."""
 
 import hashlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
@@ -9,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from scripts.stack.files import make_private_dir, render, write_private
 from scripts.stack.site import Site
+from scripts.stack.syntax import to_launch_script
 
 Kind = Literal["server", "service"]
 LOCALHOST = "127.0.0.1"
@@ -55,7 +57,7 @@ class Component(ABC):
     @property
     def directory(self) -> Path:
         """The folder of its configuration and data."""
-        return self.site.run_dir / self.name
+        return self.site.place / self.name
 
     @property
     def port(self) -> int:
@@ -66,6 +68,16 @@ class Component(ABC):
     def address(self) -> str:
         """Its main address, as people type it."""
         return f"{self.host}:{self.port}"
+
+    @property
+    def working_directory(self) -> Path:
+        """Where it runs."""
+        return self.site.repository
+
+    @property
+    def leftovers(self) -> Sequence[str]:
+        """What it leaves in its working directory when it is killed, in its own way at the next start."""
+        return ()
 
     @property
     @abstractmethod
@@ -92,8 +104,18 @@ class Component(ABC):
 
     @property
     def fingerprint(self) -> str:
-        """A digest of what the command line does not show; another one makes a restart necessary."""
-        return hashlib.sha256(repr(self.files()).encode()).hexdigest()[:16]
+        """A digest of its configuration, command and environment; another one makes a restart necessary."""
+        told = f"{self.files()}{self.launch_script()}"
+        return hashlib.sha256(os.fsencode(told)).hexdigest()[:16]
+
+    def launch_script(self) -> str:
+        """Return the shell script that becomes the process."""
+        return to_launch_script(
+            self.command,
+            directory=self.working_directory,
+            environment=self.environment,
+            remove=self.leftovers,
+        )
 
     def prepare(self) -> None:
         """Make the folders and write the configuration; safe to repeat."""
@@ -101,6 +123,7 @@ class Component(ABC):
             make_private_dir(self.directory / name)
         for name, content in self.files().items():
             write_private(self.directory / name, content)
+        write_private(self.site.launch_script(self.name), os.fsencode(self.launch_script()))
 
     @abstractmethod
     def probe(self) -> None:

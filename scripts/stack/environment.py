@@ -1,12 +1,11 @@
 """The environment that every process of one stack gets: settings over config/*.yml."""
 
-import shlex
 from collections.abc import Mapping
 
 from scripts.stack.component import LOCALHOST
 from scripts.stack.credentials import CRYPT_KEY_ID, TOKEN_KEY_ID
 from scripts.stack.ports import SERVICES
-from scripts.stack.servers import mysql, rabbitmq, s3
+from scripts.stack.servers import etcd, mysql, rabbitmq, s3
 from scripts.stack.site import Site
 
 
@@ -45,7 +44,7 @@ def _servers(site: Site) -> dict[str, dict[str, object]]:
             password=known.rabbitmq,
             virtual_host=rabbitmq.VIRTUAL_HOST,
         ),
-        "etcd": _at(site, "etcd"),
+        "etcd": {"host": etcd.host_of(site), "port": site.ports.of("etcd")},
         "storage": _at(
             site,
             "s3",
@@ -70,7 +69,7 @@ def _keys(site: Site) -> dict[str, dict[str, object]]:
 
 
 def _processes(site: Site) -> dict[str, dict[str, object]]:
-    ports, spool = site.ports, site.run_dir / "spool"
+    ports, spool = site.ports, site.place / "spool"
     sections = {
         name: _at(site, name, advertise_host=LOCALHOST, metrics_port=ports.of(f"{name}-metrics"))
         for name in SERVICES
@@ -80,11 +79,6 @@ def _processes(site: Site) -> dict[str, dict[str, object]]:
         site, "gateway", media_port=ports.of("nginx"), spool_dir=spool / "gateway"
     )
     return sections
-
-
-def to_env_file(values: Mapping[str, str]) -> str:
-    """Return KEY=VALUE lines that a shell can source too."""
-    return "".join(f"{key}={shlex.quote(value)}\n" for key, value in sorted(values.items()))
 
 
 def without_settings(environment: Mapping[str, str]) -> dict[str, str]:

@@ -35,7 +35,8 @@ class _Process(Component):
 
     def prepare(self) -> None:
         """Make the folder for uploads on their way."""
-        make_private_dir(self.site.run_dir / "spool" / self.name)
+        super().prepare()
+        make_private_dir(self.site.place / "spool" / self.name)
 
 
 class Service(_Process):

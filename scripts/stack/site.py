@@ -16,7 +16,7 @@ from scripts.stack.report import StackError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _SHORT_PLACE = Path("/tmp")  # noqa: S108 - what is there is checked before it is used
-_PLAIN_PATH = re.compile(r"[\w./+@~-]+")
+_PLAIN_PATH = re.compile(r"[\w./+@~-]+", re.ASCII)
 _LEAST_FREE_MIB = 1024
 _NEEDED_COMMANDS = (
     *("mariadbd", "mariadb-install-db", "redis-server", "epmd", "etcd", "nginx"),
@@ -44,15 +44,20 @@ class Site:
         """The interpreter of the product's environment."""
         return self.repository / ".venv" / "bin" / "python"
 
+    @cached_property
+    def place(self) -> Path:
+        """The folder as everybody is told it: `run_dir`, or a link to it whose path needs no quoting anywhere."""
+        return self.run_dir if _is_plain(self.run_dir) else self._outside / "run"
+
     @property
     def log_dir(self) -> Path:
         """One rotated log per process."""
-        return self.run_dir / "log"
+        return self.place / "log"
 
     @property
     def keys(self) -> KeyFiles:
         """The key pairs of this stack."""
-        return KeyFiles(self.run_dir / "keys")
+        return KeyFiles(self.place / "keys")
 
     @cached_property
     def credentials(self) -> Credentials:
@@ -63,8 +68,12 @@ class Site:
     def socket_dir(self) -> Path:
         """Where unix sockets lie: in the folder of the stack, or where the path is short enough."""
         inside = self.run_dir / "sock"
-        if len(os.fsencode(inside)) <= _LONGEST_SOCKET_FOLDER:
-            return inside
+        fits = len(os.fsencode(inside)) <= _LONGEST_SOCKET_FOLDER
+        return inside if fits and _is_plain(inside) else self._outside
+
+    @property
+    def _outside(self) -> Path:
+        """A short and plain path of this stack alone."""
         digest = hashlib.sha256(os.fsencode(self.run_dir)).hexdigest()[:16]
         return _SHORT_PLACE / f"dousheng-{os.getuid()}-{digest}"
 
@@ -72,13 +81,8 @@ class Site:
         """Refuse a place where the stack cannot live.
 
         Raises:
-            StackError: servers cannot take its path, are not installed, or have no room.
+            StackError: servers are not installed, or have no room.
         """
-        if not _PLAIN_PATH.fullmatch(f"{self.run_dir}{self.repository}"):
-            raise StackError(
-                f"{self.run_dir} holds a space or another sign that not every server can take",
-                fix="move the folder to a path of letters, digits and ./_+@~-",
-            )
         missing = [name for name in _NEEDED_COMMANDS if find_command(name) is None]
         if missing:
             raise StackError(f"not installed: {', '.join(missing)}", fix="run scripts/setup")
@@ -90,7 +94,7 @@ class Site:
             )
 
     def claim_socket_dir(self) -> None:
-        """Make the folder of sockets, or refuse what lies there.
+        """Make the folder of sockets, and the link to a folder that needs one, or refuse what lies there.
 
         Raises:
             StackError: it is a place that others can write to, and somebody else was there first.
@@ -99,12 +103,22 @@ class Site:
         private = stat.S_ISDIR(found.st_mode) and not stat.S_IMODE(found.st_mode) & 0o077
         if not private or found.st_uid != os.getuid():
             raise StackError(f"{self.socket_dir} belongs to somebody else", fix="remove it")
+        if self.place != self.run_dir and not self.place.is_symlink():
+            self.place.symlink_to(self.run_dir)
 
     def release_socket_dir(self) -> None:
         """Remove what the stack left outside of its own folder."""
         if not self.socket_dir.is_relative_to(self.run_dir):
             shutil.rmtree(self.socket_dir, ignore_errors=True)
 
+    def launch_script(self, name: str) -> Path:
+        """Return what the supervisor runs to start a process."""
+        return self.place / "launch" / f"{name}.sh"
+
     def log_file(self, name: str) -> Path:
         """Return where a process's output goes."""
         return self.log_dir / f"{name}.log"
+
+
+def _is_plain(path: Path) -> bool:
+    return _PLAIN_PATH.fullmatch(str(path)) is not None

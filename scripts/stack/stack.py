@@ -13,7 +13,7 @@ from typing import Literal
 from supervisor.states import ProcessStates
 
 from scripts.stack.component import Component, Kind, Tier
-from scripts.stack.environment import make_environment, to_env_file, without_settings
+from scripts.stack.environment import make_environment, without_settings
 from scripts.stack.files import make_private_dir, write_private
 from scripts.stack.ports import DEFAULT_BASE, SERVICES, Ports, check_free, parse_base
 from scripts.stack.processes import is_alive, list_marked, stop_processes, wait_until
@@ -28,6 +28,7 @@ from scripts.stack.servers.s3 import S3
 from scripts.stack.services import Gateway, Service
 from scripts.stack.site import REPOSITORY, Site
 from scripts.stack.supervisor import Supervisor
+from scripts.stack.syntax import to_shell
 
 Only = Literal["servers"]
 
@@ -163,11 +164,11 @@ class Stack:
             self._daemon = self._supervisor.launch(die_with_parent=self._die_with_parent)
 
     def _prepare(self) -> None:
-        self.site.keys.ensure()
         self.site.claim_socket_dir()
+        self.site.keys.ensure()
         for component in self._components.values():
             component.prepare()
-        write_private(self.site.run_dir / "env", to_env_file(self.environment()))
+        write_private(self.site.run_dir / "env", os.fsencode(to_shell(self.environment())))
         self._supervisor.write_config(self._components.values())
 
     def _check_ports(self, components: Iterable[Component]) -> None:
@@ -247,7 +248,7 @@ class Stack:
         """End what belongs to this folder but has no supervisor that answers."""
         supervisor = self._supervisor.find_pid()
         survivors = stop_processes([supervisor] if supervisor else [], timeout_s=60)
-        survivors += stop_processes(list_marked(self.site.run_dir), timeout_s=15)
+        survivors += stop_processes(list_marked(self.site.place), timeout_s=15)
         if survivors:
             raise StackError(f"these processes do not end: {survivors}", fix="end them by hand")
         if self._daemon is not None:

@@ -45,7 +45,7 @@ class Supervisor:
 
     @property
     def _config(self) -> Path:
-        return self.site.run_dir / "supervisord.conf"
+        return self.site.place / "supervisord.conf"
 
     @property
     def _socket(self) -> Path:
@@ -62,15 +62,15 @@ class Supervisor:
     # Configuration
 
     def write_config(self, components: Iterable[Component]) -> None:
-        """Write supervisord's configuration; it holds the services' passwords and is private."""
+        """Write supervisord's configuration; every path in it is a plain one."""
         make_private_dir(self.site.log_dir)
         sections = "\n\n".join(self._program_section(component) for component in components)
         values = {
-            "SUPERVISOR_SOCKET": _escape(self._socket),
-            "SUPERVISOR_DIRECTORY": _escape(self.site.repository),
-            "SUPERVISOR_LOG": _escape(self.site.log_file("supervisord")),
-            "SUPERVISOR_LOG_DIR": _escape(self.site.log_dir),
-            "SUPERVISOR_PID": _escape(self.site.run_dir / "supervisord.pid"),
+            "SUPERVISOR_SOCKET": self._socket,
+            "SUPERVISOR_DIRECTORY": self.site.place,
+            "SUPERVISOR_LOG": self.site.log_file("supervisord"),
+            "SUPERVISOR_LOG_DIR": self.site.log_dir,
+            "SUPERVISOR_PID": self.site.place / "supervisord.pid",
             "SUPERVISOR_FILES": min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], _MOST_FILES),
             "SUPERVISOR_USER": "user=root" if os.getuid() == 0 else "",
             "SUPERVISOR_PROGRAMS": sections,
@@ -80,13 +80,12 @@ class Supervisor:
 
     def _program_section(self, component: Component) -> str:
         # Nothing outlives a supervisor that was killed.
-        command = shlex.join([*_die_with_parent(), *component.command])
-        own = {MARKER: str(self.site.run_dir), "STACK_CONFIG": component.fingerprint}
-        environment = {**component.environment, **own}
+        script = str(self.site.launch_script(component.name))
+        environment = {MARKER: str(self.site.place), "STACK_CONFIG": component.fingerprint}
         options = {
-            "command": _escape(command),
-            "directory": _escape(self.site.repository),
-            "environment": ",".join(f'{k}="{_escape(v)}"' for k, v in sorted(environment.items())),
+            "command": shlex.join([*_die_with_parent(), "/bin/sh", script]),
+            "directory": self.site.place,
+            "environment": ",".join(f'{k}="{v}"' for k, v in environment.items()),
             "priority": int(component.tier),
             "autostart": "false",
             "autorestart": "true",
@@ -96,7 +95,7 @@ class Supervisor:
             "stopwaitsecs": component.stop_within_s,
             "killasgroup": "true",
             "redirect_stderr": "true",
-            "stdout_logfile": _escape(self.site.log_file(component.name)),
+            "stdout_logfile": self.site.log_file(component.name),
             "stdout_logfile_maxbytes": "10MB",
             "stdout_logfile_backups": 3,
         }
@@ -212,11 +211,6 @@ def _make_transport(path: Path) -> Any:
 
 def _die_with_parent() -> list[str]:
     return [get_command("setpriv"), "--pdeathsig", "KILL", "--"]
-
-
-def _escape(value: object) -> str:
-    """Return the value as supervisord's configuration wants it: % begins an expansion."""
-    return str(value).replace("%", "%%")
 
 
 def _plain_environment() -> dict[str, str]:

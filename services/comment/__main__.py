@@ -18,7 +18,7 @@ async def compose(settings: CommentProcessSettings) -> AsyncIterator[Composition
         comments = Comments(
             base.database, base.make_presenter(), settings.comment.display_time_zone
         )
-        handler = CommentHandler(comments=comments, verifier=base.verifier)
+        handler = CommentHandler(comments=comments, viewers=base.viewers)
         yield Composition(handler, background=base.background)
 
 

@@ -8,7 +8,6 @@ import grpc
 
 from dal.registers.model import ActionType
 from pkg.paging import parse_page_request
-from pkg.token import TokenVerifier
 from protos import comment_pb2_grpc
 from protos.comment_pb2 import (
     CommentActionReply,
@@ -19,6 +18,7 @@ from protos.comment_pb2 import (
     CommentListRequest,
 )
 from services.comment.comments import Comments
+from services.identity import Viewers
 from services.requests import parse_action_type
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -37,12 +37,12 @@ class CommentHandler(comment_pb2_grpc.CommentServiceServicer):
     """Answers CommentService; errors are raised and translated by the interceptor."""
 
     comments: Comments
-    verifier: TokenVerifier
+    viewers: Viewers
 
     async def CommentAction(
         self, request: CommentActionRequest, context: Context
     ) -> CommentActionReply:
-        user_id = self.verifier.verify(request.token)
+        user_id = await self.viewers.require(request.token)
         action = parse_action_type(CommentAction, request.action_type)
         if action is CommentAction.DELETE:
             await self.comments.delete(
@@ -58,14 +58,14 @@ class CommentHandler(comment_pb2_grpc.CommentServiceServicer):
         page = await self.comments.list_page(
             request.video_id,
             parse_page_request(request.cursor, request.limit, default=LIST_LIMIT),
-            viewer_id=self.verifier.find_user(request.token),
+            viewer_id=await self.viewers.find(request.token),
         )
         return CommentListReply(comment_list=page.items, next_cursor=page.next_cursor)
 
     async def CommentFavorite(
         self, request: CommentFavoriteRequest, context: Context
     ) -> CommentFavoriteReply:
-        user_id = self.verifier.verify(request.token)
+        user_id = await self.viewers.require(request.token)
         action = parse_action_type(ActionType, request.action_type)
         await self.comments.favorite(
             comment_id=request.comment_id, user_id=user_id, active=action is ActionType.DO

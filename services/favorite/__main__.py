@@ -32,7 +32,7 @@ async def compose(settings: FavoriteProcessSettings) -> AsyncIterator[Compositio
             users=ExistenceCache(base.database, require_user),
             lists=RegisterLists(base.database, base.overlay),
             presenter=base.make_presenter(),
-            verifier=base.verifier,
+            viewers=base.viewers,
         )
         yield Composition(handler, background=write_path.background)
 

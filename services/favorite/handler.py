@@ -8,7 +8,6 @@ import grpc
 from dal.registers.lists import RegisterLists
 from dal.registers.model import ActionType, Kind
 from pkg.paging import parse_page_request
-from pkg.token import TokenVerifier
 from protos import favorite_pb2_grpc
 from protos.favorite_pb2 import (
     FavoriteActionReply,
@@ -17,6 +16,7 @@ from protos.favorite_pb2 import (
     FavoriteListRequest,
 )
 from services.actions.intake import ActionIntake, ExistenceCache
+from services.identity import Viewers
 from services.presenters import Presenter
 from services.requests import parse_action_type
 
@@ -32,12 +32,12 @@ class FavoriteHandler(favorite_pb2_grpc.FavoriteServiceServicer):
     users: ExistenceCache
     lists: RegisterLists
     presenter: Presenter
-    verifier: TokenVerifier
+    viewers: Viewers
 
     async def FavoriteAction(
         self, request: FavoriteActionRequest, context: Context
     ) -> FavoriteActionReply:
-        actor_id = self.verifier.verify(request.token)
+        actor_id = await self.viewers.require(request.token)
         action_type = parse_action_type(ActionType, request.action_type)
         await self.intake.accept(
             user_id=actor_id, target_id=request.video_id, action_type=action_type
@@ -47,7 +47,7 @@ class FavoriteHandler(favorite_pb2_grpc.FavoriteServiceServicer):
     async def FavoriteList(
         self, request: FavoriteListRequest, context: Context
     ) -> FavoriteListReply:
-        viewer_id = self.verifier.find_user(request.token)
+        viewer_id = await self.viewers.find(request.token)
         await self.users.require(request.user_id)
         page = await self.lists.list_targets(
             Kind.FAVORITE,

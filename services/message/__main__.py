@@ -24,7 +24,7 @@ async def compose(settings: MessageProcessSettings) -> AsyncIterator[Composition
             chat=Chat(base.database, marks),
             texts=MessageTexts(base.database, settings.crypt),
             lists=RegisterLists(base.database, base.overlay),
-            verifier=base.verifier,
+            viewers=base.viewers,
             settings=settings.message,
         )
         yield Composition(handler, background=base.background)

@@ -13,7 +13,6 @@ from dal.db.messages import Draft, MessageRow
 from dal.registers.lists import RegisterLists
 from pkg.errors import InvalidParameter, NotFriends, RateLimited
 from pkg.text import check_length, refuse_control_characters
-from pkg.token import TokenVerifier
 from protos import message_pb2_grpc
 from protos.message_pb2 import (
     Message,
@@ -23,6 +22,7 @@ from protos.message_pb2 import (
     MessageChatRequest,
     MessageStreamRequest,
 )
+from services.identity import Viewers
 from services.message.chat import PAGE, Chat
 from services.message.settings import MessageSettings
 from services.message_texts import MessageTexts
@@ -41,7 +41,7 @@ class MessageHandler(message_pb2_grpc.MessageServiceServicer):
     chat: Chat
     texts: MessageTexts
     lists: RegisterLists
-    verifier: TokenVerifier
+    viewers: Viewers
     settings: MessageSettings
     stream_looks: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(STREAMS_LOOKING)
@@ -50,7 +50,7 @@ class MessageHandler(message_pb2_grpc.MessageServiceServicer):
     async def MessageAction(
         self, request: MessageActionRequest, context: Context
     ) -> MessageActionReply:
-        sender_id = self.verifier.verify(request.token)
+        sender_id = await self.viewers.require(request.token)
         if request.action_type != SEND:
             raise InvalidParameter(detail="action_type")
         # Characters are counted as they are seen; the message is kept as it was sent.
@@ -64,7 +64,8 @@ class MessageHandler(message_pb2_grpc.MessageServiceServicer):
         return MessageActionReply()
 
     async def MessageChat(self, request: MessageChatRequest, context: Context) -> MessageChatReply:
-        viewer_id, other_id = self.verifier.verify(request.token), request.to_user_id
+        viewer_id = await self.viewers.require(request.token)
+        other_id = request.to_user_id
         _refuse_negative(request.pre_msg_time)
         if viewer_id == other_id:
             return MessageChatReply()
@@ -77,7 +78,8 @@ class MessageHandler(message_pb2_grpc.MessageServiceServicer):
     async def MessageStream(
         self, request: MessageStreamRequest, context: Context
     ) -> AsyncIterator[Message]:
-        viewer_id, other_id = self.verifier.verify(request.token), request.to_user_id
+        viewer_id = await self.viewers.require(request.token)
+        other_id = request.to_user_id
         _refuse_negative(request.pre_msg_time)
         if viewer_id == other_id:
             raise InvalidParameter("不能和自己聊天")
@@ -86,7 +88,7 @@ class MessageHandler(message_pb2_grpc.MessageServiceServicer):
             after_ms = await self.chat.get_last_time_ms(viewer_id, other_id)
         clock = asyncio.get_running_loop().time
         while True:
-            self.verifier.verify(request.token)  # It may have expired since the last turn.
+            await self.viewers.require(request.token)  # It may have expired since the last turn.
             async with self.stream_looks:
                 rows = await self.chat.list_new(viewer_id, other_id, after_ms=after_ms)
             for message in await self._to_messages(rows):

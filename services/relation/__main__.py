@@ -34,7 +34,7 @@ async def compose(settings: RelationProcessSettings) -> AsyncIterator[Compositio
             lists=RegisterLists(base.database, base.overlay),
             presenter=base.make_presenter(),
             texts=MessageTexts(base.database, settings.crypt),
-            verifier=base.verifier,
+            viewers=base.viewers,
         )
         yield Composition(handler, background=write_path.background)
 

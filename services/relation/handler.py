@@ -9,7 +9,6 @@ from dal.registers.lists import RegisterLists
 from dal.registers.model import ActionType, Kind
 from pkg.errors import FollowSelf, PermissionDenied
 from pkg.paging import parse_page_request
-from pkg.token import TokenVerifier
 from protos import relation_pb2_grpc
 from protos.relation_pb2 import (
     FriendUser,
@@ -24,6 +23,7 @@ from protos.relation_pb2 import (
 )
 from protos.user_pb2 import User
 from services.actions.intake import ActionIntake, ExistenceCache
+from services.identity import Viewers
 from services.message_texts import LatestMessage, MessageTexts
 from services.presenters import Presenter
 from services.requests import parse_action_type
@@ -43,12 +43,12 @@ class RelationHandler(relation_pb2_grpc.RelationServiceServicer):
     lists: RegisterLists
     presenter: Presenter
     texts: MessageTexts
-    verifier: TokenVerifier
+    viewers: Viewers
 
     async def RelationAction(
         self, request: RelationActionRequest, context: Context
     ) -> RelationActionReply:
-        actor_id = self.verifier.verify(request.token)
+        actor_id = await self.viewers.require(request.token)
         action_type = parse_action_type(ActionType, request.action_type)
         if request.to_user_id == actor_id:
             raise FollowSelf
@@ -60,7 +60,7 @@ class RelationHandler(relation_pb2_grpc.RelationServiceServicer):
     async def RelationFollowList(
         self, request: RelationFollowListRequest, context: Context
     ) -> RelationFollowListReply:
-        viewer_id = self.verifier.find_user(request.token)
+        viewer_id = await self.viewers.find(request.token)
         await self.users.require(request.user_id)
         page = await self.lists.list_targets(
             Kind.RELATION,
@@ -76,7 +76,7 @@ class RelationHandler(relation_pb2_grpc.RelationServiceServicer):
     async def RelationFollowerList(
         self, request: RelationFollowerListRequest, context: Context
     ) -> RelationFollowerListReply:
-        viewer_id = self.verifier.find_user(request.token)
+        viewer_id = await self.viewers.find(request.token)
         await self.users.require(request.user_id)
         page = await self.lists.list_followers(
             request.user_id,
@@ -90,7 +90,7 @@ class RelationHandler(relation_pb2_grpc.RelationServiceServicer):
     async def RelationFriendList(
         self, request: RelationFriendListRequest, context: Context
     ) -> RelationFriendListReply:
-        viewer_id = self.verifier.verify(request.token)
+        viewer_id = await self.viewers.require(request.token)
         if request.user_id != viewer_id:
             raise PermissionDenied("只能查看自己的好友列表")
         page = await self.lists.list_friends(

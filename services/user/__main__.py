@@ -45,7 +45,7 @@ async def compose(settings: UserProcessSettings) -> AsyncIterator[Composition[Us
             accounts=Accounts(base.database, passwords, LoginAttempts(cache, limits)),
             presenter=base.make_presenter(),
             issuer=issuer,
-            verifier=base.verifier,
+            viewers=base.viewers,
         )
         yield Composition(handler, background=base.background)
 

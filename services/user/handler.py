@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 
 from pkg.rpc.metadata import CLIENT_ADDRESS_KEY
-from pkg.token import TokenIssuer, TokenVerifier
+from pkg.token import TokenIssuer
 from protos import user_pb2_grpc
 from protos.user_pb2 import (
     LoginReply,
@@ -16,6 +16,7 @@ from protos.user_pb2 import (
     UserInfoReply,
     UserInfoRequest,
 )
+from services.identity import Viewers
 from services.presenters import Presenter
 from services.user.accounts import Accounts
 
@@ -29,7 +30,7 @@ class UserHandler(user_pb2_grpc.UserServiceServicer):
     accounts: Accounts
     presenter: Presenter
     issuer: TokenIssuer
-    verifier: TokenVerifier
+    viewers: Viewers
 
     async def Register(self, request: RegisterRequest, context: Context) -> RegisterReply:
         user_id = await self.accounts.register(
@@ -44,7 +45,7 @@ class UserHandler(user_pb2_grpc.UserServiceServicer):
         return LoginReply(user_id=user_id, token=self.issuer.issue(user_id))
 
     async def UserInfo(self, request: UserInfoRequest, context: Context) -> UserInfoReply:
-        viewer_id = self.verifier.find_user(request.token)
+        viewer_id = await self.viewers.find(request.token)
         card = await self.presenter.get_user_card(request.user_id, viewer_id)
         return UserInfoReply(user=card)
 

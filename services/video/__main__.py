@@ -58,7 +58,7 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[V
             uploads=uploads,
             outcomes=outcomes,
             presenter=base.make_presenter(),
-            verifier=base.verifier,
+            viewers=base.viewers,
         )
         workers = [make_worker(lane) for lane in (light, heavy) * settings.media.max_parallel]
         tidying = make_scheduler(base.database, settings.video).run

@@ -16,7 +16,6 @@ from pkg.clock import now_ms
 from pkg.errors import InvalidParameter, VideoNotFound
 from pkg.paging import FROM_THE_START, make_page, parse_page_request
 from pkg.single_flight import SingleFlight
-from pkg.token import TokenVerifier
 from pkg.uploads import UPLOAD_ACCEPTED, transfer_time_s
 from protos import video_pb2_grpc
 from protos.video_pb2 import (
@@ -30,6 +29,7 @@ from protos.video_pb2 import (
     PublishStatusReply,
     PublishStatusRequest,
 )
+from services.identity import Viewers
 from services.presenters import Presenter
 from services.video.outcomes import Outcomes
 from services.video.uploads import Upload, Uploads
@@ -51,18 +51,18 @@ class VideoHandler(video_pb2_grpc.VideoServiceServicer):
         uploads: Uploads,
         outcomes: Outcomes,
         presenter: Presenter,
-        verifier: TokenVerifier,
+        viewers: Viewers,
     ) -> None:
         self._database = database
         self._uploads = uploads
         self._outcomes = outcomes
         self._presenter = presenter
-        self._verifier = verifier
+        self._viewers = viewers
         self._newest_page = SingleFlight(self._load_newest_page)
         self._queue = SingleFlight(self._load_queue)
 
     async def Feed(self, request: FeedRequest, context: Context) -> FeedReply:
-        viewer_id = self._verifier.find_user(request.token)
+        viewer_id = await self._viewers.find(request.token)
         before_ms = request.latest_time if request.latest_time > 0 else FROM_THE_START
         rows = await self._list_feed(before_ms)
         return FeedReply(
@@ -74,7 +74,7 @@ class VideoHandler(video_pb2_grpc.VideoServiceServicer):
         self, request_iterator: AsyncIterator[PublishActionRequest], context: Context
     ) -> PublishActionReply:
         async for first in request_iterator:
-            upload = Upload(self._verifier.verify(first.token), first.title, first.size)
+            upload = Upload(await self._viewers.require(first.token), first.title, first.size)
             video_id = await self._uploads.receive(
                 upload,
                 _chunks(first, request_iterator),
@@ -85,7 +85,7 @@ class VideoHandler(video_pb2_grpc.VideoServiceServicer):
         raise InvalidParameter("上传没有完成,请重试")
 
     async def PublishList(self, request: PublishListRequest, context: Context) -> PublishListReply:
-        viewer_id = self._verifier.find_user(request.token)
+        viewer_id = await self._viewers.find(request.token)
         wanted = parse_page_request(request.cursor, request.limit, default=LIST_LIMIT)
         async with self._database.read_source() as connection:
             await require_user(connection, request.user_id)
@@ -104,7 +104,7 @@ class VideoHandler(video_pb2_grpc.VideoServiceServicer):
     async def PublishStatus(
         self, request: PublishStatusRequest, context: Context
     ) -> PublishStatusReply:
-        viewer_id = self._verifier.verify(request.token)
+        viewer_id = await self._viewers.require(request.token)
         wanted = parse_page_request(request.cursor, request.limit, default=LIST_LIMIT)
         async with self._database.read_source() as connection:
             rows = await list_publications(

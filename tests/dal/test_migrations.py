@@ -156,24 +156,6 @@ def test_accounts_that_exist_keep_their_names_and_the_oldest_owner_keeps_the_key
     assert {row[3] for row in rows} == {2020}
 
 
-def test_keys_of_names_are_made_again_where_the_migration_was_interrupted(empty, connection):
-    migrate(empty)
-    connection.execute(
-        text("INSERT INTO users (user_name, password) VALUES ('a', '-'), ('A', '-')")
-    )
-    connection.execute(text("ALTER TABLE users DROP KEY uq_users_name_look_key"))
-    connection.execute(text("ALTER TABLE users DROP KEY uq_users_name_fold_key"))
-    connection.execute(text("ALTER TABLE users DROP COLUMN name_fold_key"))
-    connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
-    connection.commit()
-
-    migrate(empty)
-
-    assert list_differences(connection) == []
-    keys = connection.scalars(text("SELECT name_fold_key FROM users ORDER BY id")).all()
-    assert [key is None for key in keys] == [False, True]
-
-
 def test_two_migrations_at_once_are_as_good_as_one(servers, empty, connection):
     environment = servers.environment() | {"DOUSHENG_MYSQL__DATABASE": empty.database}
     command_line = [sys.executable, "-m", "dal.db.migrate"]

@@ -34,6 +34,7 @@ from protos.comment_pb2 import (
 )
 from services.comment.comments import Comments
 from services.comment.handler import CommentHandler
+from services.identity import Viewers
 from services.presenters import DELETED_USER_NAME, Presenter
 from tests.accounts import UserFactory
 from tests.conftest import AllSettings
@@ -95,7 +96,8 @@ async def channel(
 ) -> AsyncIterator[grpc.aio.Channel]:
     presenter = Presenter(database, ViewerFlags(database, Overlay(actions_redis)))
     handler = CommentHandler(
-        comments=Comments(database, presenter, ZONE), verifier=TokenVerifier(settings.token)
+        comments=Comments(database, presenter, ZONE),
+        viewers=Viewers(TokenVerifier(settings.token), database),
     )
 
     def add(server: grpc.aio.Server) -> None:

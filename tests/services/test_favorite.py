@@ -29,6 +29,7 @@ from services.actions.consumer import make_consumer
 from services.actions.flusher import Flusher
 from services.actions.intake import ActionIntake, ExistenceCache
 from services.favorite.handler import FavoriteHandler
+from services.identity import Viewers
 from services.presenters import Presenter
 from tests.eventually import eventually
 from tests.register_stores import RegisterStores, open_stores
@@ -81,7 +82,7 @@ async def likes(settings) -> AsyncIterator[Likes]:
             users=ExistenceCache(stores.database, require_user),
             lists=RegisterLists(stores.database, overlay),
             presenter=Presenter(stores.database, ViewerFlags(stores.database, overlay)),
-            verifier=TokenVerifier(settings.token),
+            viewers=Viewers(TokenVerifier(settings.token), stores.database),
         )
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:

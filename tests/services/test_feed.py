@@ -25,6 +25,7 @@ from protos.video_pb2 import (
     PublishStatusRequest,
 )
 from protos.video_pb2_grpc import VideoServiceStub, add_VideoServiceServicer_to_server
+from services.identity import Viewers
 from services.presenters import Presenter
 from services.video.handler import VideoHandler
 from services.video.leases import Leases
@@ -70,7 +71,7 @@ async def phone(database, storage, verifier, tmp_path, *, actions_redis) -> Asyn
         ),
         outcomes=Outcomes(database, wait_s=1, max_waiting=1),
         presenter=Presenter(database, ViewerFlags(database, Overlay(actions_redis))),
-        verifier=verifier,
+        viewers=Viewers(verifier, database),
     )
     async with serving(
         lambda server: add_VideoServiceServicer_to_server(handler, server)
@@ -149,6 +150,7 @@ async def test_the_feed_of_a_viewer_costs_a_fixed_number_of_statements(
 ):
     token = issuer.issue(await make_user())
     await videos.add_published()
+    await phone.feed(token=token)  # From here on the service knows that the account is there.
     with counted_statements() as for_one:
         await phone.feed(token=token)
     for _ in range(29):

@@ -32,6 +32,7 @@ from protos.relation_pb2 import (
 from services.actions.consumer import make_consumer
 from services.actions.flusher import Flusher
 from services.actions.intake import ActionIntake, ExistenceCache
+from services.identity import Viewers
 from services.message_texts import MessageTexts
 from services.presenters import Presenter
 from services.relation.handler import RelationHandler
@@ -93,7 +94,7 @@ async def follows(settings) -> AsyncIterator[Follows]:
             lists=RegisterLists(stores.database, overlay),
             presenter=Presenter(stores.database, ViewerFlags(stores.database, overlay)),
             texts=MessageTexts(stores.database, settings.crypt),
-            verifier=TokenVerifier(settings.token),
+            viewers=Viewers(TokenVerifier(settings.token), stores.database),
         )
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:

@@ -48,11 +48,6 @@ def test_a_port_base_that_is_no_number_is_told_plainly() -> None:
     assert "DOUSHENG_PORT_BASE is '80a', which is not a number" in done.stderr
 
 
-def test_a_path_that_servers_cannot_take_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StackError, match="a space"):
-        Stack(tmp_path / "my run", find_free_port_base()).up("servers")
-
-
 def test_secrets_are_made_once_and_are_private(tmp_path: Path) -> None:
     first = Stack(tmp_path / "run", 12000)
     again = Stack(tmp_path / "run", 12000)

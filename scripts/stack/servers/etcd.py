@@ -1,27 +1,48 @@
 """etcd, where the services register."""
 
+import http.client
+import json
 import platform
-from collections.abc import Mapping
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import quote
 
-import httpx
-
-from scripts.stack.component import Component, Listener
+from scripts.stack.component import Component
 from scripts.stack.files import get_command
+from scripts.stack.site import Site
 
 
 class Etcd(Component):
-    """One etcd member; its whole configuration is its command line."""
+    """One etcd member; its whole configuration is its command line.
+
+    It listens on sockets in a private folder alone: etcd 3.4 lets whoever reaches its port raise alarms and compact, logged in or not.
+    """
 
     name = "etcd"
-    listeners = (Listener("etcd", "etcd"), Listener("etcd-peer", "etcd's peers"))
+    listeners = ()
     folders = ("",)
     stop_within_s = 10
 
     @property
+    def address(self) -> str:
+        """Its socket."""
+        return str(_socket(self.site))
+
+    @property
+    def working_directory(self) -> Path:
+        """The folder of sockets: etcd takes names of sockets, not paths."""
+        return self.site.socket_dir
+
+    @property
+    def leftovers(self) -> Sequence[str]:
+        """Its sockets, for clients and for peers."""
+        return _socket(self.site).name, f"etcd-peer:{self.site.ports.of('etcd-peer')}"
+
+    @property
     def command(self) -> list[str]:
         """One member that elects itself."""
-        client = f"http://{self.address}"
-        peer = f"http://{self.host}:{self.site.ports.of('etcd-peer')}"
+        client, peer = (f"unix://{name}" for name in self.leftovers)
         return [
             get_command("etcd"),
             "--name=dousheng",
@@ -47,6 +68,23 @@ class Etcd(Component):
 
     def probe(self) -> None:
         """Ask for health: a leader is elected and the member answers."""
-        answer = httpx.get(f"http://{self.address}/health", timeout=2, trust_env=False)
-        if answer.json().get("health") != "true":
+        # httpx would leave a socket open where nobody listens.
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(2)
+            connection.connect(self.address)
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: etcd\r\nConnection: close\r\n\r\n")
+            with http.client.HTTPResponse(connection) as answer:
+                answer.begin()
+                healthy = json.load(answer).get("health") == "true"
+        if not healthy:
             raise ConnectionError("etcd has no leader yet")
+
+
+def host_of(site: Site) -> str:
+    """Return the setting `etcd.host`: the socket as gRPC names it, without the port that follows it."""
+    return f"unix:{quote(str(_socket(site).with_name('etcd')))}"
+
+
+def _socket(site: Site) -> Path:
+    """Return the socket; etcd gives it a name of the form host:port."""
+    return site.socket_dir / f"etcd:{site.ports.of('etcd')}"

@@ -12,6 +12,7 @@ import pymysql
 from scripts.stack.component import Component, Listener
 from scripts.stack.files import get_command
 from scripts.stack.report import StackError
+from scripts.stack.syntax import to_sql
 
 DATABASE = "db_tiktok"
 USER = "dousheng"
@@ -44,9 +45,9 @@ class MySQL(Component):
             # In GRANT an underscore matches any character.
             "MYSQL_DATABASE_PATTERN": DATABASE.replace("_", r"\_"),
             "MYSQL_USER": USER,
-            "MYSQL_PASSWORD": self.site.credentials.mysql,
+            "MYSQL_PASSWORD": to_sql(self.site.credentials.mysql),
             "MYSQL_REPLICA_USER": REPLICA_USER,
-            "MYSQL_REPLICA_PASSWORD": self.site.credentials.mysql_replica,
+            "MYSQL_REPLICA_PASSWORD": to_sql(self.site.credentials.mysql_replica),
         }
 
     def prepare(self) -> None:
@@ -92,7 +93,8 @@ class MySQL(Component):
             host=self.host,
             port=self.port,
             user=USER,
-            password=self.site.credentials.mysql,
+            # Of a text the driver would send Latin 1.
+            password=self.site.credentials.mysql.encode(),
             database=DATABASE,
             connect_timeout=2,
             read_timeout=5,

@@ -5,6 +5,7 @@ import hashlib
 import json
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 
 import pika
 
@@ -78,6 +79,11 @@ class RabbitMQ(Component):
             "permissions": [permission | {"configure": ".*", "write": ".*", "read": ".*"}],
         }
         return json.dumps(content, indent=2) + "\n"
+
+    @property
+    def working_directory(self) -> Path:
+        """Where it may leave its core dumps."""
+        return self.directory
 
     @property
     def command(self) -> list[str]:

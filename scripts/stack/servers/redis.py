@@ -8,6 +8,7 @@ import redis
 from scripts.stack.component import Component, Listener
 from scripts.stack.files import get_command
 from scripts.stack.site import Site
+from scripts.stack.syntax import to_redis
 
 
 class Redis(Component):
@@ -29,7 +30,7 @@ class Redis(Component):
         return {
             "REDIS_DIR": self.directory / "data",
             "REDIS_PORT": self.port,
-            "REDIS_PASSWORD": self._password,
+            "REDIS_PASSWORD": to_redis(self._password),
         }
 
     @property

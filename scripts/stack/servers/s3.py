@@ -8,6 +8,7 @@ import urllib3
 from minio import Minio
 
 from scripts.stack.component import Component, Listener
+from scripts.stack.syntax import to_toml
 
 REGION = "us-east-1"
 _PROBE_BUCKET = "stack-probe"
@@ -19,6 +20,9 @@ _PORT_FLAGS = {
     **{f"s3-{part}": f"{part}.port" for part in _PARTS},
     **{f"s3-{part}-grpc": f"{part}.port.grpc" for part in _PARTS},
 }
+# Who must show a signed token to whom, as security.toml names it.
+_SIGNED = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
+_GRPC_PARTS = ("volume", "master", "filer", "s3", "admin", "worker", "client")
 
 
 class S3(Component):
@@ -38,7 +42,21 @@ class S3(Component):
         key = {"accessKey": credentials.s3_access_key, "secretKey": credentials.s3_secret_key}
         actions = ["Admin", "Read", "Write", "List", "Tagging"]
         identity = {"name": "app", "credentials": [key], "actions": actions}
-        return {"s3.json": json.dumps({"identities": [identity]}, indent=2) + "\n"}
+        return {
+            "s3.json": json.dumps({"identities": [identity]}, indent=2) + "\n",
+            "home/.seaweedfs/security.toml": self._security(),
+        }
+
+    def _security(self) -> str:
+        """Return what the parts ask of each other: signed URLs over HTTP, certificates over gRPC."""
+        credentials, keys = self.site.credentials, self.site.keys
+        sections: dict[str, dict[str, str]] = {
+            name: {"key": f"{credentials.s3_parts}-{name}"} for name in _SIGNED
+        }
+        sections["grpc"] = {"ca": str(keys.parts_certificate)}
+        pair = {"cert": str(keys.parts_certificate), "key": str(keys.parts_private)}
+        sections |= {f"grpc.{part}": pair for part in _GRPC_PARTS}
+        return to_toml(sections)
 
     @property
     def command(self) -> list[str]:
@@ -54,6 +72,9 @@ class S3(Component):
             "-master.telemetry=false",
             "-admin.ui=false",
             "-webdav=false",
+            # Master and filer would let anybody write; S3 uses gRPC, which asks for a certificate.
+            "-disableHttp",
+            "-s3.iam=false",
             f"-s3.config={folder / 's3.json'}",
             f"-s3.localSocket={sockets / 's3.sock'}",
             f"-filer.localSocket={sockets / 'filer.sock'}",

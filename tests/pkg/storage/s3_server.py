@@ -27,6 +27,7 @@ class S3Server:
         self._s3 = S3(Site(folder / "run", Ports(find_free_port_base())))
         self._log = folder / "s3.log"
         self._s3.site.claim_socket_dir()
+        self._s3.site.keys.ensure()
         self._s3.prepare()
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -15,6 +15,7 @@ from pkg.storage import Storage
 from pkg.token import TokenIssuer, TokenVerifier
 from protos.video_pb2_grpc import VideoServiceStub, add_VideoServiceServicer_to_server
 from services.buckets import VIDEO_UPLOADS_BUCKET
+from services.identity import Viewers
 from services.presenters import Presenter
 from services.video.handler import VideoHandler
 from services.video.leases import Leases
