@@ -127,35 +127,6 @@ def test_migrating_again_changes_nothing(empty, connection):
     assert connection.scalar(text("SELECT last_ms FROM publication_clock WHERE id = 1")) == 5
 
 
-def test_accounts_that_exist_keep_their_names_and_the_oldest_owner_keeps_the_key(empty, connection):
-    migrate(empty)
-    command.downgrade(make_alembic_config(connection), "0001")
-    names = ["小明", "小明\u200b", "Admin", "аdmin", "ΝΙΚΕ", "nike", "😀", "😁"]
-    connection.execute(
-        text(
-            "INSERT INTO users (user_name, password, updated_at) VALUES (:name, '-', '2020-01-01')"
-        ),
-        [{"name": name} for name in names],
-    )
-    connection.commit()
-
-    migrate(empty)
-
-    rows = connection.execute(
-        text(
-            "SELECT user_name, name_look_key, name_fold_key, YEAR(updated_at) FROM users ORDER BY id"
-        )
-    ).all()
-    owners = [row[0] for row in rows if row[1] is not None and row[2] is not None]
-    assert [row[0] for row in rows] == names
-    assert owners == ["小明", "Admin", "ΝΙΚΕ", "😀", "😁"]
-    keys = make_name_keys("admin\u200b")
-    assert (keys.look_key, keys.fold_key) in [
-        (bytes(row[1] or b""), bytes(row[2] or b"")) for row in rows
-    ]
-    assert {row[3] for row in rows} == {2020}
-
-
 def test_two_migrations_at_once_are_as_good_as_one(servers, empty, connection):
     environment = servers.environment() | {"DOUSHENG_MYSQL__DATABASE": empty.database}
     command_line = [sys.executable, "-m", "dal.db.migrate"]
@@ -244,6 +215,38 @@ def test_a_migration_that_is_killed_at_every_statement_ends_as_one_that_is_not(
             assert connection.execute(everything).all() == other.execute(everything).all()
     assert list_differences(connection) == []
     assert killer.kills > len(Base.metadata.tables)
+
+
+@pytest.mark.parametrize("moment", [None, "before_cursor_execute", "after_cursor_execute"])
+def test_accounts_that_exist_keep_their_names_and_the_oldest_owner_keeps_the_key(
+    empty, connection, moment
+):
+    migrate(empty)
+    command.downgrade(make_alembic_config(connection), "0001")
+    names = ["小明", "小明\u200b", "Admin", "аdmin", "ΝΙΚΕ", "nike", "😀", "😁"]
+    connection.execute(
+        text(
+            "INSERT INTO users (user_name, password, updated_at) VALUES (:name, '-', '2020-01-01')"
+        ),
+        [{"name": name} for name in names],
+    )
+    connection.commit()
+
+    (Killer(moment).migrate if moment else migrate)(empty)
+
+    rows = connection.execute(
+        text(
+            "SELECT user_name, name_look_key, name_fold_key, YEAR(updated_at) FROM users ORDER BY id"
+        )
+    ).all()
+    owners = [row[0] for row in rows if row[1] is not None and row[2] is not None]
+    assert [row[0] for row in rows] == names
+    assert owners == ["小明", "Admin", "ΝΙΚΕ", "😀", "😁"]
+    keys = make_name_keys("admin\u200b")
+    assert (keys.look_key, keys.fold_key) in [
+        (bytes(row[1] or b""), bytes(row[2] or b"")) for row in rows
+    ]
+    assert {row[3] for row in rows} == {2020}
 
 
 def test_a_statement_that_fails_is_not_taken_for_done_when_it_is_tried_again(empty, connection):

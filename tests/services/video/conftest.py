@@ -47,7 +47,7 @@ def make_handler(
         uploads=uploads,
         outcomes=outcomes,
         presenter=Presenter(database, ViewerFlags(database, Overlay(actions_redis))),
-        verifier=TokenVerifier(settings.token),
+        viewers=Viewers(TokenVerifier(settings.token), database),
     )
 
 
