@@ -30,7 +30,7 @@ HD_HEIGHT_PX = 577
 REFERENCE_WHITE_NITS = 203
 PEAK_NITS = 1000
 # The share of the range that the tone curve leaves as it is.
-TONE_KNEE = 0.6
+TONE_KNEE = 0.7
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,13 @@ def parameter_sets_command(container: Container, source: Path) -> list[str]:
     return [*FFMPEG, "-xerror", *_open(container, source), *output]
 
 
+def first_idr_command(container: Container, source: Path) -> list[str]:
+    """Print the first picture of an H.264 stream, if decoding can begin with it whatever came before."""
+    first = "h264_mp4toannexb,noise=drop=gt(n\\,0),filter_units=pass_types=5"
+    output = [*VIDEO_STREAM, *_words("-c copy -bsf:v"), first, *_words("-f h264 pipe:1")]
+    return [*FFMPEG, "-xerror", *_open(container, source), *output]
+
+
 def try_audio_command(container: Container, source: Path, stream: AudioStream) -> list[str]:
     """Print the first sounds of an audio stream; nothing where they cannot be decoded."""
     output = _words(f"-map 0:{stream.index} -frames:a 8 -ac 1 -ar 8000 -f s16le pipe:1")

@@ -81,7 +81,7 @@ class Facts:
     info: VideoInfo
     video: Timeline
     audio: Timeline
-    has_constant_parameters: bool = False
+    is_steady: bool = False  # the first picture is an IDR, and no parameter set changes
 
 
 def may_be_copied(info: VideoInfo, timeline: Timeline) -> bool:
@@ -98,7 +98,7 @@ def may_be_copied(info: VideoInfo, timeline: Timeline) -> bool:
 
 def make_plan(facts: Facts, settings: MediaSettings) -> Plan:
     """Return the cheapest treatment after which the video plays on every platform, and what it costs."""
-    copied = facts.has_constant_parameters and may_be_copied(facts.info, facts.video)
+    copied = facts.is_steady and may_be_copied(facts.info, facts.video)
     return _cost(facts, Treatment.COPY if copied else Treatment.ENCODE, settings)
 
 

@@ -59,8 +59,8 @@ class MediaTool:
         info = replace(info, audio=await self._find_audio(source, info))
         facts = Facts(info, video, packets.timeline(info.audio.index) if info.audio else Timeline())
         if plans.may_be_copied(info, video):
-            constant = await self._has_constant_parameters(source, container)
-            facts = replace(facts, has_constant_parameters=constant)
+            steady = await self._is_steady(source, container)
+            facts = replace(facts, is_steady=steady)
         plan = plans.make_plan(facts, self._settings)
         plans.require_affordable(plan, max_cost_s=self._settings.max_cost_s)
         return plan
@@ -152,15 +152,17 @@ class MediaTool:
                 return stream
         return None
 
-    async def _has_constant_parameters(self, source: Path, container: Container) -> bool:
+    async def _is_steady(self, source: Path, container: Container) -> bool:
+        """Tell whether an H.264 stream begins with a picture of its own and keeps its parameters."""
         sets = ParameterSetReader()
         command = commands.parameter_sets_command(container, source)
         try:
             await self._light.run(command, timeout_s=self._settings.read_timeout_s, read=sets.feed)
+            first = await self._run_for_bytes(commands.first_idr_command(container, source))
         except UnreadableVideo:
             # Pictures that cannot be copied may still be decoded, with a few of them left out.
             return False
-        return sets.is_constant()
+        return sets.is_constant() and bool(first)
 
     async def _convert(self, source: Path, target: Path, plan: Plan, progress: Progress) -> None:
         try:

@@ -9,6 +9,7 @@ from pkg.media import Container, Plan, VideoInfo
 from pkg.media.commands import (
     conversion_command,
     cover_command,
+    first_idr_command,
     packets_command,
     parameter_sets_command,
     probe_command,
@@ -46,6 +47,7 @@ COMMANDS = {
     "cover": cover_command(PHONE_VIDEO, SOURCE, TARGET, step=0),
     "thumbnails": thumbnails_command(PHONE_VIDEO, SOURCE),
     "packets": packets_command(Container.MATROSKA, SOURCE),
+    "first picture": first_idr_command(Container.MATROSKA, SOURCE),
     "parameter sets": parameter_sets_command(Container.MATROSKA, SOURCE),
     "try audio": try_audio_command(Container.MATROSKA, SOURCE, AudioStream(index=1, codec="aac")),
     **CONVERSIONS,
@@ -98,7 +100,13 @@ def test_who_decodes_refuses_pictures_that_fill_the_memory(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["read through", "parameter sets", *(n for n in CONVERSIONS if "COPY " in n[:5])]
+    "name",
+    [
+        "read through",
+        "parameter sets",
+        "first picture",
+        *(n for n in CONVERSIONS if "COPY " in n[:5]),
+    ],
 )
 def test_who_copies_stops_at_the_first_error(name: str) -> None:
     assert "-xerror" in COMMANDS[name]

@@ -86,6 +86,26 @@ async def test_a_stream_that_does_not_begin_with_a_key_frame_is_encoded_again(
     assert (await media.inspect(tmp_path / "target.mp4")).is_light
 
 
+async def test_a_stream_that_begins_inside_an_open_group_of_pictures_is_encoded_again(
+    media: MediaTool, tmp_path: Path
+) -> None:
+    groups = "open-gop=1:keyint=20:min-keyint=20:bframes=3:scenecut=0"
+    whole = samples.make_video(
+        tmp_path / "whole.ts",
+        seconds=3,
+        size="160x120",
+        video=f"libx264 -pix_fmt yuv420p -x264-params {groups}",
+        audio=None,
+    )
+    source = tmp_path / "source.mkv"
+    samples.run_ffmpeg("-ss", "1", "-i", str(whole), "-c", "copy", str(source))
+
+    await make_streamable(media, source, tmp_path / "target.mp4")
+
+    assert (await media.inspect(source)).video is Treatment.ENCODE
+    assert (await media.inspect(tmp_path / "target.mp4")).is_light
+
+
 @pytest.mark.parametrize("encoder", ["aac -ar 96000", "aac -ac 6", "libmp3lame", "ac3", "alac"])
 async def test_sound_that_players_refuse_is_encoded_again_and_the_pictures_copied(
     media: MediaTool, tmp_path: Path, encoder: str

@@ -44,10 +44,10 @@ def plan_video(media_settings: MediaSettings) -> Any:
         *,
         packets: Timeline = PACKETS,
         sound: Timeline | None = None,
-        constant: bool = True,
+        steady: bool = True,
         **info: Any,
     ) -> Plan:
-        facts = Facts(replace(PHONE_VIDEO, **info), packets, sound or Timeline(), constant)
+        facts = Facts(replace(PHONE_VIDEO, **info), packets, sound or Timeline(), steady)
         return make_plan(facts, media_settings)
 
     return plan
@@ -104,7 +104,7 @@ def test_what_every_platform_plays_is_copied(plan_video: Any, changes: dict[str,
         {"colour": Colour("bt709", "bt709", "smpte2084", is_full_range=False)},
         {"colour": Colour("bt709", "bt2020", "bt709", is_full_range=False)},
         {"colour": Colour("ycgco", "bt709", "bt709", is_full_range=False)},
-        {"constant": False},
+        {"steady": False},
         {"packets": replace(PACKETS, starts_with_key=False)},
         {"packets": replace(PACKETS, is_ordered=False)},
         {"packets": replace(PACKETS, hidden_packets=1)},
