@@ -173,6 +173,37 @@ async def test_a_range_that_an_object_does_not_have_is_416_without_a_word_of_the
         assert "x-amz-request-id" not in reply.headers
 
 
+CONDITIONS = [
+    ({"If-Modified-Since": "junk"}, {}),
+    ({"If-Match": '"x"', "If-Unmodified-Since": "junk"}, {}),
+    (
+        {"If-Modified-Since": "Wed, 25 Nov 2026 04:34:01 GMT", "If-None-Match": '"x"'},
+        {"if-none-match": '"x"'},
+    ),
+    (
+        {"If-Modified-Since": "Wed, 25 Nov 2026 04:34:01 GMT"},
+        {"if-modified-since": "Wed, 25 Nov 2026 04:34:01 GMT"},
+    ),
+    ({"Range": "bytes=5-18446744073709551615"}, {"range": "bytes=5-"}),
+    ({"Range": "bytes=5-900"}, {"range": "bytes=5-900"}),
+]
+
+
+async def test_conditions_that_the_storage_would_call_errors_do_not_reach_it(door: Door) -> None:
+    door.storage.says("200 OK", b"v")
+    for sent, arrived in CONDITIONS:
+        door.storage.heads.clear()
+
+        await door.client.get(VIDEO, headers=sent)
+
+        lines = [line.partition(": ") for line in door.storage.heads[0].decode().split("\r\n")]
+        headers = {name.lower(): value for name, _, value in lines}
+        found = {
+            name: value for name, value in headers.items() if name.startswith(("if-", "range"))
+        }
+        assert found == arrived, sent
+
+
 @pytest.mark.parametrize(
     ("path", "content_type"),
     [
