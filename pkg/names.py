@@ -19,11 +19,10 @@ JOINERS = (
     r"|(?<=\U0001F3F4[\U000E0020-\U000E007E]*)[\U000E0020-\U000E007F]"
 )
 FORMAT_CHARACTER = regex.compile(rf"(?:{JOINERS})(*SKIP)(*FAIL)|\p{{Cf}}")
-INVISIBLE = regex.compile(rf"(?:{JOINERS})(*SKIP)(*FAIL)|\p{{Default_Ignorable_Code_Point}}")
-# The pattern of Braille without a dot is no ignorable character, and shows nothing.
-VISIBLE = regex.compile(
-    r"[[\p{L}\p{N}\p{P}\p{S}]--[\p{Default_Ignorable_Code_Point}\u2800]]", regex.V1
-)
+# Beside what Unicode calls ignorable: Braille without a dot, the place of an object, and what no font has a picture for.
+BLANK = r"\p{Default_Ignorable_Code_Point}\p{Co}\p{Noncharacter_Code_Point}\u2800\uFFFC"
+INVISIBLE = regex.compile(rf"(?:{JOINERS})(*SKIP)(*FAIL)|[{BLANK}]")
+VISIBLE = regex.compile(rf"[[\p{{L}}\p{{N}}\p{{P}}\p{{S}}]--[{BLANK}]]", regex.V1)
 # In most fonts a capital i is a small L: where case makes no name, i and l make none either.
 SAME_LETTER = str.maketrans("i", "l")
 TABLE = files("confusable_homoglyphs") / "confusables.json"

@@ -89,6 +89,7 @@ def test_control_and_format_characters_are_refused_wherever_they_stand(char):
         "\ufe0f",
         "\U000e0100",
         "\ue000",
+        "\ufffc",
     ],
 )
 def test_a_name_or_title_that_shows_nothing_is_refused(name):
@@ -117,6 +118,10 @@ def test_a_title_keeps_what_its_script_needs():
         ("小明", f"小{ZERO_WIDTH_SPACE}明"),
         ("小明", f"小明{HANGUL_FILLER}"),
         ("小明", f"{RIGHT_TO_LEFT_MARK}小明\ufe00"),
+        ("小明", f"小{BLANK_BRAILLE}明"),
+        ("小明", "小明\ue000"),  # private use
+        ("小明", "小明\uffff"),  # no character
+        ("小明", "\ufffc小明"),  # the place of an object
         ("小 明", "小\u3000明"),
         ("小 明", "小  明"),
         ("admin", "аdmin"),  # a Cyrillic a
