@@ -98,6 +98,21 @@ def test_down_and_status_work_where_nothing_was_ever_started(tmp_path: Path) -> 
     assert {item.state for item in stack.status()} == {"stopped"}
 
 
+def test_programs_of_the_environment_run_in_a_folder_of_any_name() -> None:
+    bin_dir = REPOSITORY / ".venv" / "bin"
+    old_style = [
+        path
+        for path in bin_dir.iterdir()
+        if path.is_file() and b"# EASY-INSTALL-ENTRY-SCRIPT" in path.read_bytes()[:4096]
+    ]
+
+    assert bin_dir / "grpcurl" in old_style
+    for path in old_style:
+        assert path.read_bytes().startswith(b"#!/bin/sh\n"), path
+    done = subprocess.run([bin_dir / "grpcurl", "--help"], capture_output=True, check=False)
+    assert b"Usage:" in done.stdout + done.stderr
+
+
 def test_generated_modules_are_up_to_date() -> None:
     done = subprocess.run([REPOSITORY / "scripts" / "protos", "--check"], check=False)
 
