@@ -170,6 +170,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.abort()
             raise ClientDisconnected from exc
         await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            # A refusal ends the handshake too; uvicorn takes it for an endpoint that forgot to answer.
+            self.handshake_complete = True
 
 
 def _reject(status: int, text: str) -> Response:  # noqa: ARG001 - the text is not for our clients

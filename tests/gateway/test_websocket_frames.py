@@ -106,6 +106,18 @@ async def test_a_handshake_that_is_none_is_refused_in_the_envelope(
     assert not [line for line in logged if "Traceback" in line or line.startswith("ERROR")]
 
 
+async def test_a_handshake_that_an_endpoint_refuses_is_no_error_of_the_log(
+    gateway: RunningGateway, logged: list[str]
+) -> None:
+    for token in ("", "junk"):
+        reply = await raw_request(gateway.port, handshake(token))
+
+        assert reply.startswith(b"HTTP/1.1 401")
+    await eventually(lambda: len([line for line in logged if "request served" in line]) == 2)
+
+    assert not [line for line in logged if "Traceback" in line or line.startswith("ERROR")]
+
+
 async def test_a_handshake_behind_another_request_waits_for_its_reply(
     gateway: RunningGateway, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
