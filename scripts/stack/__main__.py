@@ -118,7 +118,7 @@ def _print_table(statuses: Sequence[ProcessStatus]) -> None:
     print(f"{'NAME':<14} {'KIND':<8} {'STATE':<11} {'PID':>8}  {'ADDRESS':<18} LOG")
     for item in statuses:
         pid = item.pid or "-"
-        log = os.path.relpath(item.log)
+        log = os.path.relpath(os.path.realpath(item.log))
         print(f"{item.name:<14} {item.kind:<8} {item.state:<11} {pid:>8}  {item.address:<18} {log}")
 
 

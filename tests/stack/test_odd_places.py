@@ -55,11 +55,13 @@ def test_the_system_runs_wherever_it_lies_and_whatever_its_settings_hold(clone: 
     try:
         run_stack(clone, "up", "--no-seed")
         processes = json.loads(run_stack(clone, "status", "--json"))
+        table = run_stack(clone, "status")
         (gateway,) = [item for item in processes if item["name"] == "gateway"]
         environment = psutil.Process(gateway["pid"]).environ()
     finally:
         run_stack(clone, "down")
 
     assert {item["state"] for item in processes} == {"running"}
+    assert " .run/log/gateway.log\n" in table
     assert environment["DOUSHENG_GATEWAY__RATE_LIMIT"] == RATE_LIMIT
     assert environment["DOUSHENG_TOKEN__ISSUER"] == ISSUER
