@@ -90,8 +90,8 @@ def _convention(tags: ColourTags, transfer: str, *, codec: str, width: int, heig
         return Colour("bt470bg", "bt709", "bt709", is_full_range=True)
     if width >= HD_WIDTH_PX or height >= HD_HEIGHT_PX:
         return BT709
-    primaries = "bt470bg" if height in (576, 288) else "smpte170m"
-    return Colour("smpte170m", primaries, "smpte170m", is_full_range=False)
+    # The matrix is a habit of encoders; phosphors of 1980 are not. Who made this had a screen of today, and players show it so.
+    return Colour("smpte170m", "bt709", "bt709", is_full_range=False)
 
 
 def bt709_filters(colour: Colour, fit: str) -> list[str]:

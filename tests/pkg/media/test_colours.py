@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from pkg.media import MediaTool
+from tests.media_samples import run_ffmpeg
 from tests.pkg.media import colour_patches as patches
 from tests.pkg.media.streamable import make_streamable
 
@@ -32,6 +33,9 @@ SDR: dict[str, tuple[str, str, str, tuple[int, int] | None]] = {
     "tagged BT.709, copied": ("v.mp4", LIMITED_709, f"{X264} {TAGS_709}", None),
     "tagged BT.601, copied": ("v.mp4", LIMITED_601, f"{X264} {TAGS_601}", None),
     "full range, copied": ("v.mp4", FULL_709, f"{X264} {TAGS_709} -color_range pc", None),
+    "untagged standard definition": ("v.avi", LIMITED_601, MPEG4, None),
+    "untagged, as tall as NTSC": ("v.avi", LIMITED_601, MPEG4, (320, 480)),
+    "untagged, as tall as PAL": ("v.avi", LIMITED_601, MPEG4, (320, 576)),
     "untagged high definition": ("v.avi", LIMITED_709, MPEG4, TALL),
 }
 
@@ -48,6 +52,11 @@ def read_cover(path: Path) -> list[patches.RGB]:
     with Image.open(path) as cover:
         rgb = cover.convert("RGB")
         return patches.pick(lambda x, y: tuple(rgb.getpixel((x, y))))  # type: ignore[arg-type]
+
+
+def read_first_pixel(path: Path) -> bytes:
+    command = f"ffmpeg -v error -i {path} -frames:v 1 -f rawvideo -pix_fmt rgb24 -"
+    return subprocess.run(command.split(), capture_output=True, check=True).stdout[:3]
 
 
 def require_bt709(path: Path) -> None:
@@ -97,14 +106,15 @@ async def test_hdr_becomes_bt709_of_the_same_colours(
         assert patches.largest_error(found) < tolerance
 
 
-async def test_untagged_pictures_of_standard_definition_are_taken_for_bt601(
+async def test_pure_colours_of_an_untagged_picture_stay_pure(
     media: MediaTool, tmp_path: Path
 ) -> None:
-    source = patches.make_sdr(tmp_path / "v.avi", filters=LIMITED_601, encoder=MPEG4)
-    target = tmp_path / "target.mp4"
+    source, target = tmp_path / "v.avi", tmp_path / "target.mp4"
+    picture = f"color=blue:s=320x240:d=1,{LIMITED_601}"
+    run_ffmpeg("-f", "lavfi", "-i", picture, *MPEG4.split(), str(source))
 
     await make_streamable(media, source, target)
 
-    require_bt709(target)
-    # Primaries and curve differ a little, too, which is why it is not exact.
-    assert patches.largest_error(patches.read_video(target)) < 0.08
+    red, green, blue = read_first_pixel(target)
+    assert max(red, green) < 8
+    assert blue > 247

@@ -22,7 +22,7 @@ VIDEO = {
 AUDIO = {"codec_type": "audio", "codec_name": "aac"}
 COVER = {**VIDEO, "codec_name": "mjpeg", "disposition": {"attached_pic": 1}}
 DATA = {"codec_type": "data"}
-SD_COLOUR = Colour("smpte170m", "smpte170m", "smpte170m", is_full_range=False)
+SD_COLOUR = Colour("smpte170m", "bt709", "bt709", is_full_range=False)
 
 
 def parse(*streams: dict[str, Any], **container: str) -> VideoInfo:
