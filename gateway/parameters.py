@@ -31,9 +31,10 @@ def _read_optional_number(value: object) -> object:
     return 0 if value == "" else _read_number(value)
 
 
-def _read_limit(value: object) -> object:
+def _read_nonzero(value: object) -> object:
+    """Return 0 where nothing was given; who writes 0 means something that there is not."""
     if value == "0":
-        raise ValueError("0 is no limit")
+        raise ValueError("0 is none")
     return _read_optional_number(value)
 
 
@@ -42,6 +43,15 @@ _Id = Annotated[int, Ge(1), Le(MAX_ID), BeforeValidator(_read_number)]
 _OptionalId = Annotated[int, Ge(0), Le(MAX_ID), BeforeValidator(_read_optional_number)]
 
 UserId = Annotated[_Id, Query(description="A user.")]
+UserIdOrNone = Annotated[
+    int,
+    Le(MAX_ID),
+    BeforeValidator(_read_nonzero),
+    Query(
+        json_schema_extra={"minimum": 1},
+        description="A user; left out: the viewer, whose token is required then.",
+    ),
+]
 ToUserId = Annotated[_Id, Query(description="The other user.")]
 VideoId = Annotated[_Id, Query(description="A video.")]
 CommentId = Annotated[_Id, Query(description="A comment.")]
@@ -68,7 +78,7 @@ LatestTime = Annotated[
 Limit = Annotated[
     int,
     Le(500),  # The largest list's; each service refuses what is too much for its own.
-    BeforeValidator(_read_limit),
+    BeforeValidator(_read_nonzero),
     Query(
         json_schema_extra={"minimum": 1},
         description="Most items to return, up to what the list returns by default and at least 100; left out: that default.",

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from gateway import schemas
 from gateway.authentication import AnonymousViewer, OptionalViewer
 from gateway.middleware import address_of
-from gateway.parameters import ProperText, UserId
+from gateway.parameters import ProperText, UserIdOrNone
 from gateway.relay import relay
 from pkg.errors import Unauthenticated
 from pkg.rpc.metadata import CLIENT_ADDRESS_KEY
@@ -16,7 +16,7 @@ from protos.user_pb2 import LoginRequest, RegisterRequest, UserInfoRequest
 
 router = APIRouter(prefix="/douyin/user", tags=["user"])
 
-NOBODY = 0  # no id: `user_id` was left out
+NOBODY = 0  # no id: `user_id` was left out, and means the viewer to the service as well
 UserName = Annotated[str, Query(description="1 to 32 characters; unique.")]
 Password = Annotated[str, Query(description="1 to 32 characters.")]
 
@@ -44,9 +44,9 @@ async def login(viewer: AnonymousViewer, username: UserName, password: Password)
 
 
 @router.get("/", response_model=schemas.UserReply)
-async def user_info(viewer: OptionalViewer, user_id: UserId = NOBODY) -> Response:
+async def user_info(viewer: OptionalViewer, user_id: UserIdOrNone = NOBODY) -> Response:
     """Show a user as the viewer sees them; without `user_id` the viewer, whose token is required then."""
     if user_id == NOBODY and not viewer.user_id:
         raise Unauthenticated
-    request = UserInfoRequest(user_id=user_id or viewer.user_id, token=viewer.token)
+    request = UserInfoRequest(user_id=user_id, token=viewer.token)
     return await relay(viewer, viewer.clients.user.stub.UserInfo, request)

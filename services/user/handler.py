@@ -45,8 +45,12 @@ class UserHandler(user_pb2_grpc.UserServiceServicer):
         return LoginReply(user_id=user_id, token=self.issuer.issue(user_id))
 
     async def UserInfo(self, request: UserInfoRequest, context: Context) -> UserInfoReply:
-        viewer_id = await self.viewers.find(request.token)
-        card = await self.presenter.get_user_card(request.user_id, viewer_id)
+        if request.user_id:
+            viewer_id = await self.viewers.find(request.token)
+            card = await self.presenter.get_user_card(request.user_id, viewer_id)
+        else:
+            viewer_id = await self.viewers.require(request.token)
+            card = await self.presenter.get_user_card(viewer_id, viewer_id)
         return UserInfoReply(user=card)
 
 

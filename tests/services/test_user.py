@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import secrets
 import uuid
 from collections.abc import AsyncIterator
 from urllib.request import urlopen
@@ -14,10 +15,12 @@ from dal.db.users import find_credentials
 from pkg.errors import (
     InvalidParameter,
     LoginThrottled,
+    Unauthenticated,
     UserNameTaken,
     UserNotFound,
     WrongCredentials,
 )
+from pkg.ids import MAX_ID
 from tests.services.user_phones import PASSWORD, OpenPhone, Phone, outcome
 
 
@@ -296,3 +299,12 @@ async def test_a_broken_token_makes_the_viewer_anonymous(phone, name):
     card = await phone.info(user_id, token[:-8] + "AAAAAAAA")
 
     assert card.id == user_id
+
+
+async def test_a_card_without_an_id_is_the_callers_who_must_be_there(open_phone, issuer):
+    async with open_phone() as phone:
+        user_id, token = await phone.register(f"card-{secrets.token_hex(4)}")
+
+        assert (await phone.info(0, token)).id == user_id
+        for refused in ("", "junk", issuer.issue(MAX_ID)):
+            assert await outcome(phone.info(0, refused)) is Unauthenticated
