@@ -1,0 +1,34 @@
+"""An operator who types commands, on the servers of the tests."""
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from scripts.stack import Stack
+from scripts.stack.environment import without_settings
+from scripts.stack.site import REPOSITORY
+
+Run = Callable[..., Awaitable["subprocess.CompletedProcess[str]"]]
+
+
+@pytest.fixture
+def run(servers: Stack) -> Run:
+    """Run `scripts/NAME` as a person does; keyword arguments are settings that differ."""
+
+    async def run(
+        name: str, *arguments: str, **settings: str
+    ) -> "subprocess.CompletedProcess[str]":
+        environment = servers.environment() | settings
+        return await asyncio.to_thread(
+            subprocess.run,
+            [REPOSITORY / "scripts" / name, *arguments],
+            env=without_settings(os.environ) | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
