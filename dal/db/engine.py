@@ -209,11 +209,17 @@ class Replica:
 
 
 @asynccontextmanager
-async def open_database(settings: MySQLSettings) -> AsyncIterator[Database]:
-    """Give a Database whose source answers; close it at the end."""
+async def open_database(
+    settings: MySQLSettings, *, patient: bool = True
+) -> AsyncIterator[Database]:
+    """Give a Database whose source answers; close it at the end.
+
+    Args:
+        patient: wait for a source that is down; else raise DependencyUnavailable, for a person who looks on.
+    """
     database = Database(settings)
     try:
-        await wait_until_available("mysql", database.ping)
+        await (wait_until_available("mysql", database.ping) if patient else database.ping())
         yield database
     finally:
         await database.close()

@@ -112,8 +112,12 @@ class _Redis(Redis):
 
 
 @asynccontextmanager
-async def open_redis(settings: RedisSettings) -> AsyncIterator[Redis]:
-    """Give a client whose server answers; every call ends within `timeout_s`, values are bytes."""
+async def open_redis(settings: RedisSettings, *, patient: bool = True) -> AsyncIterator[Redis]:
+    """Give a client whose server answers; every call ends within `timeout_s`, values are bytes.
+
+    Args:
+        patient: wait for a server that is down; else raise DependencyUnavailable, for a person who looks on.
+    """
     pool = BlockingConnectionPool(
         connection_class=_Connection,
         host=settings.host,
@@ -130,7 +134,8 @@ async def open_redis(settings: RedisSettings) -> AsyncIterator[Redis]:
     client = _Redis(connection_pool=pool)
     client.timeout_s = settings.timeout_s
     try:
-        await wait_until_available(f"redis {settings.port}", partial(_ping, client))
+        ping = partial(_ping, client)
+        await (wait_until_available(f"redis {settings.port}", ping) if patient else ping())
         yield client
     finally:
         await client.aclose()

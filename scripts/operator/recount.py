@@ -18,7 +18,7 @@ class RecountSettings(ProcessSettings):
 
 async def recount(settings: RecountSettings, *, fix: bool) -> int:
     """Print the differences, fix them if told to, and return the exit status."""
-    async with open_database(with_long_statements(settings.mysql)) as database:
+    async with open_database(with_long_statements(settings.mysql), patient=False) as database:
         differences = await list_differences(database)
         show(differences)
         if not differences or not fix:

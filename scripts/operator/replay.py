@@ -32,7 +32,7 @@ class ReplaySettings(ProcessSettings):
 
 async def replay(settings: ReplaySettings, kind: Kind, *, run: bool, discard: bool) -> int:
     """Show everything, replay or discard it if told to, and return the exit status."""
-    async with open_redis(settings.redis_actions) as redis:
+    async with open_redis(settings.redis_actions, patient=False) as redis:
         await replay_aside(PendingActions(redis, kind), run=run, discard=discard)
     await replay_dead_letters(settings.rabbitmq, kind, run=run, discard=discard)
     return 0

@@ -47,7 +47,7 @@ async def rotate_keys(database: Database, keys: WrappingKeys) -> tuple[int, int]
 
 
 async def _run(settings: RotateKeysSettings) -> int:
-    async with open_database(settings.mysql) as database:
+    async with open_database(settings.mysql, patient=False) as database:
         try:
             keys = WrappingKeys(settings.crypt)
             new_id, rewrapped = await rotate_keys(database, keys)

@@ -29,6 +29,7 @@ def run(servers: Stack) -> Run:
             capture_output=True,
             text=True,
             check=False,
+            timeout=60,
         )
 
     return run

@@ -12,7 +12,7 @@ from dal.db.models import User
 from dal.redis.pending import PendingActions
 from dal.registers.model import Action, ActionType, Kind
 from pkg.clock import now_ms
-from pkg.mq.connection import dead_queue
+from pkg.mq.connection import BrokerConnection, dead_queue
 from pkg.mq.consumer import REASON_HEADER
 from pkg.mq.dead_letters import open_dead_letters
 from scripts.operator.replay import publishing
@@ -34,11 +34,12 @@ JUNK = b"junk of an operator's test"
 async def pending(actions_redis) -> AsyncIterator[PendingActions]:
     """Follows, none of them set aside at the beginning and at the end."""
     pending = PendingActions(actions_redis, RELATION)
-    for _ in range(2):
-        for item in await pending.list_aside():
-            await pending.discard(item.action)
-        yield pending
-        break
+    await discard_all(pending)
+    yield pending
+    await discard_all(pending)
+
+
+async def discard_all(pending: PendingActions) -> None:
     for item in await pending.list_aside():
         await pending.discard(item.action)
 
@@ -52,6 +53,16 @@ async def bury(settings: AllSettings, reason: str) -> None:
 async def count_dead(settings: AllSettings) -> int:
     async with open_dead_letters(settings.rabbitmq, RELATION.value) as dead:
         return await dead.count()
+
+
+async def purge(settings: AllSettings, queue: str) -> None:
+    """Empty a queue that other tests use as well."""
+    connection = await BrokerConnection.open(settings.rabbitmq, name="test purge")
+    try:
+        channel = await connection.open_channel()
+        await channel.call(channel.raw.queue_purge, queue)
+    finally:
+        await connection.close()
 
 
 async def set_aside(pending: PendingActions, reason: str) -> Action:
@@ -107,6 +118,7 @@ async def test_replay_brings_everything_back_to_where_it_came_from(
     await pending.settle([action])
     assert await count_dead(settings) == 0
     assert await count_messages(Broker(servers, settings.rabbitmq), RELATION.value) == 1
+    await purge(settings, RELATION.value)
 
 
 async def test_recount_tells_a_wrong_counter_and_fixes_it_when_told_to(
