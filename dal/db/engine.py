@@ -212,11 +212,7 @@ class Replica:
 async def open_database(
     settings: MySQLSettings, *, patient: bool = True
 ) -> AsyncIterator[Database]:
-    """Give a Database whose source answers; close it at the end.
-
-    Args:
-        patient: wait for a source that is down; else raise DependencyUnavailable, for a person who looks on.
-    """
+    """Give a Database whose source answers; close it at the end. Unless `patient`, a source that is down is an error at once."""
     database = Database(settings)
     try:
         await (wait_until_available("mysql", database.ping) if patient else database.ping())

@@ -115,8 +115,7 @@ class _Redis(Redis):
 async def open_redis(settings: RedisSettings, *, patient: bool = True) -> AsyncIterator[Redis]:
     """Give a client whose server answers; every call ends within `timeout_s`, values are bytes.
 
-    Args:
-        patient: wait for a server that is down; else raise DependencyUnavailable, for a person who looks on.
+    Unless `patient`, a server that is down is an error at once.
     """
     pool = BlockingConnectionPool(
         connection_class=_Connection,

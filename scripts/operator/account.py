@@ -27,7 +27,10 @@ class AccountSettings(ProcessSettings):
 
 async def change_account(settings: AccountSettings, who: int | str, state: AccountState) -> int:
     """Put the account into the state, print what it is now, and return the exit status."""
-    async with open_database(settings.mysql, patient=False) as database, database.write() as connection:
+    async with (
+        open_database(settings.mysql, patient=False) as database,
+        database.write() as connection,
+    ):
         account = await find_account(connection, who)
         if account is None:
             print(f"there is no account {who!r}", file=sys.stderr)
