@@ -21,15 +21,16 @@ def run(servers: Stack) -> Run:
     async def run(
         name: str, *arguments: str, **settings: str
     ) -> "subprocess.CompletedProcess[str]":
-        environment = servers.environment() | settings
-        return await asyncio.to_thread(
-            subprocess.run,
-            [REPOSITORY / "scripts" / name, *arguments],
-            env=without_settings(os.environ) | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        def wait() -> "subprocess.CompletedProcess[str]":
+            return subprocess.run(
+                [REPOSITORY / "scripts" / name, *arguments],
+                env=without_settings(os.environ) | servers.environment() | settings,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+            )
+
+        return await asyncio.to_thread(wait)
 
     return run
