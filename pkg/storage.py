@@ -39,6 +39,8 @@ MAX_ERROR_BYTES = 4096
 LINK_LIFETIME = timedelta(hours=1)
 # Statuses below 500 that a retry may cure: time-outs, conflicts, locks, too many requests.
 PASSING = frozenset({408, 409, 423, 425, 429})
+# Refusals of a clock that is wrong, ours or the server's: they end when it is set.
+CLOCK_CODES = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
 
 T = TypeVar("T")
 
@@ -264,6 +266,7 @@ class _Refused(Exception):
     def __init__(self, status: int, code: str) -> None:
         super().__init__(f"{status} {code}")
         self.status = status
+        self.code = code
 
 
 def _find_code(body: bytes) -> str:
@@ -276,17 +279,17 @@ def _describe_failure(exc: Exception, what: str) -> DependencyUnavailable:
     """Return what an exception of a client means to callers."""
     if isinstance(exc, S3Error):
         exc = _Refused(exc.response.status, str(exc.code))
-    status: int | None = None
-    said = f"{type(exc).__name__} {exc}"
-    if isinstance(exc, _Refused):
-        status, said = exc.status, str(exc)
-    failure = DependencyRefused if _is_final(status) else DependencyUnavailable
-    return failure(detail=f"storage: {what} failed: {said}")
+    if not isinstance(exc, _Refused):
+        return DependencyUnavailable(detail=f"storage: {what} failed: {type(exc).__name__} {exc}")
+    failure = DependencyRefused if _is_final(exc) else DependencyUnavailable
+    return failure(detail=f"storage: {what} failed: {exc}")
 
 
-def _is_final(status: int | None) -> bool:
+def _is_final(refusal: _Refused) -> bool:
     """Tell whether the same request would be refused again: a redirect (a wrong region or endpoint), and most of 4xx."""
-    return status is not None and (status == 501 or 300 <= status < 500) and status not in PASSING
+    if refusal.status in PASSING or refusal.code in CLOCK_CODES:
+        return False
+    return refusal.status == 501 or 300 <= refusal.status < 500
 
 
 def _connect_to(url: str, *, timeout_s: float) -> http.client.HTTPConnection:

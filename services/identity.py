@@ -14,6 +14,7 @@ from loguru import logger
 from dal.db.accounts import list_active_ids
 from dal.db.engine import Database
 from pkg.batching import Batcher
+from pkg.endurance import repeat_until_stopped
 from pkg.errors import DeadlineExceeded, DependencyUnavailable, Unauthenticated
 from pkg.stopping import wait_for_stop
 from pkg.token import TokenVerifier
@@ -60,11 +61,16 @@ class Viewers:
 
     async def keep_checking(self, stop: asyncio.Event) -> None:
         """Look again at every account that acts, until `stop`; a background task of a service."""
-        while not await wait_for_stop(stop, CHECK_INTERVAL_S):
+
+        async def turn() -> None:
+            if await wait_for_stop(stop, CHECK_INTERVAL_S):
+                return
             try:
                 await self.check()
             except (DependencyUnavailable, DeadlineExceeded) as exc:
                 self._go_blind(exc)
+
+        await repeat_until_stopped(stop, turn, name="account checks", pause_s=CHECK_INTERVAL_S)
 
     async def check(self) -> None:
         """Look at every account that acted since the last check; let those rest that did not.

@@ -33,9 +33,9 @@ BAD = [behaviour for behaviour in Behaviour if behaviour is not Behaviour.GOOD]
 class BadServer:
     """Runs on a thread of its own, so that it answers whatever loop the client blocks."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, target_port: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, target: int | str) -> None:
         self._loop = loop
-        self._target_port = target_port
+        self._target = target
         self._behaviour = Behaviour.GOOD
         self._writers: set[asyncio.StreamWriter] = set()
         self._changed = asyncio.Event()
@@ -84,7 +84,7 @@ class BadServer:
             writer.close()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        back, forth = await asyncio.open_connection("127.0.0.1", self._target_port)
+        back, forth = await self._connect()
         try:
             await asyncio.wait(
                 {
@@ -95,6 +95,11 @@ class BadServer:
             )
         finally:
             forth.close()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self._target, str):
+            return await asyncio.open_unix_connection(self._target)
+        return await asyncio.open_connection("127.0.0.1", self._target)
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool = False
@@ -121,8 +126,8 @@ class BadServer:
 
 
 @contextmanager
-def bad_server_before(target_port: int) -> Iterator[BadServer]:
-    """Give a proxy that passes everything on until it is told otherwise."""
+def bad_server_before(target: int | str) -> Iterator[BadServer]:
+    """Give a proxy before a port, or before a socket's path, that passes everything on until it is told otherwise."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -131,7 +136,7 @@ def bad_server_before(target_port: int) -> Iterator[BadServer]:
         return asyncio.run_coroutine_threadsafe(coroutine(), loop).result(10)
 
     async def make() -> tuple[BadServer, asyncio.Server]:
-        bad = BadServer(loop, target_port)
+        bad = BadServer(loop, target)
         return bad, await bad.listen()
 
     bad, server = run(make)

@@ -117,15 +117,18 @@ async def open_redis(settings: RedisSettings, *, patient: bool = True) -> AsyncI
 
     Unless `patient`, a server that is down is an error at once.
     """
+    # The driver may lose a cancellation that comes while it waits for a connection: that wait ends earlier. What it does with a
+    # connection is ended by `_Redis`, and its own time-outs must not pass at the same moment.
+    driver_timeout_s = 2 * settings.timeout_s
     pool = BlockingConnectionPool(
         connection_class=_Connection,
         host=settings.host,
         port=settings.port,
         password=settings.password.get_secret_value(),
         max_connections=MAX_CONNECTIONS,
-        timeout=settings.timeout_s,
-        socket_timeout=settings.timeout_s,
-        socket_connect_timeout=settings.timeout_s,
+        timeout=settings.timeout_s / 2,
+        socket_timeout=driver_timeout_s,
+        socket_connect_timeout=driver_timeout_s,
         # That the server closed an idle connection shows at its next use: connect once more.
         retry=Retry(ConstantBackoff(0.01), 1, supported_errors=(RedisConnectionError,)),
         retry_on_error=[RedisConnectionError],

@@ -86,7 +86,7 @@ async def test_mysql_behind_a_proxy_that_turns_bad_is_unavailable_and_used_again
         await asyncio.gather(use(database), use(database))  # connections from before
         bad.turn(behaviour)
 
-        await assert_outage(lambda: use(database), within_s=1.5)
+        await assert_outage(lambda: use(database), within_s=2)
 
         bad.turn(Behaviour.GOOD)
         await eventually(lambda: works(lambda: use(database)))
@@ -195,7 +195,7 @@ async def test_redis_behind_a_proxy_that_turns_bad_is_unavailable_and_used_again
         await asyncio.gather(use(client), use(client))
         bad.turn(behaviour)
 
-        await assert_outage(lambda: use(client), within_s=settings.timeout_s + 0.5)
+        await assert_outage(lambda: use(client), within_s=settings.timeout_s + 1)
 
         bad.turn(Behaviour.GOOD)
         await eventually(lambda: works(lambda: use(client)))
@@ -204,6 +204,7 @@ async def test_redis_behind_a_proxy_that_turns_bad_is_unavailable_and_used_again
 @on_uvloop
 async def test_callers_of_a_silent_redis_wait_for_a_connection_within_the_same_deadline(redis):
     bad, settings = redis
+    settings = settings.model_copy(update={"timeout_s": 2.0})
     async with open_redis(settings) as client:
         bad.turn(Behaviour.SILENT)
         began = time.monotonic()
@@ -212,7 +213,8 @@ async def test_callers_of_a_silent_redis_wait_for_a_connection_within_the_same_d
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
 
         assert {type(outcome) for outcome in outcomes} == {DependencyUnavailable}
-        assert time.monotonic() - began < settings.timeout_s + 0.5
+        # Twice as long, were the wait for a connection not part of it.
+        assert time.monotonic() - began < 1.8 * settings.timeout_s
 
 
 @pytest.mark.parametrize("behaviour", BAD)

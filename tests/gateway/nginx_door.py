@@ -45,6 +45,7 @@ async def open_door(
         "NGINX_DIR": folder,
         "NGINX_LISTEN": f"listen 127.0.0.1:{port};",
         "NGINX_MAX_BODY_MB": 2,
+        "NGINX_UPLOAD_TIMEOUT_S": 5,
         "NGINX_GATEWAY": f"127.0.0.1:{gateway_port}",
         "NGINX_STORAGE": f"127.0.0.1:{server.sockets[0].getsockname()[1]}",
     }

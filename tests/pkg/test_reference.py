@@ -22,8 +22,8 @@ BOUNDED_LABELS = {
     "status",
 }
 UNITS = {
-    "number": ("_s",),
-    "integer": ("_s", "_mb", "port", "_per_s", "_per_min", "_messages", "_requests"),
+    "number": ("_s", "_factor"),
+    "integer": ("_s", "_mb", "port", "_per_s", "_per_min", "_messages", "_requests", "_days"),
 }
 COUNTED = ("max_", "retention_files", "pool_connections", "flush_batch_actions")
 DOCUMENTS = [path for path in list_documents() if list_parts(path)]

@@ -257,8 +257,8 @@ async def test_registrations_and_followers_outlive_an_etcd_that_turns_bad(
     etcd, behaviour, monkeypatch
 ):
     monkeypatch.setattr(registry, "RESYNC_INTERVAL_S", 1)
-    with bad_server_before(etcd.port) as bad:
-        proxied = etcd.model_copy(update={"port": bad.port})
+    with bad_server_before(f"{etcd.host.removeprefix('unix:')}:{etcd.port}") as bad:
+        proxied = etcd.model_copy(update={"host": "127.0.0.1", "port": bad.port})
         async with registered(proxied), following(proxied) as follower:
             told = len(follower.told)
             bad.turn(behaviour)

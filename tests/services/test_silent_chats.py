@@ -79,6 +79,7 @@ async def test_an_old_conversation_is_polled_without_sql_and_without_a_write(
     await write_many(settings, database, first, 1)
     key = chat_key(Participants.of(first.user_id, second.user_id))
     [last] = await second.read()
+    assert await first.read(last.create_time) == []  # Now both accounts are known to the service.
 
     with counted_statements() as statements:
         for _ in range(10):

@@ -6,8 +6,10 @@ transaction with its note. DDL cannot be: of the one that had begun, "it exists 
 """
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
+from alembic import op
 from alembic.ddl.mysql import MySQLImpl
 from sqlalchemy import (
     Boolean,
@@ -105,6 +107,18 @@ class Journal:
         return {"revision": self._revision, "position": self._position}
 
 
+def run_step(name: str, step: Callable[[Connection], None]) -> None:
+    """Run a step of a migration that reads rows before it writes, as one transaction with its note: wholly, and once.
+
+    Args:
+        name: what the journal calls it; another one than those of the migration's other steps.
+        step: writes data alone, and commits nothing.
+    """
+    dialect = op.get_context().impl
+    assert isinstance(dialect, RestartableImpl)  # noqa: S101 - env.py made sure of it
+    dialect.run_step(name, step)
+
+
 class RestartableImpl(MySQLImpl):
     """Alembic's MySQL, whose migrations go on where they were interrupted; takes the place of Alembic's own."""
 
@@ -127,6 +141,15 @@ class RestartableImpl(MySQLImpl):
             result = None
         self.journal.end()
         return result
+
+    def run_step(self, name: str, step: Callable[[Connection], None]) -> None:
+        """See the function of this name."""
+        connection = self.connection
+        assert connection is not None and self.journal is not None  # noqa: S101, PT018 - a migration runs
+        is_done, _ = self.journal.begin(self._digest(name))
+        if not is_done:
+            step(connection)
+            self.journal.end()
 
     def _digest(self, construct: Any) -> str:
         shown = construct if isinstance(construct, str) else construct.compile(dialect=self.dialect)

@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -73,3 +75,32 @@ async def test_an_object_of_a_bucket_that_is_missing_is_not_a_missing_object(
 
     with pytest.raises(DependencyRefused, match="no bucket"):
         await storage.get_file(nowhere, random_key(), tmp_path / "file")
+
+
+class WrongClock(BaseHTTPRequestHandler):
+    """Refuses as S3 does when the clocks of both sides are far apart."""
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b"<Error><Code>RequestTimeTooSkewed</Code></Error>"
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        """Say nothing."""
+
+
+async def test_storage_that_refuses_because_of_a_clock_is_an_outage_that_ends(
+    server: S3Server, video: Path
+) -> None:
+    with HTTPServer(("127.0.0.1", 0), WrongClock) as wrong:
+        Thread(target=wrong.serve_forever, daemon=True).start()
+        settings = server.settings.model_copy(update={"port": wrong.server_port})
+        async with Storage(settings) as storage:
+            with pytest.raises(DependencyUnavailable, match="RequestTimeTooSkewed") as caught:
+                await storage.put_file(VIDEO_UPLOADS_BUCKET, "key", video, "video/mp4")
+        wrong.shutdown()
+
+    assert type(caught.value) is DependencyUnavailable

@@ -13,7 +13,6 @@ from pkg.errors import (
     PayloadTooLarge,
     Unauthenticated,
     UnsupportedVideo,
-    UserNotFound,
 )
 from pkg.rpc.status import decode_error
 from protos.video_pb2 import PublishActionRequest
@@ -133,5 +132,5 @@ async def test_a_deleted_account_publishes_nothing(upload_service, video_bytes):
         statement = update(User).where(User.id == upload_service.videos.author_id)
         await connection.execute(statement.values(deleted_at=func.now(3)))
 
-    with pytest.raises(UserNotFound):
+    with pytest.raises(Unauthenticated):
         await upload_service.phone.publish([video_bytes])

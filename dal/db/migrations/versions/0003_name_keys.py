@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
+from dal.db.migrations.journal import run_step
 from pkg.names import make_name_keys
 
 revision = "0003"
@@ -27,10 +28,7 @@ users = sa.table(
 def upgrade() -> None:
     for name in COLUMNS:
         op.add_column("users", sa.Column(name, mysql.BINARY(32), nullable=True))
-    # Not noted in the journal, because it reads rows; it may be repeated until the first constraint stands.
-    indexed = {index["name"] for index in sa.inspect(op.get_bind()).get_indexes("users")}
-    if not any(f"uq_users_{name}" in indexed for name in COLUMNS):
-        _fill()
+    run_step("fill the keys of names", _fill)
     for name in COLUMNS:
         _leave_to_the_oldest(name)
         op.create_unique_constraint(f"uq_users_{name}", "users", [name])
@@ -42,7 +40,7 @@ def downgrade() -> None:
         op.drop_column("users", name)
 
 
-def _fill() -> None:
+def _fill(connection: sa.Connection) -> None:
     """Give every account the keys of its name."""
     statement = users.update().where(users.c.id == sa.bindparam("user"))
     # The row was not changed by anybody: its time stays.
@@ -51,9 +49,9 @@ def _fill() -> None:
         name_fold_key=sa.bindparam("fold"),
         updated_at=users.c.updated_at,
     )
-    for batch in _list_names():
+    for batch in _list_names(connection):
         keys = [(user_id, make_name_keys(name)) for user_id, name in batch]
-        op.get_bind().execute(
+        connection.execute(
             statement,
             [
                 {"user": user_id, "look": key.look_key, "fold": key.fold_key}
@@ -62,11 +60,11 @@ def _fill() -> None:
         )
 
 
-def _list_names() -> Iterator[Sequence[tuple[int, str]]]:
+def _list_names(connection: sa.Connection) -> Iterator[Sequence[tuple[int, str]]]:
     last_id = 0
     while True:
         page = sa.select(users.c.id, users.c.user_name).where(users.c.id > last_id)
-        rows = op.get_bind().execute(page.order_by(users.c.id).limit(BATCH)).all()
+        rows = connection.execute(page.order_by(users.c.id).limit(BATCH)).all()
         if not rows:
             return
         yield [(int(row.id), str(row.user_name)) for row in rows]
