@@ -20,14 +20,14 @@ async def wait_until_available(what: str, attempt: Callable[[], Awaitable[T]]) -
 
     A server that refuses us (a wrong password, say) is waited for as well, since an operator may fix it there, but is an error in the log.
     """
-    for number in itertools.count():
+    numbers = itertools.count()
+    while True:
         try:
             return await attempt()
         except (DependencyUnavailable, DeadlineExceeded) as exc:
-            if number % ATTEMPTS_PER_LOG_LINE == 0:
+            if next(numbers) % ATTEMPTS_PER_LOG_LINE == 0:
                 _say_waiting(what, exc)
             await asyncio.sleep(RETRY_DELAY_S)
-    raise AssertionError("unreachable")
 
 
 def _say_waiting(what: str, exc: DependencyUnavailable | DeadlineExceeded) -> None:

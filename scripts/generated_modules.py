@@ -22,8 +22,6 @@ def generate(target: Path) -> None:
         SystemExit: protoc refused a file; its messages are printed.
     """
     sources = sorted(str(path.relative_to(REPOSITORY)) for path in _list_sources())
-    if not sources:
-        return
     plugins = _write_plugins(target)
     outputs = ("python", "grpc_python", *plugins)
     done = subprocess.run(

@@ -16,7 +16,6 @@ from dal.db.message_keys import (
 )
 from dal.db.messages import MessageRow, map_latest_messages
 from pkg.crypt.messages import CryptSettings, DataKey, UnreadableMessage, WrappingKeys
-from pkg.errors import InternalError
 from pkg.settings import SettingsError
 
 ORIGINAL_KEY_ID = 0
@@ -96,11 +95,8 @@ class MessageTexts:
             await insert_first_data_key(
                 connection, pair_id=self._wrapping.current_id, wrapped=wrapped
             )
-        async with self._database.read_source() as connection:
-            newest = await find_newest_data_key(connection)
-        if newest is None:
-            raise InternalError(detail="the first data key vanished")
-        return newest
+        # Now there is one, ours or that of a process that was sooner.
+        return await self._get_newest_row()
 
     async def _load_keys(self, key_ids: set[int]) -> None:
         missing = key_ids - self._keys.keys()

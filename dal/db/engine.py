@@ -209,11 +209,13 @@ class Replica:
 
 
 @asynccontextmanager
-async def open_database(settings: MySQLSettings) -> AsyncIterator[Database]:
-    """Give a Database whose source answers; close it at the end."""
+async def open_database(
+    settings: MySQLSettings, *, patient: bool = True
+) -> AsyncIterator[Database]:
+    """Give a Database whose source answers; close it at the end. Unless `patient`, a source that is down is an error at once."""
     database = Database(settings)
     try:
-        await wait_until_available("mysql", database.ping)
+        await (wait_until_available("mysql", database.ping) if patient else database.ping())
         yield database
     finally:
         await database.close()

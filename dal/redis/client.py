@@ -112,8 +112,11 @@ class _Redis(Redis):
 
 
 @asynccontextmanager
-async def open_redis(settings: RedisSettings) -> AsyncIterator[Redis]:
-    """Give a client whose server answers; every call ends within `timeout_s`, values are bytes."""
+async def open_redis(settings: RedisSettings, *, patient: bool = True) -> AsyncIterator[Redis]:
+    """Give a client whose server answers; every call ends within `timeout_s`, values are bytes.
+
+    Unless `patient`, a server that is down is an error at once.
+    """
     # The driver may lose a cancellation that comes while it waits for a connection: that wait ends earlier. What it does with a
     # connection is ended by `_Redis`, and its own time-outs must not pass at the same moment.
     driver_timeout_s = 2 * settings.timeout_s
@@ -133,7 +136,8 @@ async def open_redis(settings: RedisSettings) -> AsyncIterator[Redis]:
     client = _Redis(connection_pool=pool)
     client.timeout_s = settings.timeout_s
     try:
-        await wait_until_available(f"redis {settings.port}", partial(_ping, client))
+        ping = partial(_ping, client)
+        await (wait_until_available(f"redis {settings.port}", ping) if patient else ping())
         yield client
     finally:
         await client.aclose()

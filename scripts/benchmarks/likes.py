@@ -35,9 +35,8 @@ from services.actions.flusher import FlushingServiceSettings
 
 TIMEOUT_S = 10
 VIDEOS = 20
-PROBES = 40
 PROBE_TIMEOUT_S = 10.0
-PENDING = 30_000
+PENDING_PER_PERSON = 1000
 CLEANING_TIMEOUT_S = 60.0
 # No video has these ids: likes of them count for their fans alone.
 FIRST_MADE_UP_VIDEO = 2**40
@@ -96,8 +95,12 @@ async def bench_likes(load: Load) -> LikesResult:
         calls = [partial(_act, stage, person, iter_actions()) for person in range(load.workers)]
         accepted = await measure("likes accepted", load, calls)
         await _wait_until_flushed(stage)
-        actor_sees_s = [await _measure_effect(stage, probe, _own_list) for probe in range(PROBES)]
-        others_see_s = [await _measure_effect(stage, probe, _number) for probe in range(PROBES)]
+        actor_sees_s = [
+            await _measure_effect(stage, probe, _own_list) for probe in range(load.workers)
+        ]
+        others_see_s = [
+            await _measure_effect(stage, probe, _number) for probe in range(load.workers)
+        ]
         return LikesResult(accepted, actor_sees_s, others_see_s, await _measure_flush(stage))
 
 
@@ -153,7 +156,7 @@ async def _measure_flush(stage: Stage) -> float:
     """Return how many actions per second, each of a pair of its own, the running service brings to MySQL."""
     actions = [
         Action(person, FIRST_MADE_UP_VIDEO + n, await stage.clock.draw(), ActionType.DO)
-        for n in range(PENDING // len(stage.people))
+        for n in range(PENDING_PER_PERSON)
         for person in stage.people
     ]
     began = time.perf_counter()

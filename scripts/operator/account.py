@@ -6,14 +6,12 @@ and comments stay under the card of a deleted user, and nobody else gets its nam
 """
 
 import argparse
-import asyncio
 import sys
 
 from dal.db.accounts import Account, AccountState, find_account, set_account_state
 from dal.db.engine import MySQLSettings, open_database
-from pkg.errors import DeadlineExceeded, DependencyUnavailable
 from pkg.settings import ProcessSettings
-from scripts.operator.console import quiet_logs
+from scripts.operator.console import run_to_status
 from scripts.operator.settings import load_settings
 
 STATES = {
@@ -29,7 +27,10 @@ class AccountSettings(ProcessSettings):
 
 async def change_account(settings: AccountSettings, who: int | str, state: AccountState) -> int:
     """Put the account into the state, print what it is now, and return the exit status."""
-    async with open_database(settings.mysql) as database, database.write() as connection:
+    async with (
+        open_database(settings.mysql, patient=False) as database,
+        database.write() as connection,
+    ):
         account = await find_account(connection, who)
         if account is None:
             print(f"there is no account {who!r}", file=sys.stderr)
@@ -54,13 +55,9 @@ def main() -> int:
     options = parser.parse_args()
     is_id = options.account.isascii() and options.account.isdigit() and not options.name
     who = int(options.account) if is_id else options.account
-    quiet_logs()
     settings = load_settings(AccountSettings)
-    try:
-        return asyncio.run(change_account(settings, who, STATES[options.action]))
-    except (DependencyUnavailable, DeadlineExceeded) as exc:
-        print(f"nothing was changed: {exc.detail or exc}", file=sys.stderr)
-        return 2
+    work = change_account(settings, who, STATES[options.action])
+    return run_to_status(work, failing="nothing was changed")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,14 @@
 """Checks every counter against its rows, also under load. Exit status: 0 all counters are right, 1 differences are left, 2 a server is down."""
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Sequence
 from functools import partial
 
 from dal.db.counters import Difference, fix_differences, list_differences
 from dal.db.engine import MySQLSettings, open_database, retry_conflicts
-from pkg.errors import DeadlineExceeded, DependencyUnavailable
 from pkg.settings import ProcessSettings
-from scripts.operator.console import quiet_logs
+from scripts.operator.console import run_to_status
 from scripts.operator.settings import load_settings, with_long_statements
 
 
@@ -20,7 +18,7 @@ class RecountSettings(ProcessSettings):
 
 async def recount(settings: RecountSettings, *, fix: bool) -> int:
     """Print the differences, fix them if told to, and return the exit status."""
-    async with open_database(with_long_statements(settings.mysql)) as database:
+    async with open_database(with_long_statements(settings.mysql), patient=False) as database:
         differences = await list_differences(database)
         show(differences)
         if not differences or not fix:
@@ -46,12 +44,8 @@ def main() -> int:
         "--fix", action="store_true", help="set wrong counters to what the rows say"
     )
     options = parser.parse_args()
-    quiet_logs()
-    try:
-        return asyncio.run(recount(load_settings(RecountSettings), fix=options.fix))
-    except (DependencyUnavailable, DeadlineExceeded) as exc:
-        print(f"cannot count: {exc.detail or exc}", file=sys.stderr)
-        return 2
+    work = recount(load_settings(RecountSettings), fix=options.fix)
+    return run_to_status(work, failing="cannot count")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Shows which likes or follows went nowhere, and replays or discards them.
 
 Dead letters are messages that are no actions; set aside are actions that MySQL refused. Replaying is always safe: an action that a newer
-one has overtaken changes nothing.
+one has overtaken changes nothing. Exit status: 0 done, 2 a server is down.
 """
 
 import argparse
@@ -13,13 +13,12 @@ from contextlib import asynccontextmanager
 from dal.redis.client import RedisSettings, open_redis
 from dal.redis.pending import PendingActions
 from dal.registers.model import Kind
-from pkg.errors import DependencyUnavailable
 from pkg.mq.connection import RabbitMQSettings
 from pkg.mq.consumer import REASON_HEADER, Delivery
 from pkg.mq.dead_letters import open_dead_letters
 from pkg.mq.publisher import Publisher
 from pkg.settings import ProcessSettings
-from scripts.operator.console import quiet_logs
+from scripts.operator.console import run_to_status
 from scripts.operator.settings import load_settings
 
 MOST_SHOWN = 100_000
@@ -31,11 +30,12 @@ class ReplaySettings(ProcessSettings):
     rabbitmq: RabbitMQSettings
 
 
-async def replay(settings: ReplaySettings, kind: Kind, *, run: bool, discard: bool) -> None:
-    """Show everything, then replay or discard it if told to."""
-    async with open_redis(settings.redis_actions) as redis:
+async def replay(settings: ReplaySettings, kind: Kind, *, run: bool, discard: bool) -> int:
+    """Show everything, replay or discard it if told to, and return the exit status."""
+    async with open_redis(settings.redis_actions, patient=False) as redis:
         await replay_aside(PendingActions(redis, kind), run=run, discard=discard)
     await replay_dead_letters(settings.rabbitmq, kind, run=run, discard=discard)
+    return 0
 
 
 async def replay_aside(pending: PendingActions, *, run: bool, discard: bool) -> None:
@@ -101,20 +101,9 @@ def main() -> int:
     what.add_argument("--run", action="store_true", help="replay everything that is shown")
     what.add_argument("--discard", action="store_true", help="delete everything that is shown")
     options = parser.parse_args()
-    quiet_logs()
-    try:
-        asyncio.run(
-            replay(
-                load_settings(ReplaySettings),
-                Kind(options.kind),
-                run=options.run,
-                discard=options.discard,
-            )
-        )
-    except DependencyUnavailable as exc:
-        print(f"cannot go on: {exc}", file=sys.stderr)
-        return 1
-    return 0
+    settings = load_settings(ReplaySettings)
+    work = replay(settings, Kind(options.kind), run=options.run, discard=options.discard)
+    return run_to_status(work, failing="cannot go on")
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import TypeVar
 
 from dal.db.engine import MySQLSettings
 from pkg.settings import ProcessSettings, SettingsError
 from scripts.stack import Stack
+from scripts.stack.site import REPOSITORY
 
 # A person can wait; a big table may need it.
 STATEMENT_TIMEOUT_S = 600.0
@@ -14,11 +16,11 @@ STATEMENT_TIMEOUT_S = 600.0
 SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
 
 
-def use_local_stack() -> None:
+def use_local_stack(run_dir: Path = REPOSITORY / ".run") -> None:
     """Put the local stack's settings into the environment, unless a database is named there; end the script without either."""
     if any(name.startswith("DOUSHENG_MYSQL__") for name in os.environ):
         return
-    stack = Stack()
+    stack = Stack(run_dir)
     if not (stack.site.run_dir / "env").exists():
         sys.exit(
             "there is no stack here, and no DOUSHENG_MYSQL__… in the environment; run scripts/up first"

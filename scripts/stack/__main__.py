@@ -27,6 +27,8 @@ def main(arguments: Sequence[str]) -> int:
     options = _parse(arguments)
     try:
         code: int = options.run(options)
+        # A pipe is written to late: whether its reader has gone shows here.
+        sys.stdout.flush()
     except StackError as exc:
         print(f"\n{exc}", file=sys.stderr)
         return _FAILED

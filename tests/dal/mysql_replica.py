@@ -3,13 +3,13 @@
 import getpass
 import socket
 import subprocess
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pymysql
 
+from scripts.stack.processes import wait_until
 from scripts.stack.servers.mysql import REPLICA_USER
 from scripts.stack.stack import Stack
 
@@ -124,14 +124,12 @@ class MySQLReplica:
         )
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + START_WITHIN_S
-        while True:
+        def answers() -> bool:
             with socket.socket(socket.AF_UNIX) as probe:
-                if probe.connect_ex(str(self._socket)) == 0:
-                    return
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"the replica in {self.folder} does not start")
-            time.sleep(0.05)
+                return probe.connect_ex(str(self._socket)) == 0
+
+        if not wait_until(answers, timeout_s=START_WITHIN_S):
+            raise TimeoutError(f"the replica in {self.folder} does not start")
 
 
 def _connect(socket_path: Path) -> "Connection":

@@ -178,6 +178,21 @@ async def test_somebody_whom_the_replica_does_not_know_yet_is_read_on_the_source
     assert [card.id for card in cards] == [missing, known]
 
 
+async def test_a_video_that_the_replica_does_not_know_yet_is_read_on_the_source(
+    replicated, replica, videos, actions_redis
+):
+    presenter = Presenter(replicated, ViewerFlags(replicated, Overlay(actions_redis)))
+    await eventually(lambda: is_healthy_after_check(replicated))
+    with standing_still(replica):
+        video_id = await videos.add_job()
+        await videos.publish(await videos.claim())
+        assert await read_port(replicated) == replica.port
+
+        cards = await presenter.list_video_cards_by_id([video_id, 2**52], None)
+
+    assert [card.id for card in cards] == [video_id]
+
+
 async def test_the_reply_of_an_action_waits_for_the_replicas_as_well(
     replicated, replica, make_user, actions_redis
 ):

@@ -25,6 +25,7 @@ from gateway.server import Server, make_server
 from gateway.settings import GatewaySettings
 from pkg.settings import DEFAULT_CONFIG_DIR, read_section
 from pkg.token import TokenIssuer, TokenSettings, TokenVerifier
+from tests.eventually import eventually
 from tests.gateway.fakes import FakeServices
 
 VIEWER_ID = 41
@@ -122,8 +123,7 @@ def start_gateway(
         server = make_server(app, gateway_settings)
         server.config.port = 0
         serving = asyncio.create_task(server.serve())
-        while not server.started:  # noqa: ASYNC110 - uvicorn offers nothing to wait for
-            await asyncio.sleep(0.01)
+        await eventually(lambda: server.started, interval_s=0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=15) as client:
             yield RunningGateway(port, app, server, client)

@@ -32,7 +32,7 @@ async def slow_feed(services: FakeServices) -> None:
     """Make the feed slower than what follows it."""
 
     async def answer(_: object) -> FeedReply:
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2)  # The slowness is what is tested.
         return FeedReply(next_time=1)
 
     services.answers["Feed"] = answer

@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from gateway.clients import Clients
 from gateway.settings import GatewayProcessSettings
 from pkg.registry import EtcdSettings
 from pkg.token import TokenSettings, TokenVerifier
+from scripts.stack.processes import wait_until
 from tests.gateway.conftest import VIEWER_ID
 
 ROOT = Path(__file__).parents[2]
@@ -66,26 +66,24 @@ def process(
 
 
 def wait_until_serving(port: int) -> None:
-    give_up_at = time.monotonic() + 60
-    while True:
+    def serves() -> bool:
         try:
-            assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+            return httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
         except httpx.TransportError:
-            assert time.monotonic() < give_up_at
-            time.sleep(0.05)
-        else:
-            return
+            return False
+
+    assert wait_until(serves, timeout_s=60)
 
 
 def wait_until_refused(port: int) -> None:
-    give_up_at = time.monotonic() + 10
-    while time.monotonic() < give_up_at:
+    def refuses() -> bool:
         try:
             socket.create_connection(("127.0.0.1", port)).close()
         except ConnectionRefusedError:
-            return
-        time.sleep(0.05)
-    raise AssertionError("still accepting")
+            return True
+        return False
+
+    assert wait_until(refuses, timeout_s=10), "still accepting"
 
 
 def test_sigterm_finishes_what_runs_and_exits_0(

@@ -98,7 +98,7 @@ async def test_a_service_that_hangs_is_503_after_the_deadline(
     start_gateway: StartGateway, services: FakeServices
 ) -> None:
     async def hang(_request: object) -> None:
-        await asyncio.sleep(5)
+        await asyncio.sleep(5)  # Longer than the deadline.
 
     services.answers["Feed"] = hang
     async with start_gateway(rpc_timeout_s=0.2) as gateway:

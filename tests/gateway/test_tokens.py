@@ -32,7 +32,7 @@ async def test_an_expired_token_is_401_where_required_and_anonymous_elsewhere(
     expiring = TokenIssuer(token_settings.model_copy(update={"lifetime_s": 1}))
     expired = {"token": expiring.issue(VIEWER_ID)}
     await client.get("/douyin/feed/", params=expired)
-    await asyncio.sleep(1.1)
+    await asyncio.sleep(1.1)  # Its lifetime passes.
 
     assert_envelope(
         await client.get("/douyin/publish/status/", params=expired), errors.Unauthenticated

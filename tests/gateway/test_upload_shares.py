@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.uploads import Pace
 from pkg import errors
 from pkg.token import TokenIssuer
+from tests.eventually import eventually
 from tests.gateway.conftest import RunningGateway, StartGateway, make_settings
 from tests.gateway.endpoints import assert_envelope
 from tests.gateway.upload_forms import HEADERS, PATH, fields_of, make_form, publish, request_head
@@ -48,9 +49,7 @@ async def answered(reader: asyncio.StreamReader) -> bytes:
 async def held_slots(gateway: RunningGateway, number: int) -> None:
     """Wait until so many uploads of strangers are under way."""
     slots = gateway.app.state.gateway.slots.unknown_uploads
-    async with asyncio.timeout(10):
-        while slots.taken != number:  # noqa: ASYNC110 - the slots have no event for it
-            await asyncio.sleep(0.01)
+    await eventually(lambda: slots.taken == number, within_s=10, interval_s=0.01)
 
 
 @pytest.fixture
@@ -147,9 +146,7 @@ async def test_whoever_has_shown_a_token_frees_the_place_of_a_stranger(
         upload_under_way(gateway, "203.0.113.1", beginning=beginning),
     ):
         uploads = gateway.app.state.gateway.slots.uploads
-        async with asyncio.timeout(10):
-            while not uploads.of_users.taken:  # noqa: ASYNC110 - the slots have no event for it
-                await asyncio.sleep(0.01)
+        await eventually(lambda: uploads.of_users.taken, within_s=10, interval_s=0.01)
 
         response = await publish(gateway.client, fields_of(token).items())
 
@@ -190,9 +187,7 @@ async def test_a_user_and_a_network_have_a_share_of_the_uploads(  # noqa: PLR091
         upload_under_way(gateway, "203.0.113.1", path=f"{PATH}?token={first}"),
     ):
         uploads = gateway.app.state.gateway.slots.uploads
-        async with asyncio.timeout(10):
-            while not uploads.of_users.taken:  # noqa: ASYNC110 - the slots have no event for it
-                await asyncio.sleep(0.01)
+        await eventually(lambda: uploads.of_users.taken, within_s=10, interval_s=0.01)
 
         address = "203.0.113.1" if same_network else "203.0.113.2"
         response = await publish(
@@ -217,6 +212,7 @@ async def test_an_upload_that_trickles_is_given_up_and_its_place_is_free(
             for byte in beginning:
                 writer.write(bytes([byte]))
                 await writer.drain()
+                # The pace is what the gateway judges.
                 await asyncio.sleep(TRICKLE_S)
 
         trickling = asyncio.create_task(trickle())
@@ -234,6 +230,7 @@ async def test_a_phone_at_30_kb_per_second_passes(start_gateway: StartGateway, t
     async def slowly() -> AsyncIterator[bytes]:
         for start in range(0, len(body), 600):
             yield body[start : start + 600]
+            # 600 bytes in 20 ms are 30 kB/s.
             await asyncio.sleep(TRICKLE_S)
 
     async with start_gateway(upload_idle_timeout_s=0.3) as gateway:

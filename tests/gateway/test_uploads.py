@@ -15,6 +15,7 @@ import pytest
 from pkg import errors
 from pkg.token import TokenIssuer
 from protos.video_pb2 import PublishActionReply
+from tests.eventually import eventually
 from tests.gateway.conftest import RunningGateway, StartGateway
 from tests.gateway.endpoints import assert_envelope
 from tests.gateway.fakes import FakeServices
@@ -228,8 +229,7 @@ async def test_parallel_uploads_are_bounded_and_slots_come_back(
     services.answers["PublishAction"] = wait
     async with start_gateway(max_parallel_uploads=1) as gateway:
         first = asyncio.create_task(publish(gateway.client, fields_of(token).items()))
-        while not services.uploads:  # noqa: ASYNC110 - the fake has no event for it
-            await asyncio.sleep(0.01)
+        await eventually(lambda: services.uploads, interval_s=0.01)
         second = await publish(gateway.client, fields_of(token).items())
         release.set()
         assert (await first).json()["video_id"] == 1
@@ -280,14 +280,10 @@ async def test_a_client_that_leaves_frees_its_slot_and_file(
         _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         writer.write(request_head(PATH, 2_000_000) + beginning)
         await writer.drain()
-        async with asyncio.timeout(5):
-            while not open_spool_files(tmp_path):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await eventually(lambda: open_spool_files(tmp_path), within_s=5, interval_s=0.01)
         assert os.listdir(tmp_path) == []  # noqa: PTH208 - a look, not a walk
         writer.close()
-        async with asyncio.timeout(5):
-            while open_spool_files(tmp_path):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await eventually(lambda: not open_spool_files(tmp_path), within_s=5, interval_s=0.01)
         response = await publish(gateway.client, fields_of(token).items())
 
     assert response.json()["status_code"] == 0

@@ -12,6 +12,7 @@ from pkg import errors
 from pkg.settings import DEFAULT_CONFIG_DIR, read_section
 from pkg.token import TokenIssuer
 from protos.message_pb2 import Message
+from tests.eventually import eventually
 from tests.gateway.conftest import RunningGateway, StartGateway
 from tests.gateway.fakes import FakeServices
 
@@ -141,8 +142,7 @@ async def test_a_client_that_does_not_read_is_dropped(
     async def flood() -> None:
         while not services.push_ended.is_set():
             await services.messages_to_push.put(Message(content="长" * 100_000))
-            while services.messages_to_push.qsize() > 5:  # noqa: ASYNC110 - a queue has no such event
-                await asyncio.sleep(0.01)
+            await eventually(lambda: services.messages_to_push.qsize() <= 5, interval_s=0.01)
 
     flooding = asyncio.create_task(flood())
     try:

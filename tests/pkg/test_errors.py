@@ -5,10 +5,15 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc.error_details_pb2 import DebugInfo, ErrorInfo
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
 
 from pkg import errors
 from pkg.rpc.client import ServiceClient, call
 from pkg.rpc.interceptor import ErrorInterceptor
+from pkg.rpc.status import ERROR_DOMAIN, decode_error
 from protos import user_pb2_grpc
 from protos.user_pb2 import UserInfoReply, UserInfoRequest
 
@@ -98,3 +103,43 @@ def test_no_known_instance_is_an_unavailable_dependency():
 
     with pytest.raises(errors.DependencyUnavailable):
         _ = client.stub
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (grpc.StatusCode.UNAVAILABLE, errors.DependencyUnavailable),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, errors.DeadlineExceeded),
+        (grpc.StatusCode.CANCELLED, errors.DeadlineExceeded),
+        (grpc.StatusCode.UNIMPLEMENTED, errors.Unimplemented),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, errors.RateLimited),
+        (grpc.StatusCode.DATA_LOSS, errors.InternalError),
+    ],
+)
+def test_a_failure_of_the_transport_has_the_meaning_of_its_code(code, expected):
+    assert type(decode_error(fail_with(code))) is expected
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        ErrorInfo(domain=ERROR_DOMAIN, reason="AddedLater", metadata={"status_code": "65000"}),
+        ErrorInfo(domain="proxy.example", metadata={"status_code": "10002"}),
+        DebugInfo(detail="of a proxy"),
+    ],
+    ids=["unknown number", "another domain", "another detail"],
+)
+def test_an_error_of_somebody_else_has_the_meaning_of_its_code(detail):
+    failure = fail_with(grpc.StatusCode.UNAVAILABLE, detail)
+
+    assert type(decode_error(failure)) is errors.DependencyUnavailable
+
+
+def fail_with(code: grpc.StatusCode, *details: Any) -> grpc.aio.AioRpcError:
+    packed = [AnyMessage() for _ in details]
+    for target, detail in zip(packed, details, strict=True):
+        target.Pack(detail)
+    status = Status(code=code.value[0], message="m", details=packed)
+    metadata = rpc_status.to_status(status).trailing_metadata
+    trailing = grpc.aio.Metadata(*metadata)
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailing, details="m")

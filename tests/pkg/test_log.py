@@ -113,6 +113,15 @@ def test_loggers_of_the_standard_library_are_heard_with_their_place(set_up, line
     assert line.rstrip().endswith("lost of {braces} <b>")
 
 
+def test_a_level_that_only_the_standard_library_knows_is_heard_too(set_up, lines):
+    set_up()
+
+    logging.getLogger("grpc").log(25, "notice")
+
+    (line,) = lines()
+    assert " Level 25 user abc123 tests.pkg.test_log:" in line
+
+
 def test_chatty_libraries_are_heard_when_something_is_wrong(set_up, lines):
     set_up()
 

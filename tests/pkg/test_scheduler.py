@@ -48,7 +48,7 @@ async def test_runs_of_one_job_never_overlap_and_missed_ones_are_not_made_up_for
         active += 1
         runs += 1
         most = max(most, active)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # Longer than the interval.
         active -= 1
 
     began = time.monotonic()

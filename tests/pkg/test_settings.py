@@ -51,6 +51,27 @@ def test_an_unknown_key_in_a_file_is_refused_by_its_name(tmp_path):
         EtcdProcess.load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, r"cannot read .*etcd\.yml"),
+        ("port: [1", r"cannot read .*etcd\.yml"),
+        ("- port", r"etcd\.yml is not a mapping"),
+        ("# nothing yet", r"etcd\.port: Field required"),
+    ],
+    ids=["missing", "no YAML", "a list", "empty"],
+)
+def test_a_file_that_cannot_be_used_is_named(tmp_path, content, told):
+    for path in CONFIG.glob("*.yml"):
+        (tmp_path / path.name).write_text(path.read_text())
+    (tmp_path / "etcd.yml").unlink()
+    if content is not None:
+        (tmp_path / "etcd.yml").write_text(content)
+
+    with pytest.raises(SettingsError, match=told):
+        EtcdProcess.load(tmp_path)
+
+
 def test_a_placeholder_is_no_secret():
     with pytest.raises(SettingsError, match=r"mysql\.password.*placeholder"):
         MySQLProcess.load(CONFIG)

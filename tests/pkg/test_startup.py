@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from pkg import startup
-from pkg.errors import DeadlineExceeded, DependencyUnavailable, InternalError
+from pkg.errors import DeadlineExceeded, DependencyRefused, DependencyUnavailable, InternalError
 from pkg.startup import wait_until_available
 
 
@@ -43,3 +43,13 @@ async def test_waiting_can_be_cancelled():
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
             await wait_until_available("server", server.answer)
+
+
+async def test_a_server_that_refuses_us_is_waited_for_and_an_operator_is_called(logged):
+    refused = DependencyRefused(detail="wrong password")
+
+    assert await wait_until_available("server", Server(refused).answer) == "here"
+
+    (line,) = logged
+    assert line.startswith("ERROR waiting: the server refuses us, an operator must act")
+    assert "wrong password" in line

@@ -77,7 +77,7 @@ class Talk:
             await self.sender.send(str(number))
         except grpc.aio.AioRpcError:
             self.refused += 1  # It may have been stored or not.
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # As an app does before it tries again.
         else:
             self.acknowledged.append(number)
 
@@ -95,7 +95,7 @@ class Talk:
         async def polling() -> None:
             while not stop.is_set():
                 await self.poll()
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.02)  # The pace of the load.
 
         await asyncio.gather(sending(), polling())
 

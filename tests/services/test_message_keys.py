@@ -79,6 +79,27 @@ async def test_after_a_rotation_old_messages_stay_readable_and_new_ones_have_a_n
     assert await list_pairs(database) == {crypt.key_id}
 
 
+async def test_messages_whose_pair_is_lost_are_replaced_and_an_operator_is_called(
+    database: Database, crypt: CryptSettings, people: tuple[int, int], logged: list[str]
+):
+    make_pair(crypt.private_keys_dir, "m2")
+    pair = crypt.private_keys_dir / "m2.pem"
+    kept = pair.read_bytes()
+    rotated = crypt.model_copy(update={"key_id": "m2"})
+    await rotate_keys(database, WrappingKeys(rotated))
+    try:
+        await write(database, MessageTexts(database, rotated), people, "新")
+        pair.unlink()
+
+        assert await read(database, MessageTexts(database, crypt), people) == [UNREADABLE]
+    finally:
+        pair.write_bytes(kept)
+        await rotate_keys(database, WrappingKeys(crypt))
+
+    assert any(line.startswith("ERROR key missing") and "m2" in line for line in logged)
+    assert any(line.startswith("ERROR message unreadable") for line in logged)
+
+
 async def list_pairs(database: Database) -> set[str]:
     async with database.read_source() as connection:
         return set(await connection.scalars(select(MessageDataKey.wrapping_key_id)))

@@ -169,7 +169,7 @@ async def test_a_client_that_does_not_read_is_dropped_and_can_come_back(
     stream = follow(second, 1)
     received = await take(stream, 1)
 
-    await asyncio.sleep(READS_NOTHING_S)
+    await asyncio.sleep(READS_NOTHING_S)  # That nothing is read is what is tested.
     with refused_with(RateLimited):
         await read_to_the_end(stream, received)
 

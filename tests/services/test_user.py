@@ -183,6 +183,16 @@ async def test_failures_from_one_address_close_it_for_every_name(open_phone, nam
         assert await elsewhere.login(name)
 
 
+async def test_a_call_without_a_gateway_counts_for_the_callers_own_address(open_phone, name):
+    async with open_phone(max_failures_per_address=1) as phone:
+        direct = phone.without_gateway()
+        await phone.register(name)
+        assert await outcome(direct.login("nobody" + name)) in (WrongCredentials, LoginThrottled)
+
+        assert await outcome(direct.login(name)) is LoginThrottled
+        assert await phone.login(name)
+
+
 async def test_a_success_forgives_the_failures_of_the_name(phone, name):
     await phone.register(name)
     for _ in range(3):

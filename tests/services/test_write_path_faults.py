@@ -167,7 +167,7 @@ async def test_nothing_accepted_is_lost_while_every_server_and_service_is_killed
             else:
                 pair = (RELATION, user, chooser.choice([p for p in people if p != user][:4]))
             await crowd.act(pair, chooser.choice((DO, UNDO)))
-            await asyncio.sleep(PACE_S)
+            await asyncio.sleep(PACE_S)  # The pace of the load.
 
     async with asyncio.TaskGroup() as tasks:
         for user in people:

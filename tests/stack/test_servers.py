@@ -46,6 +46,21 @@ def test_status_names_the_real_processes(servers: Stack) -> None:
     assert Path(found["mysql"]["log"]).exists()
 
 
+def test_the_end_of_a_log_is_shown(servers: Stack) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "scripts.stack", "logs", "mysql", "-n", "2"),
+            *("--run-dir", str(servers.site.run_dir)),
+        ],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.splitlines() == servers.site.log_file("mysql").read_text().splitlines()[-2:]
+
+
 def test_a_second_up_leaves_healthy_processes_alone_and_is_quick(servers: Stack) -> None:
     before = servers.status()
     begun = time.monotonic()

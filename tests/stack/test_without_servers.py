@@ -1,6 +1,8 @@
 """What the scripts refuse and promise before anything runs."""
 
+import fcntl
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -12,6 +14,8 @@ from scripts.stack import Ports, Stack, StackError, find_free_port_base
 from scripts.stack.files import render
 from scripts.stack.ports import OFFSETS, SPAN
 from scripts.stack.site import REPOSITORY
+
+COMMAND = (str(REPOSITORY / ".venv" / "bin" / "python"), "-m", "scripts.stack")
 
 
 def test_a_busy_port_is_refused_with_its_purpose_and_holder(tmp_path: Path) -> None:
@@ -119,9 +123,94 @@ def test_generated_modules_are_up_to_date() -> None:
     assert done.returncode == 0
 
 
+def test_the_commands_tell_a_person_that_nothing_runs(tmp_path: Path) -> None:
+    place = ("--run-dir", str(tmp_path / "run"))
+
+    down, status, logs = (
+        _run(*command, *place) for command in (["down"], ["status"], ["logs", "mysql"])
+    )
+
+    assert (down.returncode, down.stdout) == (0, "everything is down\n")
+    assert status.returncode == 3
+    title, *rows = status.stdout.splitlines()
+    assert title.split() == ["NAME", "KIND", "STATE", "PID", "ADDRESS", "LOG"]
+    assert {row.split()[2] for row in rows} == {"stopped"}
+    assert logs.returncode == 1
+    assert "mysql has not written a log yet\nto fix it: run scripts/up" in logs.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"), [([], "whose log?"), (["mongo"], "there is no process 'mongo'")]
+)
+def test_a_log_of_nobody_is_refused_with_the_names_that_there_are(
+    tmp_path: Path, arguments: list[str], told: str
+) -> None:
+    done = _run("logs", *arguments, "--run-dir", str(tmp_path / "run"))
+
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert "one of: epmd, mysql," in done.stderr
+    assert done.stderr.endswith("supervisord\n")
+
+
+def test_samples_need_a_system_that_runs(tmp_path: Path) -> None:
+    Stack(tmp_path / "run", find_free_port_base()).environment()
+
+    done = _run("seed", "--run-dir", str(tmp_path / "run"))
+
+    assert done.returncode == 1
+    assert "the samples could not be put in" in done.stderr
+    assert "see scripts/status, then run scripts/seed" in done.stderr
+
+
+def test_a_reader_that_leaves_is_no_error_that_is_told(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        done = subprocess.run(
+            [*COMMAND, "status", "--run-dir", str(tmp_path / "run")],
+            cwd=REPOSITORY,
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_an_interrupted_command_says_how_to_go_on(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    # The command waits for whoever holds the lock, and so for the test.
+    with (run_dir / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with subprocess.Popen(
+            [*COMMAND, "up", "--run-dir", str(run_dir)],
+            cwd=REPOSITORY,
+            env={
+                **os.environ,
+                "DOUSHENG_PORT_BASE": str(find_free_port_base()),
+                "PYTHONUNBUFFERED": "1",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as up:
+            assert up.stdout
+            lines = [up.stdout.readline(), up.stdout.readline()]
+            up.send_signal(signal.SIGINT)
+            _, told = up.communicate(timeout=20)
+
+    assert lines[0] == f"bringing dousheng up in {run_dir}\n"
+    assert "another command works on this stack" in lines[1]
+    assert up.returncode == 130
+    assert "interrupted; scripts/up goes on, scripts/down stops everything" in told
+
+
 def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [REPOSITORY / ".venv" / "bin" / "python", "-m", "scripts.stack", *arguments],
+        [*COMMAND, *arguments],
         cwd=REPOSITORY,
         env={**os.environ, **environment},
         capture_output=True,

@@ -104,7 +104,7 @@ async def test_walks_are_exact_while_others_publish_all_the_time(
     async def keep_publishing() -> None:
         while not stop.is_set():
             await publisher.publish()
-            await asyncio.sleep(random.uniform(0, 0.02))
+            await asyncio.sleep(random.uniform(0, 0.02))  # The pace of the load.
 
     async def walk() -> None:
         for _ in range(3):

@@ -221,6 +221,7 @@ async def test_a_video_shows_nowhere_before_its_media_load(
             assert count == len(before)
         for card in before:
             assert (await viewer.load(card["play_url"], Range="bytes=0-9")).status_code == 206
+        # A look now and then; `eventually` would forgive what the assertions find.
         await asyncio.sleep(0.1)
 
     (card,) = await viewer.videos_of(author.user_id)

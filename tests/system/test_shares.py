@@ -67,7 +67,7 @@ async def test_a_head_that_does_not_end_is_cut_off(system: System) -> None:
             while True:
                 writer.write(b"x")
                 await writer.drain()
-                await asyncio.sleep(1)
+                await asyncio.sleep(1)  # Slow, and never idle for long.
 
         trickling = asyncio.create_task(trickle())
         try:

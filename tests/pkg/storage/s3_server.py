@@ -3,7 +3,6 @@
 import http.client
 import os
 import subprocess
-import time
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from urllib3.exceptions import HTTPError
 
 from pkg.storage import StorageSettings
 from scripts.stack.ports import Ports, find_free_port_base
+from scripts.stack.processes import wait_until
 from scripts.stack.servers.s3 import REGION, S3
 from scripts.stack.site import Site
 from tests.stored_objects import open_client
@@ -53,11 +53,14 @@ class S3Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        deadline = time.monotonic() + 30
-        while not self._works():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(self._log.read_text()[-2000:])
-            time.sleep(0.1)
+        if not wait_until(self._works_or_ended, timeout_s=30) or self._has_ended():
+            raise RuntimeError(self._log.read_text()[-2000:])
+
+    def _has_ended(self) -> bool:
+        return self._process is not None and self._process.poll() is not None
+
+    def _works_or_ended(self) -> bool:
+        return self._has_ended() or self._works()
 
     def _works(self) -> bool:
         try:
