@@ -198,7 +198,8 @@ async def release_video(
         attempts=Video.attempts - (0 if counts else 1),
         progress_percent=0,
         lease_token="",
-        lease_expires_at_ms=DATABASE_NOW_MS + delay_ms if delay_ms else 0,
+        # Not 0, which says of a failed video that it is no job any more.
+        lease_expires_at_ms=DATABASE_NOW_MS + delay_ms if delay_ms else 1,
     )
 
 

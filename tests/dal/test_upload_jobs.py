@@ -152,6 +152,20 @@ async def test_an_attempt_that_does_not_count_is_as_if_never_made(videos, counts
     assert (await videos.claim()).attempts == attempts
 
 
+async def test_a_sweep_that_is_given_back_at_once_is_swept_later(videos):
+    video_id = await videos.add_job()
+    failing = await videos.claim()
+    async with videos.database.write() as connection:
+        await fail_video(connection, failing, sweep_delay_ms=1000)
+    await videos.let_pass(2)
+    sweeper = await videos.claim(status=VideoStatus.FAILED)
+
+    async with videos.database.write() as connection:
+        await release_video(connection, sweeper, delay_ms=0, counts=False)
+
+    assert (await videos.claim(status=VideoStatus.FAILED)).id == video_id
+
+
 async def test_a_failing_video_keeps_its_reason_for_whoever_cleans_up(videos):
     video_id = await videos.add_job()
     video = await videos.claim(lease_ms=0)
