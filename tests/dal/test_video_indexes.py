@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, delete, event, insert, text
+from sqlalchemy import Engine, create_engine, delete, event, insert, text, update
 
 from dal.db.engine import make_url
 from dal.db.models import Video, VideoStatus
@@ -14,6 +14,7 @@ from dal.db.upload_queue import (
     claim_job,
     claim_leftover,
     count_unfinished,
+    delete_old_failures,
     heavy_lane,
     light_lane,
     list_waiting,
@@ -112,8 +113,9 @@ async def test_a_list_is_read_from_its_index_in_order(database, query, index):
         lambda c: claim_leftover(c, VideoStatus.FAILED, lease_token="t", lease_ms=0),
         list_waiting,
         lambda c: count_unfinished(c, 900_007),
+        lambda c: delete_old_failures(c, kept_per_author=1, kept_s=1, limit=1000),
     ],
-    ids=["light job", "heavy job", "leftover", "queue", "unfinished"],
+    ids=["light job", "heavy job", "leftover", "queue", "unfinished", "old failures"],
 )
 @pytest.mark.usefixtures("thousands_of_videos")
 async def test_what_is_published_is_never_read_to_find_work(database, query):
@@ -129,3 +131,22 @@ async def test_what_is_published_is_never_read_to_find_work(database, query):
         assert step["key"] in {"ix_videos_claim", "ix_videos_started", "ix_videos_author_published"}
         assert step["type"] in {"range", "ref"}
         assert int(step["rows"]) < 1000
+
+
+async def test_deleting_old_failures_waits_for_nobody_who_writes_published_videos(
+    database, thousands_of_videos
+):
+    failed = {"title": "t", "upload_key": "", "play_url": "", "cover_url": "", "created_at_ms": 1}
+    async with database.write() as connection:
+        rows = [{"author_id": 900_000, "status": "failed", **failed} for _ in range(5000)]
+        await connection.execute(insert(Video), rows)
+    async with database.write() as connection:
+        await connection.execute(text("ANALYZE TABLE videos"))
+
+    async with database.write(timeout_s=30) as liking, database.write() as deleting:
+        published = Video.status == VideoStatus.PUBLISHED
+        await liking.execute(update(Video).where(published).values(favorite_count=1))
+
+        deleted = await delete_old_failures(deleting, kept_per_author=1, kept_s=1, limit=1000)
+
+    assert deleted == 1000
