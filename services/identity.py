@@ -81,10 +81,10 @@ class Viewers:
         checked = self._used.copy()
         active = await self._list_active(checked)
         gone = checked - active
-        for user_id in self._active - checked:
-            self._resting[user_id] = True
         # Whoever was admitted during the check stays, and is looked at by the next one.
         self._used -= checked
+        for user_id in self._active - checked - self._used:
+            self._resting[user_id] = True
         self._active = active | self._used
         if gone:
             logger.bind(user_ids=sorted(gone)[:20], count=len(gone)).info("accounts may not act")

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, text, update
 
-from dal.db.accounts import AccountState, set_account_state
+from dal.db.accounts import AccountState, list_active_ids, set_account_state
 from dal.db.engine import Database
 from dal.db.models import User
 from pkg.errors import DeadlineExceeded, DependencyUnavailable, Unauthenticated
@@ -176,6 +177,30 @@ async def test_who_was_seen_to_be_gone_is_not_believed_in_an_outage(
     await suspend(database, user_id)
     await viewers.check()
     assert await viewers.find(token) is None
+    servers.stop("mysql")
+    try:
+        with pytest.raises((DependencyUnavailable, DeadlineExceeded)):
+            await viewers.require(token)
+    finally:
+        servers.start("mysql")
+
+
+async def test_who_came_during_a_check_and_was_gone_at_the_next_is_not_believed_in_an_outage(
+    servers, viewers, issuer, monkeypatch, *, database, make_user
+):
+    first, newcomer = await make_user(), await make_user()
+    token = issuer.issue(newcomer)
+    await viewers.require(issuer.issue(first))
+
+    async def list_while_somebody_comes(*arguments: Any) -> set[int]:
+        monkeypatch.undo()
+        await viewers.require(token)
+        return await list_active_ids(*arguments)
+
+    monkeypatch.setattr(identity, "list_active_ids", list_while_somebody_comes)
+    await viewers.check()
+    await suspend(database, newcomer)
+    await viewers.check()
     servers.stop("mysql")
     try:
         with pytest.raises((DependencyUnavailable, DeadlineExceeded)):
