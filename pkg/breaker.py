@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from loguru import logger
 
-from pkg.errors import DependencyUnavailable
+from pkg.errors import DeadlineExceeded, DependencyUnavailable
 
 PAUSE_S = 1.0
 
@@ -48,7 +48,7 @@ class CircuitBreaker:
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await question()
-        except (DependencyUnavailable, TimeoutError) as exc:
+        except (DependencyUnavailable, DeadlineExceeded, TimeoutError) as exc:
             self._open_until = clock() + self._pause_s
             logger.bind(cause=repr(exc.__cause__ or exc)).log(self._level, self._warning)
             return otherwise

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from pkg.breaker import CircuitBreaker
-from pkg.errors import DependencyUnavailable
+from pkg.errors import DeadlineExceeded, DependencyUnavailable
 from tests.eventually import eventually
 
 
@@ -31,8 +31,9 @@ async def test_an_answer_is_passed_on():
     assert [await breaker.ask(server.answer, otherwise=0) for _ in range(3)] == [1, 2, 3]
 
 
-async def test_after_a_failure_nothing_is_asked_until_the_pause_is_over():
-    breaker, server = CircuitBreaker("down", pause_s=0.2), Server(DependencyUnavailable())
+@pytest.mark.parametrize("failure", [DependencyUnavailable(), DeadlineExceeded()])
+async def test_after_a_failure_nothing_is_asked_until_the_pause_is_over(failure):
+    breaker, server = CircuitBreaker("down", pause_s=0.2), Server(failure)
 
     assert [await breaker.ask(server.answer, otherwise=-1) for _ in range(5)] == [-1] * 5
     assert server.calls == 1
