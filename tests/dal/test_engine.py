@@ -88,7 +88,7 @@ async def test_a_frozen_server_is_a_passed_deadline_and_forgotten_once_it_thaws(
                 began = time.monotonic()
                 with pytest.raises(DeadlineExceeded):
                     await use(database)
-                assert time.monotonic() - began < TIMEOUT_S + 1
+                assert time.monotonic() - began < TIMEOUT_S + 2
 
         assert await use(database) == 1
 
@@ -120,7 +120,7 @@ async def is_running(database: Database, statement: str) -> bool:
         return any(row.Info == statement for row in found)
 
 
-async def test_a_server_that_is_away_is_unavailable_at_once(servers, open_small):
+async def test_a_server_that_is_down_is_unavailable_at_once(servers, open_small):
     async with open_small() as database:
         await read_one(database)
         await asyncio.to_thread(servers.stop, "mysql")
@@ -151,7 +151,7 @@ async def test_a_caller_waits_for_a_connection_within_the_deadline_only(open_sma
         with pytest.raises(DeadlineExceeded):
             await read_one(small)
 
-        assert time.monotonic() - began < TIMEOUT_S + 0.5
+        assert time.monotonic() - began < TIMEOUT_S + 2
 
 
 async def test_a_slow_statement_is_ended_at_the_deadline(open_small):

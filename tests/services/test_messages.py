@@ -267,12 +267,12 @@ async def test_while_redis_is_away_reading_goes_on_and_sending_is_refused(
     await first.send("二")
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        away = Redis(
+        down = Redis(
             host="127.0.0.1",
             port=unused.getsockname()[1],
             retry=Retry(NoBackoff(), 0),
         )
-        handler = make_handler(settings, database, away)
+        handler = make_handler(settings, database, down)
 
         def add(server: grpc.aio.Server) -> None:
             message_pb2_grpc.add_MessageServiceServicer_to_server(handler, server)
@@ -284,7 +284,7 @@ async def test_while_redis_is_away_reading_goes_on_and_sending_is_refused(
             assert await phone.texts(known) == ["二"]
             with refused_with(DependencyUnavailable):
                 await phone.send("三")
-        await away.aclose()
+        await down.aclose()
 
     assert await second.texts() == ["一", "二"]
 

@@ -68,7 +68,7 @@ def test_a_second_up_leaves_healthy_processes_alone_and_is_quick(servers: Stack)
     servers.up("servers")
 
     assert servers.status() == before
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
 
 
 def test_a_server_that_is_killed_comes_back(servers: Stack) -> None:

@@ -102,7 +102,7 @@ async def test_killed_while_processing_it_publishes_exactly_once_and_leaves_noth
     async def ended() -> bool:
         return not is_alive(ffmpeg)
 
-    await eventually(ended, within_s=5)
+    await eventually(ended, within_s=20)
     card = await wait_published(author, video_id)
     shown = await viewer.walk_feed()
     assert [video["id"] for video in shown].count(video_id) == 1
