@@ -188,18 +188,19 @@ class PendingActions:
         return bool(moved)
 
     async def bring_back(self, action: Action) -> bool:
-        """Make an action that was set aside pending again; return False where a newer one is pending."""
+        """Make an action that was set aside pending again; return False where it is not aside any more or a newer one is pending."""
         arguments = [*_index_entries(action), str(action.version), register_value(action)]
         [moved] = await run_script(
             self._redis, "bring_back", [(self._aside_keys(action), arguments)]
         )
         return bool(moved)
 
-    async def discard(self, action: Action) -> None:
-        """Delete an action that was set aside."""
-        partition = partition_of(action.user_id)
-        with translated_errors():
-            await self._redis.hdel(aside_key(self.kind, partition), _index_entries(action)[0])
+    async def discard(self, action: Action) -> bool:
+        """Delete an action that was set aside; return False where it is not aside any more."""
+        key = aside_key(self.kind, partition_of(action.user_id))
+        arguments = [_index_entries(action)[0], register_value(action)]
+        [deleted] = await run_script(self._redis, "discard", [([key], arguments)])
+        return bool(deleted)
 
     async def list_aside(self) -> list[AsideAction]:
         """Return everything that was set aside, oldest first."""

@@ -26,7 +26,7 @@ class SampleUser:
 
 @dataclass(frozen=True)
 class SampleVideo:
-    """A few seconds of picture and sound, as ffmpeg's sources make them."""
+    """A few seconds of video and audio, as ffmpeg's sources make them."""
 
     author: SampleUser
     title: str

@@ -125,6 +125,24 @@ async def test_an_action_that_was_set_aside_comes_back_unless_a_newer_one_is_pen
     await pending.settle([newer])
 
 
+async def test_a_newer_action_that_was_set_aside_meanwhile_is_neither_lost_nor_discarded(
+    stores, people
+):
+    pending = stores.pending(FAVORITE)
+    older, newer = [await stores.act(people[0], 1, kind) for kind in (DO, UNDO)]
+    for action in (older, newer):
+        await pending.apply_actions([action])
+        assert await pending.set_aside(action, "refused")
+
+    assert not await pending.bring_back(older)
+    assert not await pending.discard(older)
+
+    assert newer in {item.action for item in await pending.list_aside()}
+    assert await stores.list_pending_of(FAVORITE, people[0]) == []
+    assert await pending.discard(newer)
+    assert newer not in {item.action for item in await pending.list_aside()}
+
+
 async def test_one_process_at_a_time_holds_the_flush_lock(stores):
     pending = stores.pending(RELATION)
     async with pending.lock_flush() as first:
