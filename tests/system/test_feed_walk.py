@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -18,7 +18,6 @@ from pkg.storage import random_key
 from tests.accounts import UserFactory
 from tests.system.app import FEED_PAGE, App, ids_of
 
-Publish = Callable[[], "asyncio.Future[int]"]
 AT_START = 70
 HELD_MS = 60_000
 

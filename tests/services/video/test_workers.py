@@ -24,7 +24,7 @@ from tests.services.video.processing import (
 async def test_a_stopped_worker_gives_its_video_back_at_once_and_uncounted(processing, samples):
     video_id = await processing.add_upload(samples / "slow.avi")
     await processing.work()
-    async with asyncio.timeout(10), running(processing.worker(lane=HEAVY)):
+    async with asyncio.timeout(30), running(processing.worker(lane=HEAVY)):
         await eventually(lambda: list(processing.settings.spool_dir.glob("*/upload")))
 
     row = await processing.videos.row(video_id)
