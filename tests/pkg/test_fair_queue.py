@@ -1,4 +1,4 @@
-"""Turns: who floods waits behind their own work, and nothing waits for ever or grows without end."""
+"""Turns: who floods waits behind their own work, and nothing waits indefinitely or grows without end."""
 
 import asyncio
 import random
