@@ -53,7 +53,7 @@ def test_a_document_says_what_the_code_says(path):
 )
 def test_a_setting_that_a_document_names_exists_and_has_the_value_that_follows(path):
     for section, key, value in NAMED_SETTING.findall(path.read_text()):
-        shipped = reduce(
+        shipped: object = reduce(
             dict.__getitem__, key.split("."), read_section(DEFAULT_CONFIG_DIR, section)
         )
 
