@@ -38,9 +38,7 @@ StubT = TypeVar("StubT")
 # Sent twice, these would make a second account, comment, message or video.
 UNREPEATABLE = frozenset({"Register", "CommentAction", "MessageAction", "PublishAction"})
 
-
 LONGEST_CALL_S = 5
-LONGEST_UPLOAD_S = 60
 # After this a client has to connect and show its token again; it continues with its last create_time.
 STREAM_LIFETIME_S = 3600
 
@@ -67,11 +65,15 @@ class Clients:
                 tasks.create_task(client.follow(settings))
 
 
-def make_clients() -> Clients:
-    """Return clients that know no instance yet."""
+def make_clients(*, longest_upload_s: float) -> Clients:
+    """Return clients that know no instance yet.
+
+    Args:
+        longest_upload_s: how long the hand-over of the largest upload may go on, also on an instance that is replaced.
+    """
     return Clients(
         user=_make_client(user_pb2.DESCRIPTOR, UserServiceStub),
-        video=_make_client(video_pb2.DESCRIPTOR, VideoServiceStub, longest_call_s=LONGEST_UPLOAD_S),
+        video=_make_client(video_pb2.DESCRIPTOR, VideoServiceStub, longest_call_s=longest_upload_s),
         favorite=_make_client(favorite_pb2.DESCRIPTOR, FavoriteServiceStub),
         comment=_make_client(comment_pb2.DESCRIPTOR, CommentServiceStub),
         relation=_make_client(relation_pb2.DESCRIPTOR, RelationServiceStub),

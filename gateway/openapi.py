@@ -47,7 +47,7 @@ OWN_ERRORS: dict[str, tuple[type[errors.DomainError], ...]] = {
     "register": (errors.UserNameTaken,),
     "login": (errors.WrongCredentials, errors.LoginThrottled),
     "user_info": (errors.UserNotFound, errors.Unauthenticated),
-    "publish_action": (errors.UnsupportedVideo, errors.UserNotFound),
+    "publish_action": (errors.UnsupportedVideo, errors.VideoRejected, errors.UserNotFound),
     "publish_list": (errors.UserNotFound,),
     "publish_status": (errors.VideoNotFound,),
     "favorite_action": (errors.VideoNotFound,),

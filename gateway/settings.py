@@ -9,7 +9,7 @@ from pkg.registry import EtcdSettings
 from pkg.settings import Count, Port, ProcessSettings, Seconds, Section
 from pkg.spool import SpoolLimits
 from pkg.token import TokenSettings
-from pkg.uploads import UploadSettings
+from pkg.uploads import UploadSettings, transfer_time_s
 
 
 class RateLimitSettings(Section):
@@ -78,6 +78,10 @@ class GatewaySettings(Section):
     ready_timeout_s: Seconds
     """The deadline of the health checks behind `/readyz`."""
     rate_limit: RateLimitSettings
+
+    def hand_over_time_s(self, size: int) -> float:
+        """Return the deadline of the hand-over of an upload of this size."""
+        return self.upload_timeout_s + transfer_time_s(size)
 
 
 class GatewayProcessSettings(ProcessSettings):

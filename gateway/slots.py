@@ -86,9 +86,15 @@ async def giving_way() -> AsyncIterator[GiveWay]:
     """
     scope = asyncio.timeout(None)
     clock = asyncio.get_running_loop().time
+
+    def give_way() -> None:
+        # While the block is still ending it may hold another slot, which can be wanted as well.
+        if not scope.expired():
+            scope.reschedule(clock())
+
     try:
         async with scope:
-            yield lambda: scope.reschedule(clock())
+            yield give_way
     except TimeoutError as exc:
         if not scope.expired():
             raise

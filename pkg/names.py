@@ -23,21 +23,21 @@ FORMAT_CHARACTER = regex.compile(rf"(?:{JOINERS})(*SKIP)(*FAIL)|\p{{Cf}}")
 BLANK = r"\p{Default_Ignorable_Code_Point}\p{Co}\p{Noncharacter_Code_Point}\u2800\uFFFC"
 INVISIBLE = regex.compile(rf"(?:{JOINERS})(*SKIP)(*FAIL)|[{BLANK}]")
 VISIBLE = regex.compile(rf"[[\p{{L}}\p{{N}}\p{{P}}\p{{S}}]--[{BLANK}]]", regex.V1)
-# In most fonts a capital i is a small L: where case makes no name, i and l make none either.
-SAME_LETTER = str.maketrans("i", "l")
 TABLE = files("confusable_homoglyphs") / "confusables.json"
 
 
 @dataclass(frozen=True, slots=True)
 class NameKeys:
-    """What no two names may share, as digests. Neither key alone is enough.
+    """What no two names may share, as digests. None of the keys alone is enough.
 
     Attributes:
-        look_key: of the name as it is written: ΝΙΚΕ in Greek letters is NIKE.
+        look_key: of the name as it is written, where I and 1 are a small L: paypaI is paypal.
+        capital_key: of the name as it is written, where I and 1 are an i: ΝΙΚΕ in Greek letters is nike.
         fold_key: of the name in small letters: НИНА is нина, though a capital Н looks like an H and a small one does not.
     """
 
     look_key: bytes
+    capital_key: bytes
     fold_key: bytes
 
 
@@ -71,7 +71,11 @@ def make_name_keys(name: str) -> NameKeys:
     Source: the skeleton of UTS #39, section 4. Stored keys depend on its table, so a new table needs a migration.
     """
     seen = unicodedata.normalize("NFKC", INVISIBLE.sub("", name))
-    return NameKeys(look_key=_digest(seen), fold_key=_digest(seen.casefold()))
+    return NameKeys(
+        look_key=_digest(seen, _prototypes()),
+        capital_key=_digest(seen, _prototypes_of_capitals()),
+        fold_key=_digest(seen.casefold(), _prototypes()),
+    )
 
 
 def _require_visible(text: str, *, label: str) -> None:
@@ -79,9 +83,10 @@ def _require_visible(text: str, *, label: str) -> None:
         raise InvalidParameter(f"{label}需要包含看得见的字符")
 
 
-def _digest(seen: str) -> bytes:
-    skeleton = unicodedata.normalize("NFD", seen).translate(_prototypes())
-    folded = unicodedata.normalize("NFD", skeleton.casefold()).translate(SAME_LETTER)
+def _digest(seen: str, prototypes: dict[int, str]) -> bytes:
+    skeleton = unicodedata.normalize("NFD", seen).translate(prototypes)
+    # Again in small letters: a small m looks like rn, a capital one does not.
+    folded = unicodedata.normalize("NFD", skeleton.casefold()).translate(_prototypes())
     return sha256(" ".join(folded.split()).encode("utf-8", errors="surrogatepass")).digest()
 
 
@@ -96,6 +101,17 @@ def _prototypes() -> dict[int, str]:
         ord(char): prototype
         for char, prototype in _pair_with_prototypes(neighbours)
         if len(char) == 1 and char != prototype
+    }
+
+
+@cache
+def _prototypes_of_capitals() -> dict[int, str]:
+    """Return the same, with I for the capitals and digits that look like a small L as well."""
+    prototypes = _prototypes()
+    return prototypes | {
+        code: "I"
+        for code, prototype in prototypes.items()
+        if prototype == "l" and (chr(code).isupper() or chr(code).isnumeric())
     }
 
 

@@ -65,6 +65,7 @@ class User(Base):
     __table_args__ = (
         UniqueConstraint("user_name", name="uq_users_user_name"),
         UniqueConstraint("name_look_key", name="uq_users_name_look_key"),
+        UniqueConstraint("name_capital_key", name="uq_users_name_capital_key"),
         UniqueConstraint("name_fold_key", name="uq_users_name_fold_key"),
         TABLE_OPTIONS,
     )
@@ -73,6 +74,7 @@ class User(Base):
     user_name: Mapped[str] = mapped_column(String(40, collation=EXACT), nullable=False)
     # NULL where an older account already had the key when the keys came; see pkg/names.py.
     name_look_key: Mapped[bytes | None] = mapped_column(BINARY(NAME_KEY_BYTES), nullable=True)
+    name_capital_key: Mapped[bytes | None] = mapped_column(BINARY(NAME_KEY_BYTES), nullable=True)
     name_fold_key: Mapped[bytes | None] = mapped_column(BINARY(NAME_KEY_BYTES), nullable=True)
     password: Mapped[str] = mapped_column(String(256), nullable=False)
     following_count: Mapped[int] = _counter()

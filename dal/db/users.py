@@ -68,6 +68,7 @@ async def insert_user(
         user_name=name,
         password=password_hash,
         name_look_key=keys.look_key if keys else None,
+        name_capital_key=keys.capital_key if keys else None,
         name_fold_key=keys.fold_key if keys else None,
     )
     try:

@@ -25,7 +25,6 @@ from gateway.replies import render_reply
 from gateway.state import get_state
 from gateway.upload_entry import enter_upload
 from gateway.uploads import expected_bytes, hand_over, receive_form
-from pkg.uploads import transfer_time_s
 from protos.video_pb2 import FeedRequest, PublishListRequest, PublishStatusRequest
 
 router = APIRouter(prefix="/douyin", tags=["video"])
@@ -81,7 +80,7 @@ async def publish_action(request: Request, token: TokenParameter = "") -> Respon
                 file,
                 form,
                 token=entry.require_viewer().token,
-                timeout_s=state.settings.upload_timeout_s + transfer_time_s(form.video_bytes),
+                timeout_s=state.settings.hand_over_time_s(form.video_bytes),
             )
     return render_reply(reply, media_base="")
 

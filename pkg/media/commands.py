@@ -94,7 +94,7 @@ def first_idr_command(container: Container, source: Path) -> list[str]:
 
 
 def try_audio_command(container: Container, source: Path, stream: AudioStream) -> list[str]:
-    """Print the first sounds of an audio stream; nothing where they cannot be decoded."""
+    """Print the first samples of an audio stream; nothing where they cannot be decoded."""
     output = _words(f"-map 0:{stream.index} -frames:a 8 -ac 1 -ar 8000 -f s16le pipe:1")
     return [*FFMPEG, *_open(container, source), *output]
 

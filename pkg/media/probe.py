@@ -56,11 +56,6 @@ class VideoInfo:
     audio: AudioStream | None = None
 
     @property
-    def audio_codec(self) -> str | None:
-        """The codec of the audio stream; None where there is none."""
-        return self.audio.codec if self.audio else None
-
-    @property
     def pixels(self) -> int:
         """How many pixels a picture has."""
         return self.width * self.height

@@ -9,7 +9,7 @@ from pkg.media.errors import TOO_EXPENSIVE, UnreadableVideo
 # Printed for each packet, in this order.
 PACKET_ENTRIES = "packet=stream_index,pts_time,dts_time,duration_time,flags"
 LINE_LIMIT_BYTES = 4096
-# Half an hour of 240 pictures a second, with sound. More are not worth counting.
+# Half an hour of 240 pictures a second, with an audio stream. More are not worth counting.
 PACKETS_LIMIT = 1_000_000
 START_CODE = re.compile(rb"\x00\x00\x00?\x01")
 SPS, PPS = 7, 8
@@ -127,9 +127,11 @@ class ParameterSetReader:
         return self._is_constant and kinds.count(SPS) == 1 and kinds.count(PPS) == len(ids) > 0
 
     def _add(self, unit: bytes) -> None:
+        # Zeros may stand behind a unit, and before the first one.
+        unit = unit.rstrip(b"\0")
         if not unit:
             return
-        self._sets.add(unit.rstrip(b"\0"))
+        self._sets.add(unit)
         if len(self._sets) > PARAMETER_SETS_LIMIT or len(unit) > PARAMETER_SET_LIMIT_BYTES:
             self._is_constant = False
 

@@ -145,10 +145,10 @@ class MediaTool:
         for stream in known[:TRIED_AUDIO_STREAMS]:
             command = commands.try_audio_command(info.container, source, stream)
             try:
-                sounds = await self._run_for_bytes(command)
+                samples = await self._run_for_bytes(command)
             except UnreadableVideo:
                 continue
-            if sounds:
+            if samples:
                 return stream
         return None
 

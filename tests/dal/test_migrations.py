@@ -236,17 +236,18 @@ def test_accounts_that_exist_keep_their_names_and_the_oldest_owner_keeps_the_key
 
     rows = connection.execute(
         text(
-            "SELECT user_name, name_look_key, name_fold_key, YEAR(updated_at) FROM users ORDER BY id"
+            "SELECT user_name, name_look_key, name_capital_key, name_fold_key, YEAR(updated_at)"
+            " FROM users ORDER BY id"
         )
     ).all()
-    owners = [row[0] for row in rows if row[1] is not None and row[2] is not None]
+    owners = [row[0] for row in rows if None not in row[1:4]]
     assert [row[0] for row in rows] == names
     assert owners == ["小明", "Admin", "ΝΙΚΕ", "😀", "😁"]
     keys = make_name_keys("admin\u200b")
-    assert (keys.look_key, keys.fold_key) in [
-        (bytes(row[1] or b""), bytes(row[2] or b"")) for row in rows
+    assert (keys.look_key, keys.capital_key, keys.fold_key) in [
+        tuple(bytes(key or b"") for key in row[1:4]) for row in rows
     ]
-    assert {row[3] for row in rows} == {2020}
+    assert {row[4] for row in rows} == {2020}
 
 
 def test_a_statement_that_fails_is_not_taken_for_done_when_it_is_tried_again(empty, connection):

@@ -110,7 +110,8 @@ def start_gateway(
         *, reachable: bool = True, max_upload_mb: int = 50, **changes: Any
     ) -> AsyncIterator[RunningGateway]:
         gateway_settings = make_settings(**({"spool_dir": tmp_path} | changes))
-        clients = make_clients()
+        max_upload_bytes = max_upload_mb * 1024 * 1024
+        clients = make_clients(longest_upload_s=gateway_settings.hand_over_time_s(max_upload_bytes))
         if reachable:
             for _, service in clients.named():
                 service.use(frozenset({services.address}))
@@ -118,7 +119,7 @@ def start_gateway(
             gateway_settings,
             clients,
             TokenVerifier(token_settings),
-            max_upload_bytes=max_upload_mb * 1024 * 1024,
+            max_upload_bytes=max_upload_bytes,
         )
         server = make_server(app, gateway_settings)
         server.config.port = 0
@@ -138,7 +139,7 @@ def app(token_settings: TokenSettings, tmp_path_factory: pytest.TempPathFactory)
     """An application that is not served, for what can be asked without a request."""
     return create_app(
         make_settings(tmp_path_factory.mktemp("spool")),
-        make_clients(),
+        make_clients(longest_upload_s=1),
         TokenVerifier(token_settings),
         max_upload_bytes=1,
     )

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from gateway import openapi
 from gateway.authentication import TOKEN_OPTIONAL, TOKEN_REQUIRED
+from pkg.errors import list_error_classes
 from tests.gateway.conftest import RunningGateway
 from tests.gateway.endpoints import ENDPOINTS, Endpoint, name_of
 
@@ -166,6 +167,26 @@ def test_the_errors_of_an_endpoint_stand_at_their_status(
     assert "20003 `WrongCredentials`" in responses["200"]["description"]
     assert "20004 `LoginThrottled`" in responses["429"]["description"]
     assert "Retry-After" in responses["429"]["headers"]
+
+
+# Below are those that any endpoint may give.
+FIRST_OWN_STATUS_CODE = 20_000
+
+
+@pytest.mark.parametrize(
+    "error",
+    [error for error in list_error_classes() if error.status_code >= FIRST_OWN_STATUS_CODE],
+    ids=lambda error: error.__name__,
+)
+def test_every_error_of_the_business_stands_at_an_endpoint(error: Any, document: Any) -> None:
+    described = [
+        response["description"]
+        for methods in document["paths"].values()
+        for operation in methods.values()
+        for response in operation["responses"].values()
+    ]
+
+    assert any(f"{error.status_code} `{error.__name__}`" in text for text in described)
 
 
 def test_the_websocket_is_described(document: Any) -> None:

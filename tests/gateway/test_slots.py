@@ -66,6 +66,19 @@ def test_what_may_not_be_ended_keeps_its_slot():
         pass
 
 
+async def test_whoever_is_ending_may_be_asked_to_give_way_again():
+    async def be_ended_slowly() -> None:
+        async with giving_way() as give_way:
+            give_way()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                give_way()
+
+    with pytest.raises(RateLimited):
+        await be_ended_slowly()
+
+
 async def test_whoever_gives_way_ends_with_a_refusal_and_nothing_else_does():
     async def hold(end: Callable[[GiveWay], Awaitable[None]]) -> None:
         async with giving_way() as give_way:

@@ -330,17 +330,3 @@ def open_spool_files(directory: Path) -> list[str]:
         except OSError:
             continue
     return [link for link in links if link.startswith(str(directory) + os.sep)]
-
-
-async def test_a_service_that_takes_too_long_is_503_within_the_deadline(
-    start_gateway: StartGateway, services: FakeServices, token: str
-) -> None:
-    async def wait(_: object) -> PublishActionReply:
-        await asyncio.Event().wait()
-        return PublishActionReply()
-
-    services.answers["PublishAction"] = wait
-    async with start_gateway(upload_timeout_s=0.3) as gateway:
-        response = await publish(gateway.client, fields_of(token).items())
-
-    assert_envelope(response, errors.DeadlineExceeded)

@@ -8,7 +8,7 @@ import pytest
 from dal.db.absorption import FLUSH_TIMEOUT_S
 from dal.redis.overlay import TIMEOUT_S as OVERLAY_TIMEOUT_S
 from dal.redis.pending import FLUSH_LOCK_TTL_S
-from gateway.clients import LONGEST_CALL_S, LONGEST_UPLOAD_S
+from gateway.clients import LONGEST_CALL_S
 from gateway.middleware import DEADLINE_S
 from gateway.server import KEEP_ALIVE_S
 from pkg.registry import RETRY_DELAY_S
@@ -79,11 +79,6 @@ NESTED = [
         "upload: the largest behind nginx",
         S.gateway.upload_timeout_s + LARGEST_S,
         find_upload_timeout_s(DEFAULT_CONFIG_DIR),
-    ),
-    (
-        "upload: the largest on instances that were replaced",
-        S.gateway.upload_timeout_s + LARGEST_S,
-        LONGEST_UPLOAD_S,
     ),
     (
         "video: a renewal in its lease, and one that failed",

@@ -18,7 +18,11 @@ def user_name_of(value: str) -> str:
 
 def are_one_name(one: str, other: str) -> bool:
     first, second = make_name_keys(one), make_name_keys(other)
-    return first.look_key == second.look_key or first.fold_key == second.fold_key
+    return (
+        first.look_key == second.look_key
+        or first.capital_key == second.capital_key
+        or first.fold_key == second.fold_key
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,10 +130,14 @@ def test_a_title_keeps_what_its_script_needs():
         ("小 明", "小  明"),
         ("admin", "аdmin"),  # a Cyrillic a
         ("nike", "ΝΙΚΕ"),  # Greek capitals
+        ("NIKE", "ΝΙΚΕ"),
+        ("admin", "ADМIN"),  # a Cyrillic М
         ("van", "νan"),  # a Greek nu
         ("admin", "adm1n"),
         ("paypal", "paypaI"),
+        ("paypal", "paypa1"),
         ("Ivan", "lvan"),
+        ("billing", "biIIing"),
         ("0x", "Ox"),
         ("modern", "rnodern"),
         ("口", "ロ"),  # an ideograph and a katakana
@@ -151,6 +159,8 @@ def test_case_width_invisible_characters_and_look_alikes_make_no_second_name(one
         ("张三", "張三"),
         ("jose", "josé"),
         ("nan", "van"),
+        ("ail", "all"),
+        ("bill", "bili"),
         ("か", "が"),
         ("ば", "ぱ"),
         ("😀", "😁"),
@@ -170,7 +180,7 @@ def test_names_that_a_person_can_tell_apart_are_two_names(one, other):
 def test_every_name_has_keys_and_the_same_ones_every_time(name):
     keys = make_name_keys(name)
 
-    assert (len(keys.look_key), len(keys.fold_key)) == (32, 32)
+    assert (len(keys.look_key), len(keys.capital_key), len(keys.fold_key)) == (32, 32, 32)
     assert make_name_keys(name) == keys
 
 

@@ -1,7 +1,11 @@
 """What documents say of metrics, settings, errors and RPCs is what the code says."""
 
+import re
+from functools import reduce
+
 import pytest
 
+from pkg.settings import DEFAULT_CONFIG_DIR, read_section
 from scripts.reference.documents import PARTS, find_stale, list_documents, list_parts, write_parts
 from scripts.reference.metric_table import list_metrics, metric_labels, metric_name
 from scripts.reference.settings_tables import list_sections, list_settings
@@ -32,12 +36,28 @@ SETTINGS = [
     for name, (model, _) in list_sections().items()
     for setting in list_settings(name, model)
 ]
+# `section.key`, and the number in front of a unit where one follows; names of files and queues are none.
+NAMED_SETTING = re.compile(
+    rf"`({'|'.join(list_sections())})\.(?!(?:py|md|yml|proto|dead)`)([a-z_.]+)`(?: \(?([0-9.]+)(?: s\b|\)))?"
+)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_a_document_says_what_the_code_says(path):
     """Where it does not: scripts/documents writes it anew."""
     assert find_stale(path) == []
+
+
+@pytest.mark.parametrize(
+    "path", list_documents(), ids=lambda path: str(path.relative_to(REPOSITORY))
+)
+def test_a_setting_that_a_document_names_exists_and_has_the_value_that_follows(path):
+    for section, key, value in NAMED_SETTING.findall(path.read_text()):
+        shipped: object = reduce(
+            dict.__getitem__, key.split("."), read_section(DEFAULT_CONFIG_DIR, section)
+        )
+
+        assert not value or float(value) == shipped, f"{section}.{key}"
 
 
 def test_every_part_stands_in_one_document():

@@ -52,13 +52,13 @@ def test_what_is_not_said_is_unknown() -> None:
     info = parse(bare)
 
     assert (info.pixel_format, info.rotation) == ("", 0)
-    assert (info.audio_codec, info.duration_s) == (None, None)
+    assert (info.audio, info.duration_s) == (None, None)
 
 
 def test_the_first_stream_of_each_kind_counts() -> None:
     info = parse(VIDEO, {**VIDEO, "width": 640}, AUDIO, {**AUDIO, "codec_name": "ac3"})
 
-    assert (info.width, info.audio_codec) == (320, "aac")
+    assert (info.width, info.audio and info.audio.codec) == (320, "aac")
 
 
 def test_a_cover_is_no_video_stream() -> None:

@@ -88,6 +88,16 @@ def test_parameter_sets_that_are_repeated_are_constant(piece: int) -> None:
     assert read_sets(SPS, PPS_0, PPS_1, SPS, PPS_0, PPS_1, piece=piece)
 
 
+def test_zeros_between_parameter_sets_are_none() -> None:
+    assert read_sets(b"", SPS, PPS_0 + b"\0\0\0", SPS, PPS_0)
+    assert ParameterSetReader().is_constant() is False
+
+    reader = ParameterSetReader()
+    reader.feed(b"\0\0\0\0\1" + SPS + b"\0\0\1" + PPS_0)
+
+    assert reader.is_constant()
+
+
 @pytest.mark.parametrize(
     "units",
     [

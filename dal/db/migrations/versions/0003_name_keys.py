@@ -14,7 +14,7 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-COLUMNS = ("name_look_key", "name_fold_key")
+COLUMNS = ("name_look_key", "name_capital_key", "name_fold_key")
 BATCH = 1000
 users = sa.table(
     "users",
@@ -46,6 +46,7 @@ def _fill(connection: sa.Connection) -> None:
     # The row was not changed by anybody: its time stays.
     statement = statement.values(
         name_look_key=sa.bindparam("look"),
+        name_capital_key=sa.bindparam("capital"),
         name_fold_key=sa.bindparam("fold"),
         updated_at=users.c.updated_at,
     )
@@ -54,7 +55,12 @@ def _fill(connection: sa.Connection) -> None:
         connection.execute(
             statement,
             [
-                {"user": user_id, "look": key.look_key, "fold": key.fold_key}
+                {
+                    "user": user_id,
+                    "look": key.look_key,
+                    "capital": key.capital_key,
+                    "fold": key.fold_key,
+                }
                 for user_id, key in keys
             ],
         )
