@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from pkg import errors
+from scripts.stack.ports import find_free_port_base
 from tests.gateway.conftest import RunningGateway
 from tests.gateway.endpoints import assert_envelope
 from tests.gateway.nginx_door import Storage, open_door
@@ -38,9 +39,7 @@ class Door:
 async def door(gateway: RunningGateway, tmp_path: Path) -> AsyncIterator[Door]:
     folder = tmp_path / "nginx"
     folder.mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = find_free_port_base()
     storage = Storage()
     async with (
         open_door(folder, port=port, gateway_port=gateway.port, storage=storage),

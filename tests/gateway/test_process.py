@@ -17,6 +17,7 @@ from gateway.clients import Clients
 from gateway.settings import GatewayProcessSettings
 from pkg.registry import EtcdSettings
 from pkg.token import TokenSettings, TokenVerifier
+from scripts.stack.ports import find_free_port_base
 from scripts.stack.processes import wait_until
 from tests.gateway.conftest import VIEWER_ID
 
@@ -47,9 +48,7 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return find_free_port_base()
 
 
 @pytest.fixture

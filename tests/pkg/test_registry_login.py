@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from pkg.registry import EtcdSettings, Registration, follow_instances, open_etcd
+from scripts.stack.ports import find_free_port_base
 from tests.eventually import eventually
 
 PREFIX = "kitex/registry-etcd"
@@ -26,11 +26,8 @@ pytestmark = pytest.mark.servers
 
 
 def find_free_ports() -> tuple[int, int]:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as one,
-        socket.create_server(("127.0.0.1", 0)) as other,
-    ):
-        return one.getsockname()[1], other.getsockname()[1]
+    base = find_free_port_base()
+    return base, base + 1
 
 
 def encode(text: str) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import socket
 import sys
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
@@ -17,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pkg.registry import open_etcd
 from protos import user_pb2_grpc
 from protos.user_pb2 import LoginRequest, UserInfoRequest
+from scripts.stack.ports import find_free_port_base
 from tests.eventually import eventually
 from tests.programs import Program, running_module
 
@@ -185,17 +185,12 @@ async def test_a_port_that_is_taken_ends_the_second_process_and_not_the_first(
 ):
     async with service(environment):
         free = {"PORT": "METRICS_PORT", "METRICS_PORT": "PORT"}[taken]
-        other = environment | {f"DOUSHENG_USER__{free}": str(find_free_port())}
+        other = environment | {f"DOUSHENG_USER__{free}": str(find_free_port_base())}
         async with running_module("tests.rpc_instance", "service", environment=other) as second:
             assert await second.ended() == 1
 
         await second.printed("service died")
         assert await find_health(channel) == SERVING
-
-
-def find_free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 async def grpcurl(*arguments: str) -> str:
