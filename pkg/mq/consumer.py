@@ -155,20 +155,21 @@ class Consumer:
         """
         backoff = Backoff()
         held = HOLDING.labels(queue=self._kind)
-        while True:
-            try:
-                result = await attempt()
-            except (DependencyUnavailable, DeadlineExceeded) as exc:
-                refused = isinstance(exc, DependencyRefused)
-                level = ("ERROR" if refused else "WARNING") if backoff.is_fresh else "DEBUG"
-                logger.bind(queue=self._kind, error=exc.detail).log(level, "batch held")
-                held.set(1)
-            else:
-                held.set(0)
-                return result
-            await wait_any(*interrupts, timeout_s=backoff.next_s())
-            if any(interrupt.done() for interrupt in interrupts):
-                raise _Interrupted
+        try:
+            while True:
+                try:
+                    return await attempt()
+                except (DependencyUnavailable, DeadlineExceeded) as exc:
+                    refused = isinstance(exc, DependencyRefused)
+                    level = ("ERROR" if refused else "WARNING") if backoff.is_fresh else "DEBUG"
+                    logger.bind(queue=self._kind, error=exc.detail).log(level, "batch held")
+                    held.set(1)
+                await wait_any(*interrupts, timeout_s=backoff.next_s())
+                if any(interrupt.done() for interrupt in interrupts):
+                    raise _Interrupted
+        finally:
+            # Also where somebody else goes on with the batch: then we hold nothing any more.
+            held.set(0)
 
     async def _publish_dead_letter(self, letter: DeadLetter) -> None:
         headers = {**letter.delivery.headers, REASON_HEADER: letter.reason[:MAX_REASON_LENGTH]}

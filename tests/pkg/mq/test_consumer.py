@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
+from prometheus_client import REGISTRY
+
 from pkg.errors import DependencyUnavailable
 from pkg.mq.consumer import DeadLetter, Delivery
 from pkg.mq.publisher import REQUEST_ID_HEADER
@@ -159,6 +161,12 @@ async def test_stopping_leaves_a_held_batch_in_the_queue(broker, kind, publisher
     async with running(make_consumer(broker, kind, handler, publisher)) as stop:
         await publisher.publish(kind, b"1")
         await eventually(lambda: handler.attempts >= 2)
+        assert holds_a_batch(kind)
         stop.set()
 
     await wait_for_count(broker, kind, 1)
+    assert not holds_a_batch(kind), "it is in the queue, and no longer ours"
+
+
+def holds_a_batch(kind: str) -> bool:
+    return REGISTRY.get_sample_value("dousheng_mq_holding", {"queue": kind}) == 1
