@@ -47,10 +47,16 @@ async def test_missing_and_malformed_parameters_are_business_errors_that_name_th
 
 
 @pytest.mark.parametrize(
-    "bad", ["0", "-1", "9007199254740992", "1.0", "1e3", "+1", " 1", "1_0", "１", "x", ""]
+    "bad", ["0", "-1", "9007199254740992", "1.0", "1e3", "+1", " 1", "1_0", "１", "x"]
 )
 async def test_ids_are_whole_numbers_below_2_to_the_53(client: httpx.AsyncClient, bad: str) -> None:
     reply = await client.get("/douyin/user/", params={"user_id": bad})
+
+    assert "user_id" in assert_envelope(reply, errors.InvalidParameter)["status_msg"]
+
+
+async def test_an_id_that_is_required_is_not_empty(client: httpx.AsyncClient) -> None:
+    reply = await client.get("/douyin/publish/list/", params={"user_id": ""})
 
     assert "user_id" in assert_envelope(reply, errors.InvalidParameter)["status_msg"]
 
