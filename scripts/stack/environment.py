@@ -1,5 +1,6 @@
 """The environment that every process of one stack gets: settings over config/*.yml."""
 
+import json
 from collections.abc import Mapping
 
 from scripts.stack.component import LOCALHOST
@@ -31,24 +32,28 @@ def _at(site: Site, name: str, **more: object) -> dict[str, object]:
     return {"host": LOCALHOST, "port": site.ports.of(name), **more}
 
 
+def _among(site: Site, name: str, **more: object) -> dict[str, object]:
+    """Return the settings of a server that may be one of several nodes."""
+    return {"nodes": json.dumps([f"{LOCALHOST}:{site.ports.of(name)}"]), **more}
+
+
 def _servers(site: Site) -> dict[str, dict[str, object]]:
     known = site.credentials
     return {
         "mysql": _at(site, "mysql", user=mysql.USER, password=known.mysql, database=mysql.DATABASE),
-        "redis_actions": _at(site, "redis-actions", password=known.redis_actions),
-        "redis_cache": _at(site, "redis-cache", password=known.redis_cache),
-        "rabbitmq": _at(
+        "redis_actions": _among(site, "redis-actions", password=known.redis_actions),
+        "redis_cache": _among(site, "redis-cache", password=known.redis_cache),
+        "rabbitmq": _among(
             site,
             "rabbitmq",
             user=rabbitmq.USER,
             password=known.rabbitmq,
             virtual_host=rabbitmq.VIRTUAL_HOST,
         ),
-        "etcd": {"host": etcd.host_of(site), "port": site.ports.of("etcd")},
+        "etcd": {"nodes": json.dumps([etcd.address_of(site)])},
         "storage": _at(
             site,
             "s3",
-            secure="false",
             access_key=known.s3_access_key,
             secret_key=known.s3_secret_key,
             region=s3.REGION,
