@@ -129,14 +129,15 @@ def _find_flips(table: str, target: str, owner: str, joins: str = "") -> TextCla
 
 
 def _upsert(table: str, target: str) -> TextClause:
-    # VALUES() is what MySQL 8 and MariaDB both know; `active` is set first, by the version that the row still has.
+    # The incoming row is named as a column of the SELECT: MySQL deprecates VALUES(), and MariaDB does not know `AS new`. `active` is set
+    # first, by the version that the row still has.
     return text(f"""
         INSERT INTO {table} (user_id, {target}, active, acted_at_us)
         SELECT incoming.user_id, incoming.target_id, incoming.active, incoming.version
         FROM {INCOMING}
         ON DUPLICATE KEY UPDATE
-          active = IF(VALUES(acted_at_us) > {table}.acted_at_us, VALUES(active), {table}.active),
-          acted_at_us = GREATEST(VALUES(acted_at_us), {table}.acted_at_us)
+          active = IF(incoming.version > {table}.acted_at_us, incoming.active, {table}.active),
+          acted_at_us = GREATEST(incoming.version, {table}.acted_at_us)
     """)  # noqa: S608 - names of this module, no values
 
 
