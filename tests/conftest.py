@@ -22,6 +22,7 @@ from services.buckets import BUCKETS
 from services.user.settings import UserSettings
 from services.video.settings import VideoSettings
 from tests.accounts import UserFactory
+from tests.shared_sql import checked_statements
 from tests.stored_objects import StoredObjects
 from tests.videos import Videos
 
@@ -85,6 +86,14 @@ def settings(servers: Stack) -> AllSettings:
         for name, value in servers.environment().items():
             patch.setenv(name, value)
         return AllSettings.load()
+
+
+@pytest.fixture(autouse=True)
+def shared_sql(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that sends SQL which only one of MySQL and MariaDB knows, by SQLAlchemy as the product does."""
+    with checked_statements() as violations:
+        yield
+    assert not violations or request.node.get_closest_marker("one_server"), violations
 
 
 @pytest.fixture

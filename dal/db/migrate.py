@@ -16,7 +16,8 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from dal.db.engine import Database, MySQLSettings, encode_password, make_url
+from dal.db.connections import MySQLSettings, encode_password, make_url
+from dal.db.engine import Database
 from pkg.errors import DomainError
 from pkg.log import setup_logging
 from pkg.settings import ProcessSettings, SettingsError
