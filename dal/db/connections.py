@@ -1,12 +1,13 @@
 """How connections to one server are made."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import URL, event
+from sqlalchemy import URL, Engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from dal.db.errors import translate_foreign_error
 from pkg.settings import Count, Port, Seconds, Secret, Section
+from pkg.tls import TlsSettings
 
 IsolationLevel = Literal["AUTOCOMMIT", "READ COMMITTED"]
 AUTOCOMMIT: IsolationLevel = "AUTOCOMMIT"
@@ -20,6 +21,7 @@ class MySQLSettings(Section):
     """Where the source listens."""
     port: Port
     """Its port."""
+    tls: TlsSettings | None = None
     user: str
     """Who logs in, on the replicas as well."""
     password: Secret
@@ -56,6 +58,17 @@ def encode_password(settings: MySQLSettings) -> bytes:
     return settings.password.get_secret_value().encode()
 
 
+def use_tls(engine: Engine, tls: TlsSettings | None) -> None:
+    """Let every connection of an engine, over asyncmy or PyMySQL, begin with a handshake; a server without TLS is refused."""
+    if tls is None:
+        return
+
+    def add_context(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
+        options["ssl"] = tls.make_context()
+
+    event.listen(engine, "do_connect", add_context)
+
+
 def make_engine(
     settings: MySQLSettings, host: str, port: int, isolation_level: IsolationLevel
 ) -> AsyncEngine:
@@ -76,4 +89,5 @@ def make_engine(
         },
     )
     event.listen(engine.sync_engine, "handle_error", translate_foreign_error)
+    use_tls(engine.sync_engine, settings.tls)
     return engine
