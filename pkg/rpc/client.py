@@ -65,7 +65,13 @@ class ServiceClient(Generic[StubT]):
         self._channel: grpc.aio.Channel | None = None
         self._addresses: frozenset[str] = frozenset()
         self._stub: StubT | None = None
+        self._known = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def name(self) -> str:
+        """The service's name in settings and metrics: "user" for UserService."""
+        return self.service.rpartition(".")[2].removesuffix("Service").lower()
 
     @property
     def stub(self) -> StubT:
@@ -95,6 +101,7 @@ class ServiceClient(Generic[StubT]):
         if not addresses or addresses == self._addresses:
             return
         logger.bind(service=self.service, addresses=sorted(addresses)).info("instances changed")
+        metrics.RPC_INSTANCES.labels(self.name).set(len(addresses))
         self._retire_channel()
         self._addresses = addresses
         self._channel = grpc.aio.insecure_channel(
@@ -102,6 +109,11 @@ class ServiceClient(Generic[StubT]):
             options=[*CHANNEL_OPTIONS, ("grpc.service_config", self._config)],
         )
         self._stub = self._make_stub(self._channel)
+        self._known.set()
+
+    async def wait_known(self) -> None:
+        """Wait until an instance is known."""
+        await self._known.wait()
 
     async def is_serving(self, *, timeout_s: float) -> bool:
         """Return whether an instance answers its health check in time."""
