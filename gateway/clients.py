@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -59,6 +60,12 @@ class Clients:
     def named(self) -> Iterator[tuple[str, ServiceClient[Any]]]:
         """Yield every client with its name."""
         yield from vars(self).items()
+
+    async def wait_known(self, *, at_most_s: float) -> None:
+        """Wait until an instance of each is known, but not for ever: the services that are known can be used."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(at_most_s):
+                await asyncio.gather(*(client.wait_known() for _, client in self.named()))
 
     async def follow(self, settings: EtcdSettings) -> None:
         """Follow the registry for all of them until cancelled; one that dies ends the others."""

@@ -71,7 +71,13 @@ class ServiceClient(Generic[StubT]):
         self._tls = tls
         self._renewal = Renewal(tls) if tls else None
         self._stub: StubT | None = None
+        self._known = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def name(self) -> str:
+        """The service's name in settings and metrics: "user" for UserService."""
+        return self.service.rpartition(".")[2].removesuffix("Service").lower()
 
     @property
     def stub(self) -> StubT:
@@ -104,6 +110,7 @@ class ServiceClient(Generic[StubT]):
         if not addresses or (addresses == self._addresses and not self._is_certificate_renewed()):
             return
         logger.bind(service=self.service, addresses=sorted(addresses)).info("instances changed")
+        metrics.RPC_INSTANCES.labels(self.name).set(len(addresses))
         self._retire_channel()
         self._addresses = addresses
         self._channel = make_channel(
@@ -113,6 +120,11 @@ class ServiceClient(Generic[StubT]):
             options=[*CHANNEL_OPTIONS, ("grpc.service_config", self._config)],
         )
         self._stub = self._make_stub(self._channel)
+        self._known.set()
+
+    async def wait_known(self) -> None:
+        """Wait until an instance is known."""
+        await self._known.wait()
 
     async def is_serving(self, *, timeout_s: float) -> bool:
         """Return whether an instance answers its health check in time."""

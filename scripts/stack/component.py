@@ -37,6 +37,8 @@ class Component(ABC):
     """One supervised process; a subclass says what differs from the defaults below."""
 
     name: str
+    # Of some there are several, which differ in their ports.
+    instance = 1
     kind: Kind = "server"
     tier = Tier.SERVERS
     # The address that it listens on, and its ports, the main one first.
@@ -48,6 +50,8 @@ class Component(ABC):
     # What the supervisor is told, and how long the first probe may take.
     start_s = 1
     stop_signal = "TERM"
+    # What it gets when its supervisor dies.
+    orphan_signal = "KILL"
     stop_within_s = 15
     ready_within_s = 60
 
@@ -62,7 +66,11 @@ class Component(ABC):
     @property
     def port(self) -> int:
         """Its main port."""
-        return self.site.ports.of(self.listeners[0].port)
+        return self.port_of(self.listeners[0])
+
+    def port_of(self, listener: Listener) -> int:
+        """Return the port of one of its listeners."""
+        return self.site.ports.of(listener.port, self.instance)
 
     @property
     def address(self) -> str:
@@ -77,6 +85,11 @@ class Component(ABC):
     @property
     def leftovers(self) -> Sequence[str]:
         """What it leaves in its working directory when it is killed, in its own way at the next start."""
+        return ()
+
+    @property
+    def preparation(self) -> Sequence[str]:
+        """Lines of shell that run before it is started, in its own way after it was killed."""
         return ()
 
     @property
@@ -105,8 +118,7 @@ class Component(ABC):
     @property
     def fingerprint(self) -> str:
         """A digest of its configuration, command and environment; another one makes a restart necessary."""
-        told = f"{self.files()}{self.launch_script()}"
-        return hashlib.sha256(os.fsencode(told)).hexdigest()[:16]
+        return digest(f"{self.files()}{self.launch_script()}")
 
     def launch_script(self) -> str:
         """Return the shell script that becomes the process."""
@@ -115,6 +127,7 @@ class Component(ABC):
             directory=self.working_directory,
             environment=self.environment,
             remove=self.leftovers,
+            preparation=self.preparation,
         )
 
     def prepare(self) -> None:
@@ -128,3 +141,8 @@ class Component(ABC):
     @abstractmethod
     def probe(self) -> None:
         """Return when the process does its work; raise anything where it does not yet."""
+
+
+def digest(text: str) -> str:
+    """Return a short text that tells one content from another."""
+    return hashlib.sha256(os.fsencode(text)).hexdigest()[:16]

@@ -15,17 +15,31 @@ def make_environment(site: Site, overrides: Mapping[str, str]) -> dict[str, str]
     sections: dict[str, dict[str, object]] = {
         **_servers(site),
         **_keys(site),
-        **_processes(site),
+        **{section: _process(site, section, 1) for section in (*SERVICES, "gateway")},
         "log": {"format": "text"},
     }
-    values = {
+    values = _to_variables(sections)
+    values["DOUSHENG_PORT_BASE"] = str(site.ports.base)
+    values["DOUSHENG_CONFIG_DIR"] = str(site.config_dir)
+    return values | dict(overrides)
+
+
+def make_instance_environment(site: Site, section: str, instance: int) -> dict[str, str]:
+    """Return the variables that tell a further instance of a process from the first: its ports and its folder."""
+    return _to_variables({section: _process(site, section, instance)})
+
+
+def name_instance(section: str, instance: int) -> str:
+    """Return what an instance is called: "gateway", the second "gateway-2"."""
+    return section if instance == 1 else f"{section}-{instance}"
+
+
+def _to_variables(sections: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
+    return {
         f"DOUSHENG_{section}__{key}".upper(): str(value)
         for section, keys in sections.items()
         for key, value in keys.items()
     }
-    values["DOUSHENG_PORT_BASE"] = str(site.ports.base)
-    values["DOUSHENG_CONFIG_DIR"] = str(site.config_dir)
-    return values | dict(overrides)
 
 
 def _at(site: Site, name: str, **more: object) -> dict[str, object]:
@@ -73,17 +87,16 @@ def _keys(site: Site) -> dict[str, dict[str, object]]:
     }
 
 
-def _processes(site: Site) -> dict[str, dict[str, object]]:
-    ports, spool = site.ports, site.place / "spool"
-    sections = {
-        name: _at(site, name, advertise_host=LOCALHOST, metrics_port=ports.of(f"{name}-metrics"))
-        for name in SERVICES
-    }
-    sections["video"]["spool_dir"] = spool / "video"
-    sections["gateway"] = _at(
-        site, "gateway", media_port=ports.of("nginx"), spool_dir=spool / "gateway"
-    )
-    return sections
+def _process(site: Site, section: str, instance: int) -> dict[str, object]:
+    """Return where an instance of one of the product's processes listens, and what else is its own."""
+    ports = site.ports
+    own: dict[str, object] = {"host": LOCALHOST, "port": ports.of(section, instance)}
+    if section in {"gateway", "video"}:
+        own["spool_dir"] = site.place / "spool" / name_instance(section, instance)
+    if section == "gateway":
+        return own | {"media_port": ports.of("nginx")}
+    metrics_port = ports.of(f"{section}-metrics", instance)
+    return own | {"advertise_host": LOCALHOST, "metrics_port": metrics_port}
 
 
 def without_settings(environment: Mapping[str, str]) -> dict[str, str]:

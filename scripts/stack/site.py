@@ -20,7 +20,7 @@ _PLAIN_PATH = re.compile(r"[\w./+@~-]+", re.ASCII)
 _LEAST_FREE_MIB = 1024
 _NEEDED_COMMANDS = (
     *("mariadbd", "mariadb-install-db", "redis-server", "epmd", "etcd", "nginx"),
-    *("ffmpeg", "ffprobe", "setpriv"),
+    *("ffmpeg", "ffprobe", "setpriv", "pkill"),
 )
 # sun_path holds 107 bytes; the longest name in the folder of sockets takes some of them.
 _LONGEST_SOCKET_FOLDER = 107 - len("/supervisor.sock.12345678")
