@@ -9,7 +9,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from scripts.authority import Pair
+from scripts.stack.authority import Pair
 from scripts.stack.files import make_private_dir, render, write_private
 from scripts.stack.site import Site
 from scripts.stack.syntax import to_launch_script

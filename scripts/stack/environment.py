@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from scripts.authority import OPERATOR
+from scripts.stack.authority import OPERATOR
 from scripts.stack.component import LOCALHOST
 from scripts.stack.credentials import CRYPT_KEY_ID, TOKEN_KEY_ID
 from scripts.stack.ports import SERVICES
