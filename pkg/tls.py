@@ -4,6 +4,7 @@ The files are read when the settings are, so that a process does not start on fi
 each new connection, so that certificates that were renewed on disk need no restart.
 """
 
+import re
 import ssl
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +17,11 @@ from pkg.settings import Section
 
 # What the drivers say of certificates that are not what they should be: only an operator helps.
 CERTIFICATE_REFUSALS = r"CERTIFICATE_VERIFY_FAILED|certificate verify failed|(?:alert|ALERT)[ _](?:bad|BAD|unknown|UNKNOWN)|CERTIFICATE_REQUIRED|certificate required"
+
+
+def is_refused_certificate(reason: object) -> bool:
+    """Tell whether a driver's error is about a certificate, ours or the server's."""
+    return re.search(CERTIFICATE_REFUSALS, str(reason)) is not None
 
 
 class TlsFiles(Section):
