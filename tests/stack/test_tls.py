@@ -58,9 +58,11 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @pytest.fixture(autouse=True)
-def no_sockets_left_behind() -> Iterator[None]:
+def no_sockets_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """asyncmy leaves the socket of a handshake that failed to the collector of garbage."""
     yield
+    if "mysql" not in request.node.name:
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
