@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from scripts.stack import Stack, find_free_port_base
@@ -143,4 +144,37 @@ async def test_a_rolling_restart_of_everything_fails_no_call(
         assert not play.failures(0), count_by_kind(play.failures(0))
         renewed = {name for name in before if before[name] != after[name]}
         assert renewed == {name for section in PRODUCT for name in name_instances(section)}
+        await play.end()
+
+
+async def test_an_nginx_worker_that_is_killed_fails_at_most_what_was_in_flight(
+    system: System, settings: AllSettings, small_video: Path
+) -> None:
+    async with playing(system, settings, small_video) as play:
+        (worker,) = psutil.Process(system.stack.pid("nginx")).children()
+        killed_s = play.load.now()
+
+        worker.kill()
+        await play.load.goes_on(WARM_S)
+
+        failed = play.failures(killed_s)
+        assert not [call for call in failed if call.began_s > killed_s + NOTICED_WITHIN_S], failed
+        await play.end()
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGQUIT])
+async def test_an_nginx_that_ends_fails_no_call_that_it_has_taken(
+    system: System, settings: AllSettings, small_video: Path, signal_number: signal.Signals
+) -> None:
+    async with playing(system, settings, small_video) as play:
+        (worker,) = psutil.Process(system.stack.pid("nginx")).children()
+
+        ended_s = await play.send("nginx", signal_number)
+        await play.load.goes_on(WARM_S)
+
+        # Until the next one listens there is nobody to connect to.
+        failed = play.failures(ended_s)
+        print(f"  nginx ended: failed {count_by_kind(failed)}")
+        assert {call.error for call in failed} <= {"ConnectError"}, count_by_kind(failed)
+        await eventually(lambda: not is_alive(worker.pid), within_s=30)
         await play.end()
