@@ -99,7 +99,7 @@ def _up(options: argparse.Namespace) -> int:
     stack = Stack(
         options.run_dir,
         parse_base(base) if base else None,
-        workers=count_workers(options.workers) if options.workers else None,
+        workers=None if options.workers is None else count_workers(options.workers),
         tls=options.tls,
         overrides=_read_overrides(os.environ),
         report=print,
