@@ -7,8 +7,6 @@ from typing import TypeVar
 
 from dal.db.engine import MySQLSettings
 from pkg.settings import ProcessSettings, SettingsError
-from scripts.stack import Stack
-from scripts.stack.site import REPOSITORY
 
 # A person can wait; a big table may need it.
 STATEMENT_TIMEOUT_S = 600.0
@@ -16,10 +14,13 @@ STATEMENT_TIMEOUT_S = 600.0
 SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
 
 
-def use_local_stack(run_dir: Path = REPOSITORY / ".run") -> None:
+def use_local_stack(run_dir: Path = Path(__file__).parents[2] / ".run") -> None:
     """Put the local stack's settings into the environment, unless a database is named there; end the script without either."""
     if any(name.startswith("DOUSHENG_MYSQL__") for name in os.environ):
         return
+    # Not at the top: an image of the product has no local stack.
+    from scripts.stack import Stack  # noqa: PLC0415
+
     stack = Stack(run_dir)
     if not (stack.site.run_dir / "env").exists():
         sys.exit(
