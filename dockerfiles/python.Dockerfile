@@ -42,13 +42,13 @@ ENV PATH=/opt/dousheng/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONFAULTHANDLER=1 \
+    PYTHONSAFEPATH=1 \
     DOUSHENG_CONFIG_DIR=/etc/dousheng
 # Whoever it runs as may spool there; the name is for those who run it without one.
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin dousheng \
     && install -d -m 1777 /var/spool/dousheng
 COPY --from=installed /opt/dousheng /opt/dousheng
 COPY config/*.yml /etc/dousheng/
-WORKDIR /var/spool/dousheng
 USER dousheng
 ENTRYPOINT ["python", "-m"]
 CMD ["gateway"]

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,10 +16,12 @@ SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
 
 
 def use_local_stack(run_dir: Path = Path(__file__).parents[2] / ".run") -> None:
-    """Put the local stack's settings into the environment, unless a database is named there; end the script without either."""
+    """Put the local stack's settings into the environment, unless a database is named there or this is a container; end the script without either."""
     if any(name.startswith("DOUSHENG_MYSQL__") for name in os.environ):
         return
-    # Not at the top: an image of the product has no local stack.
+    # An image of the product has none.
+    if find_spec("scripts.stack") is None:
+        return
     from scripts.stack import Stack  # noqa: PLC0415
 
     stack = Stack(run_dir)

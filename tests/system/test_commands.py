@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 import httpx
 import pytest
 
-from scripts.stack.environment import without_settings
 from scripts.samples import SAMPLE_USERS
+from scripts.stack.environment import without_settings
 from scripts.stack.seed import seed
 from scripts.stack.site import REPOSITORY
 from tests.eventually import eventually
