@@ -2,16 +2,8 @@
 
 import asyncio
 
-import httpx
-import pytest
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
-
-from gateway import server
-from pkg import errors
 from tests.eventually import eventually
-from tests.gateway.conftest import RunningGateway, StartGateway
-from tests.gateway.fakes import FakeServices
+from tests.gateway.conftest import RunningGateway
 from tests.gateway.raw_http import read_reply
 
 PROBE = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
