@@ -25,6 +25,13 @@ secret() {
     setting "$1" "$(openssl rand -hex 24)" "$2"
 }
 
+# at_most NUMBER: the number of processors, or that one.
+at_most() {
+    local processors
+    processors=$(getconf _NPROCESSORS_ONLN)
+    echo $((processors < $1 ? processors : $1))
+}
+
 value_of() {
     sed -n "s/^$1=//p" "$environment" | tail -n 1
 }
@@ -61,6 +68,8 @@ END
     setting CONTAINER_UID "$uid" \
         "Who the product's processes, nginx, etcd and the storage run as: the owner of the key files, which nobody else can read."
     setting CONTAINER_GID "$gid" "Their group."
+    setting CPU_LIMIT "$(at_most 2)" "How many processors one container may use; the engine refuses more than the machine has."
+    setting VIDEO_CPU_LIMIT "$(at_most 4)" "The same for the video service, which converts."
     write_server_settings
 }
 

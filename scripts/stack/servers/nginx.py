@@ -52,13 +52,11 @@ class Nginx(Component):
     @property
     def values(self) -> Mapping[str, object]:
         """Where it listens, what it lets pass, and what stands behind it."""
-        # nginx lets pass what the gateway wants to judge.
-        upload = UploadSettings(**read_section(self.site.config_dir, "upload"))
         any_ipv6 = f" listen [::]:{self.port};" if _has_ipv6() else ""
         return {
             "NGINX_DIR": self.directory,
             "NGINX_LISTEN": f"listen {self.port};{any_ipv6}",
-            "NGINX_MAX_BODY_MB": upload.max_upload_mb + _UPLOAD_OVERHEAD_MB,
+            "NGINX_MAX_BODY_MB": find_most_body_mb(self.site.config_dir),
             "NGINX_UPLOAD_TIMEOUT_S": find_upload_timeout_s(self.site.config_dir),
             "NGINX_USER": "user root;" if os.geteuid() == 0 else "",
             "NGINX_GATEWAYS": name_gateways(self._gateways),
@@ -159,6 +157,12 @@ def _has_ipv6() -> bool:
     except OSError:
         return False
     return True
+
+
+def find_most_body_mb(config_dir: Path) -> int:
+    """Return how long a body may be, so that nginx lets pass what the gateway wants to judge."""
+    upload = UploadSettings(**read_section(config_dir, "upload"))
+    return upload.max_upload_mb + _UPLOAD_OVERHEAD_MB
 
 
 def find_upload_timeout_s(config_dir: Path) -> int:
