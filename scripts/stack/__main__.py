@@ -189,6 +189,7 @@ def _print_addresses(stack: Stack) -> None:
     rows = {
         "API, this machine": f"{base}/douyin/",
         "API, from a phone in the LAN": f"http://{_find_lan_address()}:{port}/",
+        **_https_row(stack),
         "API documentation": f"{base}/docs",
         "gateway, without nginx": f"http://127.0.0.1:{stack.site.ports.of('gateway')}/",
         "services (gRPC)": ", ".join(
@@ -205,6 +206,13 @@ def _print_addresses(stack: Stack) -> None:
     print("\ntry:")
     print(f"  curl '{base}/douyin/feed/'")
     print(f"  curl -X POST '{base}/douyin/user/register/?username=me&password=secret'")
+
+
+def _https_row(stack: Stack) -> dict[str, str]:
+    if not stack.site.has_tls:
+        return {}
+    address = f"https://127.0.0.1:{stack.site.ports.of('nginx-https')}/douyin/"
+    return {"API over HTTPS": f"{address}, believe {stack.site.authority.certificate_file}"}
 
 
 def _find_lan_address() -> str:
