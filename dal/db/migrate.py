@@ -73,8 +73,8 @@ def main() -> None:
     deadline = time.monotonic() + WAIT_FOR_SERVER_S
     while True:
         try:
-            asyncio.run(_wait_for_server(settings.mysql, deadline - time.monotonic()))
-            migrate(settings.mysql)
+            waiting = _wait_for_source(settings.mysql, deadline - time.monotonic())
+            migrate(asyncio.run(waiting))
         except (TimeoutError, DomainError) as exc:
             sys.exit(f"cannot migrate: {exc or 'mysql is not there'}")
         except LOST as exc:
@@ -88,23 +88,29 @@ def main() -> None:
             return
 
 
-async def _wait_for_server(settings: MySQLSettings, timeout_s: float) -> None:
-    """Wait until MySQL answers; by the driver of the services, which has a deadline for every step of connecting.
+async def _wait_for_source(settings: MySQLSettings, timeout_s: float) -> MySQLSettings:
+    """Wait until MySQL answers; return the settings of the server that takes writes.
+
+    By the driver of the services, which has a deadline for every step of connecting.
 
     Raises:
         TimeoutError: it does not.
     """
     database = Database(settings)
 
-    async def ask() -> None:
+    async def ask() -> str:
+        await database.find_source()
         async with database.read_source() as connection:
             await connection.execute(text("SELECT 1"))
+        return database.source_address
 
     try:
         async with asyncio.timeout(timeout_s):
-            await wait_until_available("mysql", ask)
+            source = await wait_until_available("mysql", ask)
     finally:
         await database.close()
+    host, _, port = source.rpartition(":")
+    return settings.model_copy(update={"host": host, "port": int(port)})
 
 
 if __name__ == "__main__":
