@@ -4,7 +4,6 @@ A migration that was killed goes on where it was; see migrations/journal.py.
 """
 
 import asyncio
-import math
 import sys
 import time
 from pathlib import Path
@@ -12,11 +11,10 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from loguru import logger
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
-from sqlalchemy.pool import NullPool
 
-from dal.db.connections import MySQLSettings, encode_password, make_url
+from dal.db.connections import MySQLSettings, make_blocking_engine
 from dal.db.engine import Database
 from pkg.errors import DomainError
 from pkg.log import setup_logging
@@ -46,13 +44,7 @@ def migrate(settings: MySQLSettings) -> None:
     Raises:
         OperationalError: the server is down or refuses.
     """
-    url = make_url(settings, driver="pymysql", host=settings.host, port=settings.port)
-    connect_args = {
-        "connect_timeout": math.ceil(settings.connect_timeout_s),
-        "password": encode_password(settings),
-    }
-    engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=connect_args)
-    with engine.connect() as connection:
+    with make_blocking_engine(settings).connect() as connection:
         locked = connection.scalar(
             text("SELECT GET_LOCK(:name, :timeout)"),
             {"name": LOCK_NAME, "timeout": LOCK_TIMEOUT_S},

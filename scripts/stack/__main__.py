@@ -60,6 +60,13 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     up = add("up", _up, "Bring the whole system up; safe to run again.")
     up.add_argument("--only", choices=["servers"], help="bring up the outside servers alone")
     up.add_argument("--restart", action="store_true", help="start services anew, for changed code")
+    up.add_argument(
+        "--replicas",
+        type=int,
+        choices=(0, 1, 2),
+        default=0,
+        help="of MySQL; those that are there stay",
+    )
     up.add_argument("--no-seed", action="store_true", help="no sample users and videos")
     add("down", _down, "Stop everything in reverse order; nothing is left running.")
     status = add("status", _status, "Show every process with its pid, state, address and log.")
@@ -79,6 +86,7 @@ def _up(options: argparse.Namespace) -> int:
         options.run_dir,
         parse_base(base) if base else None,
         overrides=_read_overrides(os.environ),
+        mysql_replicas=options.replicas,
         report=print,
     )
     print(f"bringing dousheng up in {stack.site.run_dir}")

@@ -33,6 +33,7 @@ class Site:
     run_dir: Path
     ports: Ports
     repository: Path = REPOSITORY
+    mysql_replicas: int = 0
 
     @property
     def config_dir(self) -> Path:

@@ -69,12 +69,15 @@ class Stack:
         *,
         die_with_parent: bool = False,
         overrides: Mapping[str, str] | None = None,
+        mysql_replicas: int = 0,
         report: Report = say_nothing,
     ) -> None:
         folder = run_dir.resolve()
+        self._replicas_file = folder / "mysql_replicas"
         self._base_file = folder / "port_base"
         base = port_base or self._remembered_base or DEFAULT_BASE
-        self.site = Site(folder, Ports(base))
+        replicas = max(mysql_replicas, self._remembered_replicas)
+        self.site = Site(folder, Ports(base), mysql_replicas=replicas)
         self._die_with_parent = die_with_parent
         self._overrides = dict(overrides or {})
         self._report = report
@@ -84,6 +87,11 @@ class Stack:
     @property
     def _remembered_base(self) -> int | None:
         return parse_base(self._base_file.read_text().strip()) if self._base_file.exists() else None
+
+    @property
+    def _remembered_replicas(self) -> int:
+        """How many replicas MySQL has had in this folder: those stay."""
+        return int(self._replicas_file.read_text()) if self._replicas_file.exists() else 0
 
     @property
     def mysql_socket(self) -> Path:
@@ -101,7 +109,7 @@ class Stack:
         environment = self.environment()
         components: list[Component] = [
             Epmd(site),
-            MySQL(site),
+            *(MySQL(site, number) for number in range(site.mysql_replicas + 1)),
             Redis(site, "actions"),
             Redis(site, "cache"),
             RabbitMQ(site),
@@ -135,6 +143,7 @@ class Stack:
                 return
             self._start(self._in_tiers(Tier.NAMES))
             self._start(self._in_tiers(Tier.SERVERS))
+            self.attach_replicas()
             if only:
                 return
             with step(self._report, "database migrated"):
@@ -156,6 +165,7 @@ class Stack:
             self._remove_leftovers()
             self._check_ports(self._components.values())
             write_private(self._base_file, f"{self.site.ports.base}\n")
+        write_private(self._replicas_file, f"{self.site.mysql_replicas}\n")
         with step(self._report, "configuration and keys"):
             self._prepare()
         if running:
@@ -199,6 +209,12 @@ class Stack:
         wanted = [self._component(name) for name in names]
         for tier in sorted({item.tier for item in wanted}):
             self._start([item for item in self._in_tiers(tier) if item in wanted])
+
+    def attach_replicas(self) -> None:
+        """Let every replica of MySQL follow the source; one that is new is filled first."""
+        if self.site.mysql_replicas:
+            with step(self._report, "MySQL replicas follow"):
+                self.run_module("scripts.operator.failover", "--rejoin", "all")
 
     def migrate(self) -> None:
         """Bring the database to the newest schema."""
