@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from dal.db.connections import MySQLSettings, make_blocking_engine
 from dal.db.errors import error_number
@@ -19,7 +19,12 @@ from pkg.settings import Secret, Section
 CLOSE_WITHIN_S = 20
 # More than any wait of this module.
 ANSWER_WITHIN_S = 120
-NO_SUCH_TABLE = 1146
+CUT_OFF_ATTEMPTS = 10
+OTHER_CLIENTS = (
+    "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND user <> :user"
+    " AND user NOT IN ('system user', 'event_scheduler')"
+)
+NO_SUCH_TABLE, NO_SUCH_THREAD = 1146, 1094
 NO_RIGHT = frozenset({1044, 1142})
 
 
@@ -163,7 +168,34 @@ class Server:
         Raises:
             OperationalError: they do not end in time.
         """
-        self._run(f"SET SESSION lock_wait_timeout = {CLOSE_WITHIN_S}")
+        self._close(within_s=CLOSE_WITHIN_S)
+
+    def cut_off(self) -> None:
+        """Refuse writes, and break the connections of those that wait for a confirmation: nobody may be told of one any more.
+
+        Raises:
+            OperationalError: they come back faster than they are broken.
+        """
+        for attempts_left in reversed(range(CUT_OFF_ATTEMPTS)):
+            for process_id in self._run(OTHER_CLIENTS, user=self.settings.user).scalars():
+                self._kill(process_id)
+            try:
+                self._close(within_s=1)
+            except OperationalError:
+                if not attempts_left:
+                    raise
+            else:
+                return
+
+    def _kill(self, process_id: int) -> None:
+        try:
+            self._run("KILL :id", id=process_id)
+        except DBAPIError as exc:
+            if error_number(exc) != NO_SUCH_THREAD:
+                raise
+
+    def _close(self, *, within_s: int) -> None:
+        self._run("SET SESSION lock_wait_timeout = :seconds", seconds=within_s)
         self._run_all(self.statements.close)
         self._note_role(is_source=False)
 
@@ -196,7 +228,8 @@ class Server:
 
     def follow(self, source: "Server", login: ReplicationSettings) -> None:
         """Follow `source` from where it is itself, and refuse writes of others."""
-        self.close()
+        if not self.is_read_only:
+            self.cut_off()
         self.set_confirmed(on=False)
         self._run("STOP REPLICA")
         if self.is_mariadb and not self.status():

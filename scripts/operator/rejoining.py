@@ -47,7 +47,8 @@ def _rejoin_one(
         print(f"would {steps}let {server.address} follow {source.address}")
         return
     if is_filled:
-        server.close()
+        server.cut_off()
+        server.set_confirmed(on=False)
         server.empty()
         _copy(source, server)
     elif not source.has_all(source.position, server.position):
