@@ -3,6 +3,7 @@
 The statements are those of MySQL 8.4 or of MariaDB 10.11, whichever a server is; all servers of one database are of the same kind.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -326,6 +327,9 @@ def administered(
     )
     # Not into the database: a server that is to be filled has none.
     anywhere = settings.model_copy(update={"database": ""})
+    # The driver's deadline of connecting does not hold for a server that accepts and says nothing.
+    with make_blocking_engine(anywhere, read_timeout_s=math.ceil(timeout_s)).connect():
+        pass
     engine = make_blocking_engine(anywhere, read_timeout_s=ANSWER_WITHIN_S)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         yield Server(address, settings, connection)
