@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
@@ -65,21 +66,21 @@ class Clients:
                 tasks.create_task(client.follow(settings))
 
 
-def make_clients(*, longest_upload_s: float) -> Clients:
+def make_clients(*, longest_upload_s: float, calls_together: bool) -> Clients:
     """Return clients that know no instance yet.
 
     Args:
         longest_upload_s: how long the hand-over of the largest upload may go on, also on an instance that is replaced.
+        calls_together: whether unary calls travel together, or each by itself.
     """
+    make = partial(_make_client, together=calls_together)
     return Clients(
-        user=_make_client(user_pb2.DESCRIPTOR, UserServiceStub),
-        video=_make_client(video_pb2.DESCRIPTOR, VideoServiceStub, longest_call_s=longest_upload_s),
-        favorite=_make_client(favorite_pb2.DESCRIPTOR, FavoriteServiceStub),
-        comment=_make_client(comment_pb2.DESCRIPTOR, CommentServiceStub),
-        relation=_make_client(relation_pb2.DESCRIPTOR, RelationServiceStub),
-        message=_make_client(
-            message_pb2.DESCRIPTOR, MessageServiceStub, longest_call_s=STREAM_LIFETIME_S
-        ),
+        user=make(user_pb2.DESCRIPTOR, UserServiceStub),
+        video=make(video_pb2.DESCRIPTOR, VideoServiceStub, longest_call_s=longest_upload_s),
+        favorite=make(favorite_pb2.DESCRIPTOR, FavoriteServiceStub),
+        comment=make(comment_pb2.DESCRIPTOR, CommentServiceStub),
+        relation=make(relation_pb2.DESCRIPTOR, RelationServiceStub),
+        message=make(message_pb2.DESCRIPTOR, MessageServiceStub, longest_call_s=STREAM_LIFETIME_S),
     )
 
 
@@ -87,6 +88,7 @@ def _make_client(
     file: FileDescriptor,
     make_stub: Callable[[grpc.aio.Channel], StubT],
     *,
+    together: bool,
     longest_call_s: float = LONGEST_CALL_S,
 ) -> ServiceClient[StubT]:
     (service,) = file.services_by_name.values()
@@ -96,4 +98,5 @@ def _make_client(
         methods=[method.name for method in service.methods],
         unrepeatable=UNREPEATABLE,
         longest_call_s=longest_call_s,
+        together=together,
     )

@@ -1,29 +1,32 @@
 """A client of one service on all of its instances, found through etcd.
 
-The channel balances round robin over the addresses that the registry knows and is replaced when they change; the old
-one finishes its calls. Calls that are safe to repeat are tried on another instance when the transport fails.
+Unary calls travel together on a line to each instance (`many/`). Uploads and streams, and all calls where lines are switched off, have
+a channel that balances round robin over the addresses that the registry knows and is replaced when they change; the old one finishes
+its calls. Calls that are safe to repeat are tried on another instance when the transport fails.
 """
 
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar, cast
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from loguru import logger
 
-from pkg import log, metrics
-from pkg.errors import DependencyUnavailable
+from pkg import metrics
+from pkg.errors import DependencyUnavailable, DomainError
 from pkg.registry import EtcdSettings, follow_instances
-from pkg.rpc.metadata import REQUEST_ID_KEY
-from pkg.rpc.status import decode_error
+from pkg.rpc.many.lines import Lines
+from pkg.rpc.method import Method, MethodChannel
 
 StubT = TypeVar("StubT")
 RequestT = TypeVar("RequestT")
 ReplyT = TypeVar("ReplyT")
 
+NO_METADATA: Mapping[str, str] = MappingProxyType({})
 CHANNEL_OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 500),
@@ -47,6 +50,7 @@ class ServiceClient(Generic[StubT]):
         service: full protobuf name, "dousheng.UserService"; its last part is the name in the registry.
         unrepeatable: methods that must not be sent twice.
         longest_call_s: how long a call may go on after the set of instances has changed.
+        together: whether unary calls travel together; else each by itself.
     """
 
     def __init__(
@@ -57,10 +61,13 @@ class ServiceClient(Generic[StubT]):
         methods: Sequence[str],
         unrepeatable: frozenset[str] = frozenset(),
         longest_call_s: float = 5,
+        together: bool = True,
     ) -> None:
         self.service = service
         self._make_stub = make_stub
+        self._unrepeatable = unrepeatable
         self._longest_call_s = longest_call_s
+        self._lines = Lines(_connect, longest_call_s=longest_call_s) if together else None
         self._config = _service_config(service, [m for m in methods if m not in unrepeatable])
         self._channel: grpc.aio.Channel | None = None
         self._addresses: frozenset[str] = frozenset()
@@ -88,6 +95,8 @@ class ServiceClient(Generic[StubT]):
     async def close(self) -> None:
         """Let running calls finish and close every channel."""
         self._retire_channel()
+        if self._lines is not None:
+            await self._lines.close()
         await asyncio.gather(*self._closing)
 
     def use(self, addresses: frozenset[str]) -> None:
@@ -101,7 +110,10 @@ class ServiceClient(Generic[StubT]):
             "ipv4:" + ",".join(sorted(addresses)),
             options=[*CHANNEL_OPTIONS, ("grpc.service_config", self._config)],
         )
-        self._stub = self._make_stub(self._channel)
+        if self._lines is not None:
+            self._lines.use(addresses)
+        methods: Any = MethodChannel(self._channel, self._lines, unrepeatable=self._unrepeatable)
+        self._stub = self._make_stub(methods)
 
     async def is_serving(self, *, timeout_s: float) -> bool:
         """Return whether an instance answers its health check in time."""
@@ -129,25 +141,37 @@ async def call(
     request: RequestT,
     *,
     timeout_s: float,
-    metadata: Sequence[tuple[str, str]] = (),
+    metadata: Mapping[str, str] = NO_METADATA,
 ) -> ReplyT:
     """Make one unary call under a deadline, with the request id of this context.
+
+    Args:
+        method: of a stub of `ServiceClient`.
 
     Raises:
         DomainError: what the service raised, or DependencyUnavailable or DeadlineExceeded.
     """
-    name = type(request).__name__.removesuffix("Request")
-    with observe_call(name) as outcome:
+    reply = await call_for_bytes(method, request, timeout_s=timeout_s, metadata=metadata)
+    return cast("Method", method).parse(reply)  # type: ignore[no-any-return]
+
+
+async def call_for_bytes(
+    method: grpc.aio.UnaryUnaryMultiCallable[RequestT, Any],
+    request: RequestT,
+    *,
+    timeout_s: float,
+    metadata: Mapping[str, str] = NO_METADATA,
+) -> bytes:
+    """Make the call of `call`, and return the reply as it travels."""
+    sendable = cast("Method", method)
+    with observe_call(sendable.name) as outcome:
         try:
-            reply = await method(
-                request,
-                timeout=timeout_s,
-                metadata=((REQUEST_ID_KEY, log.request_id.get()), *metadata),
+            return await sendable.send(
+                sendable.serialize(request), timeout_s=timeout_s, metadata=metadata
             )
-        except grpc.aio.AioRpcError as exc:
-            outcome.code = exc.code()
-            raise decode_error(exc) from exc
-        return reply
+        except DomainError as exc:
+            outcome.code = exc.grpc_code
+            raise
 
 
 class observe_call:  # noqa: N801 - used as a context manager
@@ -166,6 +190,10 @@ class observe_call:  # noqa: N801 - used as a context manager
             self.code = grpc.StatusCode.CANCELLED
         labels = metrics.RPC_CALLED.labels(self._method, self.code.name)
         labels.observe(time.perf_counter() - self._began)
+
+
+def _connect(address: str) -> grpc.aio.Channel:
+    return grpc.aio.insecure_channel(f"ipv4:{address}", options=CHANNEL_OPTIONS)
 
 
 def _service_config(service: str, repeatable: Sequence[str]) -> str:
