@@ -21,6 +21,8 @@ from pkg.errors import DependencyUnavailable, DomainError
 from pkg.registry import EtcdSettings, follow_instances
 from pkg.rpc.many.lines import Lines
 from pkg.rpc.method import Method, MethodChannel
+from pkg.rpc.tls import make_channel
+from pkg.tls import Renewal, TlsFiles
 
 StubT = TypeVar("StubT")
 RequestT = TypeVar("RequestT")
@@ -51,6 +53,7 @@ class ServiceClient(Generic[StubT]):
         unrepeatable: methods that must not be sent twice.
         longest_call_s: how long a call may go on after the set of instances has changed.
         together: whether unary calls travel together; else each by itself.
+        tls: how instances prove that they are of this service, and we who we are; None: plain text.
     """
 
     def __init__(
@@ -62,17 +65,26 @@ class ServiceClient(Generic[StubT]):
         unrepeatable: frozenset[str] = frozenset(),
         longest_call_s: float = 5,
         together: bool = True,
+        tls: TlsFiles | None = None,
     ) -> None:
         self.service = service
         self._make_stub = make_stub
         self._unrepeatable = unrepeatable
         self._longest_call_s = longest_call_s
-        self._lines = Lines(_connect, longest_call_s=longest_call_s) if together else None
+        self._lines = Lines(self._connect, longest_call_s=longest_call_s) if together else None
         self._config = _service_config(service, [m for m in methods if m not in unrepeatable])
         self._channel: grpc.aio.Channel | None = None
         self._addresses: frozenset[str] = frozenset()
+        self._tls = tls
+        self._renewal = Renewal(tls) if tls else None
         self._stub: StubT | None = None
+        self._known = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def name(self) -> str:
+        """The service's name in settings and metrics: "user" for UserService."""
+        return self.service.rpartition(".")[2].removesuffix("Service").lower()
 
     @property
     def stub(self) -> StubT:
@@ -100,20 +112,34 @@ class ServiceClient(Generic[StubT]):
         await asyncio.gather(*self._closing)
 
     def use(self, addresses: frozenset[str]) -> None:
-        """Send the following calls to `addresses`; none keeps the last ones, which may come back."""
-        if not addresses or addresses == self._addresses:
+        """Send the following calls to `addresses`; none keeps the last ones, which may come back.
+
+        Told the same ones again, as the registry does now and then, it looks whether its certificate was renewed.
+        """
+        is_renewed = self._is_certificate_renewed()
+        if not addresses or (addresses == self._addresses and not is_renewed):
             return
         logger.bind(service=self.service, addresses=sorted(addresses)).info("instances changed")
+        metrics.RPC_INSTANCES.labels(self.name).set(len(addresses))
         self._retire_channel()
         self._addresses = addresses
-        self._channel = grpc.aio.insecure_channel(
+        self._channel = make_channel(
             "ipv4:" + ",".join(sorted(addresses)),
+            self.service,
+            self._tls,
             options=[*CHANNEL_OPTIONS, ("grpc.service_config", self._config)],
         )
         if self._lines is not None:
+            if is_renewed:
+                self._lines.use(frozenset())
             self._lines.use(addresses)
         methods: Any = MethodChannel(self._channel, self._lines, unrepeatable=self._unrepeatable)
         self._stub = self._make_stub(methods)
+        self._known.set()
+
+    async def wait_known(self) -> None:
+        """Wait until an instance is known."""
+        await self._known.wait()
 
     async def is_serving(self, *, timeout_s: float) -> bool:
         """Return whether an instance answers its health check in time."""
@@ -127,6 +153,12 @@ class ServiceClient(Generic[StubT]):
         except grpc.aio.AioRpcError:
             return False
         return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def _connect(self, address: str) -> grpc.aio.Channel:
+        return make_channel(f"ipv4:{address}", self.service, self._tls, options=CHANNEL_OPTIONS)
+
+    def _is_certificate_renewed(self) -> bool:
+        return self._renewal is not None and self._renewal.has_come()
 
     def _retire_channel(self) -> None:
         if self._channel is not None:
@@ -190,10 +222,6 @@ class observe_call:  # noqa: N801 - used as a context manager
             self.code = grpc.StatusCode.CANCELLED
         labels = metrics.RPC_CALLED.labels(self._method, self.code.name)
         labels.observe(time.perf_counter() - self._began)
-
-
-def _connect(address: str) -> grpc.aio.Channel:
-    return grpc.aio.insecure_channel(f"ipv4:{address}", options=CHANNEL_OPTIONS)
 
 
 def _service_config(service: str, repeatable: Sequence[str]) -> str:
