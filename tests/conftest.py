@@ -46,6 +46,14 @@ class AllSettings(ProcessSettings):
     video: VideoSettings
 
 
+def load_settings(stack: Stack) -> AllSettings:
+    """Return what a process of the stack reads."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in stack.environment().items():
+            patch.setenv(name, value)
+        return AllSettings.load()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs servers, and sort: what needs none first, what plays with the whole system last.
@@ -82,10 +90,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def settings(servers: Stack) -> AllSettings:
     """The settings of a process that runs on `servers`."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in servers.environment().items():
-            patch.setenv(name, value)
-        return AllSettings.load()
+    return load_settings(servers)
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 """How connections to one server are made."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -9,6 +9,7 @@ from sqlalchemy.pool import NullPool
 
 from dal.db.errors import translate_foreign_error
 from pkg.settings import Count, Port, Seconds, Secret, Section
+from pkg.tls import TlsSettings
 
 IsolationLevel = Literal["AUTOCOMMIT", "READ COMMITTED"]
 AUTOCOMMIT: IsolationLevel = "AUTOCOMMIT"
@@ -22,6 +23,7 @@ class MySQLSettings(Section):
     """Where the source listens; with `replicas`, where it is looked for first."""
     port: Port
     """Its port."""
+    tls: TlsSettings | None = None
     user: str
     """Who logs in, on the replicas as well."""
     password: Secret
@@ -58,6 +60,17 @@ def encode_password(settings: MySQLSettings) -> bytes:
     return settings.password.get_secret_value().encode()
 
 
+def use_tls(engine: Engine, tls: TlsSettings | None) -> None:
+    """Let every connection of an engine, over asyncmy or PyMySQL, begin with a handshake; a server without TLS is refused."""
+    if tls is None:
+        return
+
+    def add_context(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
+        options["ssl"] = tls.make_context()
+
+    event.listen(engine, "do_connect", add_context)
+
+
 def make_engine(
     settings: MySQLSettings, host: str, port: int, isolation_level: IsolationLevel
 ) -> AsyncEngine:
@@ -78,6 +91,7 @@ def make_engine(
         },
     )
     event.listen(engine.sync_engine, "handle_error", translate_foreign_error)
+    use_tls(engine.sync_engine, settings.tls)
     return engine
 
 
@@ -87,7 +101,7 @@ def make_blocking_engine(settings: MySQLSettings, *, read_timeout_s: int | None 
     Args:
         read_timeout_s: the deadline of each answer; None: a statement may take as long as it takes.
     """
-    return create_engine(
+    engine = create_engine(
         make_url(settings, driver="pymysql", host=settings.host, port=settings.port),
         poolclass=NullPool,
         hide_parameters=True,
@@ -97,3 +111,5 @@ def make_blocking_engine(settings: MySQLSettings, *, read_timeout_s: int | None 
             "password": encode_password(settings),
         },
     )
+    use_tls(engine, settings.tls)
+    return engine

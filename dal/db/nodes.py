@@ -82,6 +82,7 @@ class Nodes:
             for host, _, port in (address.rpartition(":") for address in addresses)
         ]
         self._term = 0
+        self._replaced: list[Node] = []
         self._turn = itertools.count()
         self.source = self._all[0]
 
@@ -122,10 +123,12 @@ class Nodes:
         self._term = max([self._term, *(state.term for state in known)])
         sources = [node for node in self._all if node.state and node.state.is_source]
         current = [node for node in sources if node.state and node.state.term >= self._term]
-        for node in sources:
-            if node not in current or len(current) > 1:
+        replaced = [node for node in sources if node not in current or len(current) > 1]
+        for node in replaced:
+            if node not in self._replaced:
                 # Harmless to what was acknowledged: nobody confirms its writes, and nobody here uses it.
                 logger.bind(node=node.address).error("server takes writes and is not the source")
+        self._replaced = replaced
         if current and self.source not in current:
             logger.bind(old=self.source.address, new=current[0].address).warning("source changed")
             self.source = current[0]

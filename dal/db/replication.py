@@ -52,6 +52,7 @@ class Statements:
 
     position: str
     follow: str
+    follow_encrypted: str  # added to `follow`
     wait: str
     waited: int  # what `wait` returns where the position was reached
     forget_history: str
@@ -68,6 +69,7 @@ MARIADB = Statements(
     position="SELECT @@global.gtid_current_pos",
     follow="CHANGE MASTER TO MASTER_HOST=:host, MASTER_PORT=:port, MASTER_USER=:user, MASTER_PASSWORD=:password,"
     " MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1",
+    follow_encrypted=", MASTER_SSL=1",
     wait="SELECT MASTER_GTID_WAIT(:position, :timeout_s)",
     waited=0,
     forget_history="RESET MASTER",
@@ -84,6 +86,7 @@ MYSQL = Statements(
     position="SELECT @@global.gtid_executed",
     follow="CHANGE REPLICATION SOURCE TO SOURCE_HOST=:host, SOURCE_PORT=:port, SOURCE_USER=:user, SOURCE_PASSWORD=:password,"
     " SOURCE_AUTO_POSITION=1, SOURCE_CONNECT_RETRY=1, GET_SOURCE_PUBLIC_KEY=1",
+    follow_encrypted=", SOURCE_SSL=1",
     wait="SELECT WAIT_FOR_EXECUTED_GTID_SET(:position, :timeout_s)",
     waited=0,
     forget_history="RESET BINARY LOGS AND GTIDS",
@@ -236,8 +239,9 @@ class Server:
         if self.is_mariadb and not self.status():
             # What it wrote itself as a source is what it has.
             self._run("SET GLOBAL gtid_slave_pos = @@global.gtid_current_pos")
+        encrypted = self.statements.follow_encrypted if source.settings.tls else ""
         self._run(
-            self.statements.follow,
+            self.statements.follow + encrypted,
             host=source.settings.host,
             port=source.settings.port,
             user=login.user,

@@ -112,8 +112,16 @@ def _pipe(dump: list[str], load: list[str]) -> None:
 
 
 def _to_options(settings: MySQLSettings) -> str:
+    tls = ""
+    if settings.tls:
+        files = {
+            "ssl-ca": settings.tls.ca_file,
+            "ssl-cert": settings.tls.certificate_file,
+            "ssl-key": settings.tls.key_file,
+        }
+        tls = "".join(f"{name}={path}\n" for name, path in files.items() if path)
     secret = settings.password.get_secret_value().replace("\\", "\\\\").replace('"', '\\"')
     return (
         f"[client]\nhost={settings.host}\nport={settings.port}\nprotocol=TCP\n"
-        f'user={settings.user}\npassword="{secret}"\ndefault-character-set=utf8mb4\n'
+        f'user={settings.user}\npassword="{secret}"\ndefault-character-set=utf8mb4\n{tls}'
     )

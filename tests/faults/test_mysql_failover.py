@@ -21,9 +21,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MySQLCluster]:
 
 async def operate(cluster: MySQLCluster, *arguments: str, status: int = 0) -> str:
     """Run scripts/failover, which must end with this status; return what it says."""
-    began = __import__("time").time()
     done = await asyncio.to_thread(cluster.failover, *arguments)
-    print(__import__("time").time() - began, arguments, done.stdout, done.stderr)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -1,17 +1,21 @@
 """nginx: the one door that is open to the network."""
 
 import math
+import os
+import shlex
 import socket
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
 
 from pkg.settings import read_section
 from pkg.uploads import UploadSettings, transfer_time_s
-from scripts.stack.component import Component, Listener, Tier
-from scripts.stack.files import get_command
+from scripts.stack.component import Component, Listener, Tier, digest
+from scripts.stack.files import get_command, write_private
 from scripts.stack.ports import ALL_ADDRESSES
+from scripts.stack.report import StackError
 from scripts.stack.site import Site
 
 # A multipart body is a little longer than the file that it carries.
@@ -20,7 +24,7 @@ _UPLOAD_MARGIN_S = 5
 
 
 class Nginx(Component):
-    """The API and `/media/` under one port; one process, so that a killed one leaves no workers behind."""
+    """The API and `/media/` under one port: a master that lives on while its configuration changes, and a worker."""
 
     name = "nginx"
     tier = Tier.EDGE
@@ -28,17 +32,20 @@ class Nginx(Component):
     listeners = (Listener("nginx", "the API and media"),)
     folders = ("temp",)
     stop_signal = "QUIT"
-    stop_within_s = 5
+    # Longer than its worker may take to finish what it has.
+    stop_within_s = 15
+    # A master that is killed leaves its worker behind; told to end, it takes the worker with it.
+    orphan_signal = "TERM"
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, gateways: Sequence[str]) -> None:
         super().__init__(site)
+        self._gateways = gateways
         found = sorted((site.config_dir / "nginx").glob("*.template"))
         self.templates = [str(path.relative_to(site.config_dir)) for path in found]
 
     @property
     def values(self) -> Mapping[str, object]:
         """Where it listens, what it lets pass, and what stands behind it."""
-        ports = self.site.ports
         # nginx lets pass what the gateway wants to judge.
         upload = UploadSettings(**read_section(self.site.config_dir, "upload"))
         any_ipv6 = f" listen [::]:{self.port};" if _has_ipv6() else ""
@@ -47,9 +54,65 @@ class Nginx(Component):
             "NGINX_LISTEN": f"listen {self.port};{any_ipv6}",
             "NGINX_MAX_BODY_MB": upload.max_upload_mb + _UPLOAD_OVERHEAD_MB,
             "NGINX_UPLOAD_TIMEOUT_S": find_upload_timeout_s(self.site.config_dir),
-            "NGINX_GATEWAY": f"127.0.0.1:{ports.of('gateway')}",
-            "NGINX_STORAGE": f"127.0.0.1:{ports.of('s3')}",
+            "NGINX_USER": "user root;" if os.geteuid() == 0 else "",
+            "NGINX_GATEWAYS": name_gateways(self._gateways),
+            "NGINX_STORAGE": f"127.0.0.1:{self.site.ports.of('s3')}",
+            "NGINX_STORAGE_SCHEME": "https" if self.site.has_tls else "http",
+            "NGINX_STORAGE_TLS": self._storage_tls(),
         }
+
+    def _storage_tls(self) -> str:
+        """Return whom nginx takes for the storage, where the stack has TLS."""
+        if not self.site.has_tls:
+            return ""
+        authorities = self.site.authority.certificate_file
+        believed = f"proxy_ssl_trusted_certificate {authorities};"
+        return f"proxy_ssl_verify on; proxy_ssl_name storage; {believed}"
+
+    @property
+    def working_directory(self) -> Path:
+        """Its own folder, by which its processes are told from another stack's."""
+        return self.directory
+
+    @property
+    def preparation(self) -> Sequence[str]:
+        """Ask the worker of a master that was killed to finish what it has and to leave the port to the next one."""
+        pid_file = shlex.quote(str(self.directory / "nginx.pid"))
+        return [
+            f"[ ! -s {pid_file} ] || pkill -QUIT -f -g \"$(cat {pid_file})\" '^nginx: worker'",
+        ]
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of its command alone: a changed configuration is read without a restart."""
+        return digest(self.launch_script())
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the configuration that was noted as read is the present one."""
+        return self._note.exists() and self._note.read_text() == digest(str(self.files()))
+
+    def note_current(self) -> None:
+        """Note that nginx has read its present configuration."""
+        write_private(self._note, digest(str(self.files())))
+
+    @property
+    def _note(self) -> Path:
+        return self.directory / "read"
+
+    def check_configuration(self) -> None:
+        """Refuse a configuration that nginx would not read, which a reload would hide.
+
+        Raises:
+            StackError: with what nginx says of it.
+        """
+        done = subprocess.run(
+            [*self.command, "-t", "-q"], capture_output=True, text=True, timeout=10, check=False
+        )
+        if done.returncode != 0:
+            raise StackError(
+                "nginx refuses its configuration", log_tail=done.stderr.splitlines()[-20:]
+            )
 
     @property
     def command(self) -> list[str]:
@@ -70,6 +133,11 @@ class Nginx(Component):
         answer = httpx.get(f"http://127.0.0.1:{self.port}/readyz", timeout=10, trust_env=False)
         if answer.status_code != httpx.codes.OK:
             raise ConnectionError(f"/readyz answers {answer.status_code}: {answer.text[:500]}")
+
+
+def name_gateways(addresses: Sequence[str]) -> str:
+    """Return the servers of the upstream, of which one that fails is left out for a moment."""
+    return "\n    ".join(f"server {address} max_fails=3 fail_timeout=2s;" for address in addresses)
 
 
 def _has_ipv6() -> bool:
