@@ -85,7 +85,7 @@ MARIADB = Statements(
 MYSQL = Statements(
     position="SELECT @@global.gtid_executed",
     follow="CHANGE REPLICATION SOURCE TO SOURCE_HOST=:host, SOURCE_PORT=:port, SOURCE_USER=:user, SOURCE_PASSWORD=:password,"
-    " SOURCE_AUTO_POSITION=1, SOURCE_CONNECT_RETRY=1, GET_SOURCE_PUBLIC_KEY=1",
+    " SOURCE_AUTO_POSITION=1, SOURCE_CONNECT_RETRY=1, SOURCE_RETRY_COUNT=0, GET_SOURCE_PUBLIC_KEY=1",
     follow_encrypted=", SOURCE_SSL=1",
     wait="SELECT WAIT_FOR_EXECUTED_GTID_SET(:position, :timeout_s)",
     waited=0,
