@@ -6,14 +6,17 @@ SIGKILL fails at most calls that were in flight on that instance, none that is s
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
+from dal.registers.model import Kind
 from scripts.stack import Stack, find_free_port_base
 from scripts.stack.inventory import PRODUCT
 from scripts.stack.processes import is_alive
@@ -22,6 +25,7 @@ from tests.eventually import eventually
 from tests.faults.conftest import OVERRIDES
 from tests.faults.ledger import SAFE_TO_REPEAT, Call, count_by_kind
 from tests.faults.load import Load, steady_load
+from tests.system.metrics import sum_samples
 from tests.system.system import System
 
 pytestmark = pytest.mark.timeout(300)
@@ -117,6 +121,32 @@ def name_instances(section: str) -> tuple[str, str]:
     return section, f"{section}-2"
 
 
+@pytest.mark.parametrize("section", [kind.value for kind in Kind])
+async def test_two_instances_take_every_action_and_one_consumes_each_once(
+    system: System, settings: AllSettings, small_video: Path, section: str
+) -> None:
+    async with playing(system, settings, small_video) as play:
+        await play.end()
+    ports = [system.stack.site.ports.of(f"{section}-metrics", number) for number in (1, 2)]
+
+    async with httpx.AsyncClient(trust_env=False) as http:
+        count = partial(read_counters, http, ports, queue=section)
+        published = await count("dousheng_mq_published_total", outcome="confirmed")
+        consumed = await count("dousheng_mq_consumed_total")
+
+    assert min(published) > 0
+    assert min(consumed) == 0  # The broker keeps the other one in reserve.
+    assert sum(consumed) == sum(published)
+
+
+async def read_counters(
+    http: httpx.AsyncClient, ports: Sequence[int], name: str, **labels: str
+) -> list[int]:
+    """Return a counter of each process, by the port of its metrics."""
+    urls = [f"http://127.0.0.1:{port}/metrics" for port in ports]
+    return [await sum_samples(http, url, name, **labels) for url in urls]
+
+
 @pytest.mark.parametrize("section", PRODUCT)
 async def test_an_instance_that_is_killed_fails_nothing_but_what_was_in_flight_on_it(
     system: System, settings: AllSettings, small_video: Path, section: str
@@ -151,10 +181,10 @@ async def test_an_instance_that_is_told_to_stop_fails_no_call(
 async def test_a_rolling_restart_of_everything_fails_no_call(
     system: System, settings: AllSettings, small_video: Path
 ) -> None:
-    before = {item.name: item.pid for item in system.stack.status()}
+    before = pids_of(system.stack)
     async with playing(system, settings, small_video) as play:
         await asyncio.to_thread(system.stack.restart)
-        after = {item.name: item.pid for item in system.stack.status()}
+        after = pids_of(system.stack)
 
         assert not play.failures(0), count_by_kind(play.failures(0))
         renewed = {name for name in before if before[name] != after[name]}
@@ -193,3 +223,41 @@ async def test_an_nginx_that_ends_fails_no_call_that_it_has_taken(
         assert {call.error for call in failed} <= {"ConnectError"}, count_by_kind(failed)
         await eventually(lambda: not is_alive(worker.pid), within_s=30)
         await play.end()
+
+
+def with_workers(system: System, workers: int) -> Stack:
+    """Return the stack as a command sees it that asks for another number of workers."""
+    return Stack(
+        system.stack.site.run_dir,
+        system.stack.site.ports.base,
+        workers=workers,
+        overrides=OVERRIDES | PATIENT,
+        report=print,
+    )
+
+
+def pids_of(stack: Stack) -> dict[str, int | None]:
+    """Return the id of each process."""
+    return {item.name: item.pid for item in stack.status()}
+
+
+async def test_fewer_and_more_workers_and_a_restart_of_single_ones_fail_no_call(
+    system: System, settings: AllSettings, small_video: Path
+) -> None:
+    single, double = with_workers(system, 1), with_workers(system, 2)
+    before = pids_of(double)
+    async with playing(system, settings, small_video) as play:
+        await asyncio.to_thread(single.up)
+        alone = pids_of(single)
+        await asyncio.to_thread(single.restart, ["user", "gateway"])
+        renewed = pids_of(single)
+        await asyncio.to_thread(double.up)
+        again = pids_of(double)
+
+        assert not play.failures(0), count_by_kind(play.failures(0))
+        await play.end()
+
+    assert alone == {name: before[name] for name in alone}
+    assert {name for name in alone if alone[name] != renewed[name]} == {"user", "gateway"}
+    assert renewed == {name: again[name] for name in renewed}
+    assert None not in again.values()
