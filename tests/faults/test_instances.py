@@ -33,8 +33,8 @@ pytestmark = pytest.mark.timeout(300)
 # These change something, but nothing more when they are done twice: gateway and nginx repeat them.
 REPEATED = SAFE_TO_REPEAT | {"like", "follow", "login"}
 # Few people with much patience: what a busy machine fails is not told from what a fault fails.
-PEOPLE, CALLS_PER_S = 12, 20
-PATIENT = {"DOUSHENG_GATEWAY__RPC_TIMEOUT_S": "4.5"}
+PEOPLE, CALLS_PER_S = 10, 12
+PATIENT = {"DOUSHENG_GATEWAY__RPC_TIMEOUT_S": "8"}
 WARM_S = 5
 HEALS_WITHIN_S = 30
 # Whatever was sent to a dead process before anybody could know.
