@@ -10,27 +10,25 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Self
 
 import aetcd
+import grpc
 from loguru import logger
 from pydantic import model_validator
 
 from pkg.endurance import repeat_until_stopped
 from pkg.errors import DependencyRefused, DependencyUnavailable
-from pkg.settings import Count, Port, Seconds, Secret, Section
+from pkg.etcd_client import EtcdClient
+from pkg.nodes import Addresses, Node, NodeTurns, parse_node
+from pkg.own_address import resolve_own
+from pkg.settings import Count, Seconds, Secret, Section
 from pkg.stopping import wait_for_stop
+from pkg.tls import TlsSettings
 
 RETRY_DELAY_S = 0.5
 RESYNC_INTERVAL_S = 20
-# A frozen etcd closes no connection: without pings a watch would wait on it indefinitely.
-CHANNEL_OPTIONS = {
-    "grpc.keepalive_time_ms": 10_000,
-    "grpc.keepalive_timeout_ms": 3_000,
-    "grpc.max_reconnect_backoff_ms": 1_000,
-}
-
-
 # What etcd says about credentials and rights.
 REFUSALS = re.compile("permission denied|auth|user name is empty|certificate", re.IGNORECASE)
 
@@ -38,10 +36,9 @@ REFUSALS = re.compile("permission denied|auth|user name is empty|certificate", r
 class EtcdSettings(Section):
     """The section `etcd`: the registry, its deadline and the life of a registration."""
 
-    host: str
-    """Where etcd listens: a name or an address, or `unix:` and the path of a socket whose name etcd ends with `:` and the port."""
-    port: Port
-    """Its client port."""
+    nodes: Addresses
+    """Addresses `host:port` of etcd's members, tried in turn; `unix:/path:port` is a socket, whose name etcd ends so."""
+    tls: TlsSettings | None = None
     user: str | None = None
     """Who logs in; null where etcd asks nobody who they are."""
     password: Secret | None = None
@@ -62,42 +59,56 @@ class EtcdSettings(Section):
 
 @asynccontextmanager
 async def open_etcd(settings: EtcdSettings) -> AsyncIterator[aetcd.Client]:
-    """Give a client that is logged in, where there is a user; its token lives for minutes, so it must not be kept.
+    """Give a client of a member that answers, logged in where there is a user; its token lives for minutes: do not keep it.
 
     Raises:
-        aetcd.ClientError: etcd is down, or refuses the user.
+        DependencyUnavailable: no member answers, or DependencyRefused: it refuses the user or a certificate.
     """
-    client = aetcd.Client(
-        host=settings.host,
-        port=settings.port,
-        username=settings.user,
-        password=settings.password.get_secret_value() if settings.password else None,
-        timeout=settings.timeout_s,
-        connect_wait_timeout=settings.timeout_s,
-        options=CHANNEL_OPTIONS,
-    )
+    turns = NodeTurns(settings.nodes)
+    with _translated_errors():
+        client = await turns.connect(partial(_connect, settings), timeout_s=settings.timeout_s)
     try:
-        await client.connect()
         yield client
     finally:
         await client.close()
 
 
+async def _connect(settings: EtcdSettings, node: Node) -> aetcd.Client:
+    client = EtcdClient(
+        node,
+        tls=settings.tls,
+        user=settings.user,
+        password=settings.password.get_secret_value() if settings.password else None,
+        timeout_s=settings.timeout_s,
+    )
+    try:
+        with _translated_errors():
+            await client.connect()
+            # Such a read needs a leader: a member that lost the others answers none.
+            await client.get(settings.prefix.encode())
+    except BaseException:
+        await client.close()
+        raise
+    return client
+
+
 class Registration:
-    """Keeps one instance registered for as long as `run` runs."""
+    """Keeps one instance registered for as long as `run` runs; of the host `auto` it finds the address itself."""
 
     def __init__(self, settings: EtcdSettings, *, service: str, address: str) -> None:
         self._settings = settings
         self._address = address
-        self._key = f"{settings.prefix}/{service}/{address}".encode()
+        self._prefix = f"{settings.prefix}/{service}"
 
     async def run(self, stop: asyncio.Event) -> None:
         """Register, refresh the lease, register again whenever it was lost; deregister on `stop`."""
 
         async def hold() -> None:
             with _translated_errors():
+                etcd = parse_node(self._settings.nodes[0])
+                address = await resolve_own(self._address, towards=etcd)
                 async with open_etcd(self._settings) as client:
-                    await self._hold(client, stop)
+                    await self._hold(client, address, stop)
 
         await repeat_until_stopped(
             stop,
@@ -107,25 +118,24 @@ class Registration:
             facts={"address": self._address},
         )
 
-    async def _hold(self, client: aetcd.Client, stop: asyncio.Event) -> None:
+    async def _hold(self, client: aetcd.Client, address: str, stop: asyncio.Event) -> None:
         lease = await client.lease(self._settings.lease_ttl_s)
-        await client.put(self._key, self._value(), lease=lease)
-        logger.bind(address=self._address).info("registered")
+        await client.put(f"{self._prefix}/{address}".encode(), _describe(address), lease=lease)
+        logger.bind(address=address).info("registered")
         while not await wait_for_stop(stop, self._settings.lease_ttl_s / 3):
             reply = await lease.refresh()
             # No reply at all: the server ended the stream while it was stopping.
             if reply is None or reply.TTL <= 0:
-                logger.bind(address=self._address).warning("lease expired")
+                logger.bind(address=address).warning("lease expired")
                 return
         # The token of `client` may have ended meanwhile; keeping a lease alive asks for none, revoking it does.
         async with open_etcd(self._settings) as fresh:
             await fresh.revoke_lease(lease.id)
-        logger.bind(address=self._address).info("deregistered")
+        logger.bind(address=address).info("deregistered")
 
-    def _value(self) -> bytes:
-        return json.dumps(
-            {"network": "tcp", "address": self._address, "weight": 10, "tags": None}
-        ).encode()
+
+def _describe(address: str) -> bytes:
+    return json.dumps({"network": "tcp", "address": address, "weight": 10, "tags": None}).encode()
 
 
 async def follow_instances(
@@ -156,7 +166,7 @@ def _translated_errors() -> Iterator[None]:
     """Turn the driver's errors into DependencyUnavailable, or DependencyRefused where an operator must act."""
     try:
         yield
-    except (aetcd.ClientError, OSError, TimeoutError) as exc:
+    except (aetcd.ClientError, grpc.aio.AioRpcError, OSError, TimeoutError) as exc:
         failure = DependencyRefused if REFUSALS.search(str(exc)) else DependencyUnavailable
         raise failure(detail=f"etcd: {exc!r}") from exc
 

@@ -16,12 +16,14 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from dal.db.engine import Database, MySQLSettings, encode_password, make_url
+from dal.db.connections import MySQLSettings, encode_password, make_url, use_tls
+from dal.db.engine import Database
 from pkg.errors import DomainError
 from pkg.log import setup_logging
 from pkg.settings import ProcessSettings, SettingsError
 from pkg.startup import wait_until_available
 
+MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_NAME = "dousheng_migration"
 LOCK_TIMEOUT_S = 60
 WAIT_FOR_SERVER_S = 60
@@ -34,7 +36,8 @@ class MigrateSettings(ProcessSettings):
 
 def make_alembic_config(connection: Connection) -> Config:
     """Return Alembic's configuration, bound to an open connection."""
-    config = Config(toml_file=Path(__file__).parents[2] / "pyproject.toml")
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
 
@@ -51,6 +54,7 @@ def migrate(settings: MySQLSettings) -> None:
         "password": encode_password(settings),
     }
     engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=connect_args)
+    use_tls(engine, settings.tls)
     with engine.connect() as connection:
         locked = connection.scalar(
             text("SELECT GET_LOCK(:name, :timeout)"),

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from scripts.samples import SAMPLE_USERS
 from scripts.stack.inventory import count_workers
 from scripts.stack.ports import parse_base
 from scripts.stack.report import StackError, say_nothing
-from scripts.stack.seed import SAMPLE_USERS, seed
+from scripts.stack.seed import seed
 from scripts.stack.site import REPOSITORY
 from scripts.stack.stack import ProcessStatus, Stack
 
@@ -58,15 +59,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         )
         return command
 
-    up = add("up", _up, "Bring the whole system up; safe to run again.")
-    up.add_argument("--only", choices=["servers"], help="bring up the outside servers alone")
-    up.add_argument("--restart", action="store_true", help="start services anew, for changed code")
-    up.add_argument(
-        "--workers",
-        metavar="N",
-        help="how many gateways and instances of each service (default: as before, at first 1)",
-    )
-    up.add_argument("--no-seed", action="store_true", help="no sample users and videos")
+    _add_up_options(add("up", _up, "Bring the whole system up; safe to run again."))
     restart = add("restart", _restart, "Start the product anew, one process at a time.")
     restart.add_argument(
         "names",
@@ -86,12 +79,29 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def _add_up_options(up: ArgumentParser) -> None:
+    up.add_argument("--only", choices=["servers"], help="bring up the outside servers alone")
+    up.add_argument("--restart", action="store_true", help="start services anew, for changed code")
+    up.add_argument(
+        "--workers",
+        metavar="N",
+        help="how many gateways and instances of each service (default: as before, at first 1)",
+    )
+    up.add_argument(
+        "--tls",
+        action=argparse.BooleanOptionalAction,
+        help="encrypt every connection, with certificates made here (default: as before, at first not)",
+    )
+    up.add_argument("--no-seed", action="store_true", help="no sample users and videos")
+
+
 def _up(options: argparse.Namespace) -> int:
     base = os.environ.get("DOUSHENG_PORT_BASE")
     stack = Stack(
         options.run_dir,
         parse_base(base) if base else None,
         workers=None if options.workers is None else count_workers(options.workers),
+        tls=options.tls,
         overrides=_read_overrides(os.environ),
         report=print,
     )
@@ -179,6 +189,7 @@ def _print_addresses(stack: Stack) -> None:
     rows = {
         "API, this machine": f"{base}/douyin/",
         "API, from a phone in the LAN": f"http://{_find_lan_address()}:{port}/",
+        **_https_row(stack),
         "API documentation": f"{base}/docs",
         "gateway, without nginx": f"http://127.0.0.1:{stack.site.ports.of('gateway')}/",
         "services (gRPC)": ", ".join(
@@ -195,6 +206,13 @@ def _print_addresses(stack: Stack) -> None:
     print("\ntry:")
     print(f"  curl '{base}/douyin/feed/'")
     print(f"  curl -X POST '{base}/douyin/user/register/?username=me&password=secret'")
+
+
+def _https_row(stack: Stack) -> dict[str, str]:
+    if not stack.site.has_tls:
+        return {}
+    address = f"https://127.0.0.1:{stack.site.ports.of('nginx-https')}/douyin/"
+    return {"API over HTTPS": f"{address}, believe {stack.site.authority.certificate_file}"}
 
 
 def _find_lan_address() -> str:

@@ -1,12 +1,17 @@
 """The environment that every process of one stack gets: settings over config/*.yml."""
 
+import json
 from collections.abc import Mapping
 
+from scripts.stack.authority import OPERATOR
 from scripts.stack.component import LOCALHOST
 from scripts.stack.credentials import CRYPT_KEY_ID, TOKEN_KEY_ID
 from scripts.stack.ports import SERVICES
 from scripts.stack.servers import etcd, mysql, rabbitmq, s3
 from scripts.stack.site import Site
+
+# What listens on a port; etcd's socket lies in a private folder.
+_TLS_SECTIONS = ("mysql", "redis_actions", "redis_cache", "rabbitmq", "storage", "rpc")
 
 
 def make_environment(site: Site, overrides: Mapping[str, str]) -> dict[str, str]:
@@ -17,7 +22,7 @@ def make_environment(site: Site, overrides: Mapping[str, str]) -> dict[str, str]
         **{section: _process(site, section, 1) for section in (*SERVICES, "gateway")},
         "log": {"format": "text"},
     }
-    values = _to_variables(sections)
+    values = _to_variables(sections) | make_tls_environment(site, OPERATOR)
     values["DOUSHENG_PORT_BASE"] = str(site.ports.base)
     values["DOUSHENG_CONFIG_DIR"] = str(site.config_dir)
     return values | dict(overrides)
@@ -26,6 +31,14 @@ def make_environment(site: Site, overrides: Mapping[str, str]) -> dict[str, str]
 def make_instance_environment(site: Site, section: str, instance: int) -> dict[str, str]:
     """Return the variables that tell a further instance of a process from the first: its ports and its folder."""
     return _to_variables({section: _process(site, section, instance)})
+
+
+def make_tls_environment(site: Site, name: str) -> dict[str, str]:
+    """Return the variables with which a process connects to everything under its own certificate; none in plain text."""
+    if not site.has_tls:
+        return {}
+    files = json.dumps(site.tls_files_of(name))
+    return {f"DOUSHENG_{section}__TLS".upper(): files for section in _TLS_SECTIONS}
 
 
 def name_instance(section: str, instance: int) -> str:
@@ -45,24 +58,28 @@ def _at(site: Site, name: str, **more: object) -> dict[str, object]:
     return {"host": LOCALHOST, "port": site.ports.of(name), **more}
 
 
+def _among(site: Site, name: str, **more: object) -> dict[str, object]:
+    """Return the settings of a server that may be one of several nodes."""
+    return {"nodes": json.dumps([f"{LOCALHOST}:{site.ports.of(name)}"]), **more}
+
+
 def _servers(site: Site) -> dict[str, dict[str, object]]:
     known = site.credentials
     return {
         "mysql": _at(site, "mysql", user=mysql.USER, password=known.mysql, database=mysql.DATABASE),
-        "redis_actions": _at(site, "redis-actions", password=known.redis_actions),
-        "redis_cache": _at(site, "redis-cache", password=known.redis_cache),
-        "rabbitmq": _at(
+        "redis_actions": _among(site, "redis-actions", password=known.redis_actions),
+        "redis_cache": _among(site, "redis-cache", password=known.redis_cache),
+        "rabbitmq": _among(
             site,
             "rabbitmq",
             user=rabbitmq.USER,
             password=known.rabbitmq,
             virtual_host=rabbitmq.VIRTUAL_HOST,
         ),
-        "etcd": {"host": etcd.host_of(site), "port": site.ports.of("etcd")},
+        "etcd": {"nodes": json.dumps([etcd.address_of(site)])},
         "storage": _at(
             site,
             "s3",
-            secure="false",
             access_key=known.s3_access_key,
             secret_key=known.s3_secret_key,
             region=s3.REGION,

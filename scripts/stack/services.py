@@ -6,8 +6,9 @@ import grpc
 import httpx
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from pkg.rpc.tls import certificate_name
 from scripts.stack.component import Component, Listener, Tier
-from scripts.stack.environment import make_instance_environment, name_instance
+from scripts.stack.environment import make_instance_environment, make_tls_environment, name_instance
 from scripts.stack.files import make_private_dir
 from scripts.stack.site import Site
 
@@ -30,7 +31,9 @@ class ProductProcess(Component):
         super().__init__(site)
         self.section, self.instance = section, instance
         self.name = name_instance(section, instance)
-        own = make_instance_environment(site, section, instance) if instance > 1 else {}
+        own = make_tls_environment(site, section)
+        if instance > 1:
+            own |= make_instance_environment(site, section, instance)
         self._environment = {**environment, **own}
 
     @property
@@ -67,13 +70,24 @@ class Service(ProductProcess):
     def probe(self) -> None:
         """Ask the standard health service."""
         # Each channel of its own: a shared one would stay in its back-off from the first refusal.
-        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
-        with grpc.insecure_channel(self.address, options=options) as channel:
+        options: list[tuple[str, object]] = [
+            ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.enable_http_proxy", 0),
+        ]
+        with self._open_channel(options) as channel:
             reply = health_pb2_grpc.HealthStub(channel).Check(
                 health_pb2.HealthCheckRequest(), timeout=2
             )
         if reply.status != health_pb2.HealthCheckResponse.SERVING:
             raise ConnectionError(f"health is {reply.status}, not SERVING")
+
+    def _open_channel(self, options: list[tuple[str, object]]) -> grpc.Channel:
+        tls = self.site.operator_tls
+        if tls is None:
+            return grpc.insecure_channel(self.address, options)
+        expected = ("grpc.ssl_target_name_override", certificate_name(self.section))
+        credentials = tls.make_channel_credentials()
+        return grpc.secure_channel(self.address, credentials, [*options, expected])
 
 
 class Gateway(ProductProcess):
