@@ -166,10 +166,9 @@ async def _serve(
         max_calls=own.max_concurrent_calls, max_streams=own.max_concurrent_streams
     )
     server = grpc.aio.server(interceptors=[ErrorInterceptor(admission)], options=SERVER_OPTIONS)
-    definition.add_to_server(composition.handler, server)
-    together = serve_together(
-        server, partial(definition.add_to_server, composition.handler), admission
-    )
+    add_to_server = partial(definition.add_to_server, composition.handler)
+    add_to_server(server)
+    together = serve_together(server, add_to_server, admission)
     health_servicer = _add_standard_services(server, definition.descriptor.full_name)
     add_port(server, f"{own.host}:{own.port}", settings.rpc)
     await server.start()

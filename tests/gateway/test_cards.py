@@ -25,7 +25,8 @@ REPLY_TYPES = [method.output_type for method in list_methods()]
 
 
 def render(reply: Message, replies: Replies, base: str = BASE) -> bytes:
-    raw = RawReply(type(reply).DESCRIPTOR, reply.SerializeToString())
+    descriptor: Any = reply.DESCRIPTOR
+    raw = RawReply(descriptor, reply.SerializeToString())
     return replies.render_body(raw, media_base=base)
 
 
