@@ -25,7 +25,7 @@ from pkg.metrics import metrics_server
 from pkg.registry import EtcdSettings, Registration
 from pkg.rpc.admission import Admission
 from pkg.rpc.interceptor import ErrorInterceptor
-from pkg.rpc.many.servicer import serve_together
+from pkg.rpc.many.servicer import ManyServicer, serve_together
 from pkg.rpc.tls import RpcSettings, add_port, check_own_certificate
 from pkg.settings import Count, Port, ProcessSettings, Seconds, Section, SettingsError
 from pkg.stopping import stop_on_signals
@@ -190,13 +190,18 @@ async def _serve(
             await _set_health(
                 health_servicer, definition, health_pb2.HealthCheckResponse.NOT_SERVING
             )
-            await asyncio.sleep(DISCOVERY_DELAY_S)
-            together.stop()
-            await server.stop(own.stop_grace_s)
+            await _finish_calls(server, together, grace_s=own.stop_grace_s)
             stop_background.set()
     finally:
         stop_background.set()
         await server.stop(own.stop_grace_s)
+
+
+async def _finish_calls(server: grpc.aio.Server, together: ManyServicer, *, grace_s: float) -> None:
+    """Let clients see that the instance goes, and end what they began until then."""
+    await asyncio.sleep(DISCOVERY_DELAY_S)
+    together.stop()
+    await server.stop(grace_s)
 
 
 async def _run_to_end(run: Background, stop: asyncio.Event) -> None:
