@@ -209,8 +209,8 @@ def main() -> int:
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done")
     options = parser.parse_args()
-    if options.rebuild and not options.rejoin:
-        parser.error("--rebuild needs --rejoin")
+    if options.rebuild and options.rejoin in (None, "all"):
+        parser.error("--rebuild needs --rejoin HOST:PORT: of the servers one at a time")
     quiet_logs()
     return run(options, load_settings(FailoverSettings))
 
