@@ -73,13 +73,12 @@ class RollingRestart:
         second = [item for item in self._components if item.instance == 2]
         self._lifecycle.start([*second, *_nginx_of(self._components)])
         self._wait_known(section)
-        try:
-            yield
-        finally:
-            self._instances[section] = 1
-            # nginx first: then nobody sends anything to what is going to stop.
-            self._lifecycle.start(_nginx_of(self._arrange(self._instances)))
-            self._rearrange()
+        yield
+        # Not where the block failed: then the second one is all that there is until scripts/up is run again.
+        self._instances[section] = 1
+        # nginx first: then nobody sends anything to what is going to stop.
+        self._lifecycle.start(_nginx_of(self._arrange(self._instances)))
+        self._rearrange()
 
     def _rearrange(self) -> None:
         """Add and remove processes; one whose configuration changed goes on with its old one until its turn comes."""
