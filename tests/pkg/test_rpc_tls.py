@@ -52,7 +52,9 @@ def expired(
 
 
 @asynccontextmanager
-async def calling(tls: TlsFiles | None, *addresses: str) -> AsyncIterator[Callable[..., Awaitable[None]]]:
+async def calling(
+    tls: TlsFiles | None, *addresses: str
+) -> AsyncIterator[Callable[..., Awaitable[None]]]:
     """Give a function that calls a user service on these addresses, as the gateway does."""
     client: ServiceClient[UserServiceAsyncStub] = ServiceClient(
         "dousheng.UserService", user_pb2_grpc.UserServiceStub, methods=("UserInfo",), tls=tls
