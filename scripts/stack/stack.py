@@ -23,7 +23,7 @@ from scripts.stack.readiness import wait_ready
 from scripts.stack.report import Report, StackError, say_nothing, step
 from scripts.stack.rolling import RollingRestart
 from scripts.stack.servers.mysql import MySQL
-from scripts.stack.site import REPOSITORY, Site
+from scripts.stack.site import LOCALHOST, REPOSITORY, Site
 from scripts.stack.supervisor import Supervisor
 from scripts.stack.syntax import to_shell
 
@@ -56,7 +56,7 @@ class Stack:
 
     Everything lives in `run_dir`; the ports follow from `port_base`, and there are `workers`
     gateways and instances of each service (by default both as the folder was brought up with
-    before, else 8080 and one). `overrides` are DOUSHENG_ variables that win over the generated
+    before, else 8080 and one). They listen on `address`, and are found there. `overrides` are DOUSHENG_ variables that win over the generated
     ones. With `die_with_parent` nothing outlives the thread that called `up`.
     """
 
@@ -66,6 +66,7 @@ class Stack:
         port_base: int | None = None,
         *,
         workers: int | None = None,
+        address: str = LOCALHOST,
         die_with_parent: bool = False,
         overrides: Mapping[str, str] | None = None,
         report: Report = say_nothing,
@@ -73,7 +74,7 @@ class Stack:
         folder = run_dir.resolve()
         self._base_file, self._workers_file = folder / "port_base", folder / "workers"
         base = port_base or self._remembered_base or DEFAULT_BASE
-        self.site = Site(folder, Ports(base))
+        self.site = Site(folder, Ports(base), address=address)
         self.workers = workers or self._remembered_workers or 1
         self._die_with_parent = die_with_parent
         self._overrides = dict(overrides or {})

@@ -22,7 +22,7 @@ import httpx
 
 from tests.conftest import AllSettings
 from tests.eventually import eventually
-from tests.faults.ledger import KINDS, SAFE_TO_REPEAT, Ledger, count_by_kind
+from tests.faults.ledger import KINDS, Ledger, count_by_kind
 from tests.faults.people import Person, Town, introduce
 from tests.faults.verification import Verification
 from tests.register_stores import open_stores

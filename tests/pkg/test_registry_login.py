@@ -1,7 +1,6 @@
 """Discovery on an etcd that asks who one is, and whose tokens end soon."""
 
 import asyncio
-import base64
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -9,17 +8,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aetcd
-import httpx
 import pytest
 from pydantic import ValidationError
 
 from pkg.errors import DependencyRefused
 from pkg.registry import EtcdSettings, Registration, follow_instances, open_etcd
 from scripts.stack.ports import find_free_port_base
+from tests.etcd_login import PREFIX, USER, enable_login
 from tests.eventually import eventually
 
-PREFIX = "kitex/registry-etcd"
-USER, PASSWORD = "dousheng", "密码 'x'"
+PASSWORD = "密码 'x'"
 TOKEN_LIFE_S = 1
 ADDRESS = "127.0.0.1:8085"
 
@@ -29,34 +27,6 @@ pytestmark = pytest.mark.servers
 def find_free_ports() -> tuple[int, int]:
     base = find_free_port_base()
     return base, base + 1
-
-
-def encode(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
-
-
-async def enable_login(address: str) -> None:
-    """Let only root and a user with rights on the prefix in."""
-    rights = {"permType": "READWRITE", "key": encode(PREFIX), "range_end": encode("kitex/s")}
-    steps = [
-        ("user/add", {"name": "root", "password": "root"}),
-        ("role/add", {"name": "root"}),
-        ("user/grant", {"user": "root", "role": "root"}),
-        ("user/add", {"name": USER, "password": PASSWORD}),
-        ("role/add", {"name": USER}),
-        ("role/grant", {"name": USER, "perm": rights}),
-        ("user/grant", {"user": USER, "role": USER}),
-        ("enable", {}),
-    ]
-    async with httpx.AsyncClient(base_url=f"{address}/v3/auth/", trust_env=False) as client:
-
-        async def answers() -> bool:
-            health = await client.get(f"{address}/health")
-            return bool(health.json()["health"] == "true")
-
-        await eventually(answers)
-        for path, body in steps:
-            (await client.post(path, json=body)).raise_for_status()
 
 
 @pytest.fixture
@@ -78,7 +48,7 @@ def process(tmp_path: Path) -> Iterator[int]:
 
 @pytest.fixture
 async def etcd(process: int) -> EtcdSettings:
-    await enable_login(f"http://127.0.0.1:{process}")
+    await enable_login(f"http://127.0.0.1:{process}", PASSWORD)
     return EtcdSettings(
         nodes=[f"127.0.0.1:{process}"],
         user=USER,
