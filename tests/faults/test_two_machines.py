@@ -32,8 +32,10 @@ FAR_S = 30
 PARTED_S = 25
 WARM_S = 5
 HEALS_WITHIN_S = 60
-# A packet that is lost several times, or the first of a connection, may cost a call its deadline.
-MOST_FAILURES = 0.02
+# A call goes back and forth a dozen times: a packet that is lost twice, or the first of a connection, costs it its deadline.
+MOST_FAILURES = 0.05
+# Each takes half a second.
+PEOPLE, CALLS_PER_S = 12, 20
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,9 @@ async def test_over_a_slow_network_that_loses_packets_everything_works(
     product: Product, small_video: Path
 ) -> None:
     print()
-    async with steady_load(product.base_url, small_video) as load:
+    async with steady_load(
+        product.base_url, small_video, people=PEOPLE, calls_per_s=CALLS_PER_S
+    ) as load:
         product.wire.become(FAR)
         since_s = load.now()
         await load.goes_on(FAR_S)
@@ -126,7 +130,9 @@ async def test_parted_machines_find_each_other_again_and_lose_nothing_that_was_a
     product: Product, small_video: Path
 ) -> None:
     print()
-    async with steady_load(product.base_url, small_video) as load:
+    async with steady_load(
+        product.base_url, small_video, people=PEOPLE, calls_per_s=CALLS_PER_S
+    ) as load:
         product.wire.become(FAR)
         await load.goes_on(WARM_S)
         print(f"  the machines are parted for {PARTED_S} s")
