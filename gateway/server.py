@@ -240,7 +240,9 @@ class Server(uvicorn.Server):
                 while True:
                     waiting.append(listener.accept()[0])
         for connection in waiting:
-            await asyncio.get_running_loop().connect_accepted_socket(self._make_protocol, connection)
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._make_protocol, connection
+            )
 
     def _make_protocol(self) -> HttpProtocol:
         return HttpProtocol(self.config, self.server_state, self.lifespan.state)
