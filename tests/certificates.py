@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pkg.tls import TlsFiles, TlsSettings
-from scripts.authority import Authority, Pair, list_subjects
+from scripts.stack.authority import Authority, Pair, list_subjects
 
 SUBJECTS = {subject.name: subject for subject in list_subjects({})}
 EXPIRED = -1.0

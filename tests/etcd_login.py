@@ -4,6 +4,7 @@ import base64
 
 import httpx
 
+from pkg.tls import TlsSettings
 from tests.eventually import eventually
 
 PREFIX = "kitex/registry-etcd"
@@ -15,7 +16,7 @@ def encode(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-async def enable_login(address: str, password: str) -> None:
+async def enable_login(address: str, password: str, tls: TlsSettings | None = None) -> None:
     """Make `USER` and root, and let nobody else in."""
     rights = {"permType": "READWRITE", "key": encode(PREFIX), "range_end": encode("kitex/s")}
     steps = [
@@ -28,7 +29,11 @@ async def enable_login(address: str, password: str) -> None:
         ("user/grant", {"user": USER, "role": USER}),
         ("enable", {}),
     ]
-    async with httpx.AsyncClient(base_url=f"{address}/v3/auth/", trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=f"{address}/v3/auth/",
+        trust_env=False,
+        verify=tls.make_context() if tls else False,
+    ) as client:
 
         async def answers() -> bool:
             health = await client.get(f"{address}/health")

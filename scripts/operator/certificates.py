@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.authority import DEFAULT_DAYS, SERVERS, Authority, list_subjects
+from scripts.stack.authority import DEFAULT_DAYS, SERVERS, Authority, list_subjects
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -58,15 +58,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         )
         return command
 
-    up = add("up", _up, "Bring the whole system up; safe to run again.")
-    up.add_argument("--only", choices=["servers"], help="bring up the outside servers alone")
-    up.add_argument("--restart", action="store_true", help="start services anew, for changed code")
-    up.add_argument(
-        "--workers",
-        metavar="N",
-        help="how many gateways and instances of each service (default: as before, at first 1)",
-    )
-    up.add_argument("--no-seed", action="store_true", help="no sample users and videos")
+    _add_up_options(add("up", _up, "Bring the whole system up; safe to run again."))
     restart = add("restart", _restart, "Start the product anew, one process at a time.")
     restart.add_argument(
         "names",
@@ -86,12 +78,29 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def _add_up_options(up: ArgumentParser) -> None:
+    up.add_argument("--only", choices=["servers"], help="bring up the outside servers alone")
+    up.add_argument("--restart", action="store_true", help="start services anew, for changed code")
+    up.add_argument(
+        "--workers",
+        metavar="N",
+        help="how many gateways and instances of each service (default: as before, at first 1)",
+    )
+    up.add_argument(
+        "--tls",
+        action=argparse.BooleanOptionalAction,
+        help="encrypt every connection, with certificates made here (default: as before, at first not)",
+    )
+    up.add_argument("--no-seed", action="store_true", help="no sample users and videos")
+
+
 def _up(options: argparse.Namespace) -> int:
     base = os.environ.get("DOUSHENG_PORT_BASE")
     stack = Stack(
         options.run_dir,
         parse_base(base) if base else None,
         workers=count_workers(options.workers) if options.workers else None,
+        tls=options.tls,
         overrides=_read_overrides(os.environ),
         report=print,
     )

@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from scripts.stack.authority import Pair
 from scripts.stack.files import make_private_dir, render, write_private
 from scripts.stack.site import Site
 from scripts.stack.syntax import to_launch_script
@@ -45,6 +47,8 @@ class Component(ABC):
     # Folders to make inside of the process's own, and templates of config/ that are rendered into it.
     folders: Sequence[str] = ()
     templates: Sequence[str] = ()
+    # Whose certificate it shows, where that is another name than its own.
+    certificate = ""
     # What the supervisor is told, and how long the first probe may take.
     start_s = 1
     stop_signal = "TERM"
@@ -79,6 +83,18 @@ class Component(ABC):
     def address(self) -> str:
         """Its main address, as people type it."""
         return f"{self.host}:{self.port}"
+
+    @property
+    def tls_pair(self) -> Pair | None:
+        """Its own certificate and key, where the stack has TLS."""
+        return (
+            self.site.authority.pair(self.certificate or self.name) if self.site.has_tls else None
+        )
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """Return what a probe connects with, where the stack has TLS."""
+        tls = self.site.operator_tls
+        return tls.make_context() if tls else None
 
     @property
     def working_directory(self) -> Path:

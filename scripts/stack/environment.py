@@ -3,10 +3,14 @@
 import json
 from collections.abc import Mapping
 
+from scripts.stack.authority import OPERATOR
 from scripts.stack.credentials import CRYPT_KEY_ID, TOKEN_KEY_ID
 from scripts.stack.ports import SERVICES
 from scripts.stack.servers import etcd, mysql, rabbitmq, s3
 from scripts.stack.site import Site
+
+# What listens on a port; etcd's socket lies in a private folder.
+_TLS_SECTIONS = ("mysql", "redis_actions", "redis_cache", "rabbitmq", "storage", "rpc")
 
 
 def make_environment(site: Site, overrides: Mapping[str, str]) -> dict[str, str]:
@@ -17,7 +21,7 @@ def make_environment(site: Site, overrides: Mapping[str, str]) -> dict[str, str]
         **{section: _process(site, section, 1) for section in (*SERVICES, "gateway")},
         "log": {"format": "text"},
     }
-    values = _to_variables(sections)
+    values = _to_variables(sections) | make_tls_environment(site, OPERATOR)
     values["DOUSHENG_PORT_BASE"] = str(site.ports.base)
     values["DOUSHENG_CONFIG_DIR"] = str(site.config_dir)
     return values | dict(overrides)
@@ -26,6 +30,14 @@ def make_environment(site: Site, overrides: Mapping[str, str]) -> dict[str, str]
 def make_instance_environment(site: Site, section: str, instance: int) -> dict[str, str]:
     """Return the variables that tell a further instance of a process from the first: its ports and its folder."""
     return _to_variables({section: _process(site, section, instance)})
+
+
+def make_tls_environment(site: Site, name: str) -> dict[str, str]:
+    """Return the variables with which a process connects to everything under its own certificate; none in plain text."""
+    if not site.has_tls:
+        return {}
+    files = json.dumps(site.tls_files_of(name))
+    return {f"DOUSHENG_{section}__TLS".upper(): files for section in _TLS_SECTIONS}
 
 
 def name_instance(section: str, instance: int) -> str:

@@ -1,13 +1,14 @@
 """The product's own processes: six services and the gateway, each as often as is wanted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import grpc
 import httpx
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from pkg.rpc.tls import certificate_name
 from scripts.stack.component import Component, Listener, Tier
-from scripts.stack.environment import make_instance_environment, name_instance
+from scripts.stack.environment import make_instance_environment, make_tls_environment, name_instance
 from scripts.stack.files import make_private_dir
 from scripts.stack.site import Site
 
@@ -28,7 +29,9 @@ class ProductProcess(Component):
         super().__init__(site)
         self.section, self.instance = section, instance
         self.name = name_instance(section, instance)
-        own = make_instance_environment(site, section, instance) if instance > 1 else {}
+        own = make_tls_environment(site, section)
+        if instance > 1:
+            own |= make_instance_environment(site, section, instance)
         self._environment = {**environment, **own}
 
     @property
@@ -65,13 +68,27 @@ class Service(ProductProcess):
     def probe(self) -> None:
         """Ask the standard health service."""
         # Each channel of its own: a shared one would stay in its back-off from the first refusal.
-        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
-        with grpc.insecure_channel(self.address, options=options) as channel:
+        options: list[tuple[str, object]] = [
+            ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.enable_http_proxy", 0),
+        ]
+        with open_channel(self.site, self.section, self.address, options) as channel:
             reply = health_pb2_grpc.HealthStub(channel).Check(
                 health_pb2.HealthCheckRequest(), timeout=2
             )
         if reply.status != health_pb2.HealthCheckResponse.SERVING:
             raise ConnectionError(f"health is {reply.status}, not SERVING")
+
+
+def open_channel(
+    site: Site, section: str, address: str, options: Sequence[tuple[str, object]] = ()
+) -> grpc.Channel:
+    """Return a blocking channel to an instance of a service, encrypted where the stack has TLS."""
+    tls = site.operator_tls
+    if tls is None:
+        return grpc.insecure_channel(address, options)
+    expected = ("grpc.ssl_target_name_override", certificate_name(section))
+    return grpc.secure_channel(address, tls.make_channel_credentials(), [*options, expected])
 
 
 class Gateway(ProductProcess):

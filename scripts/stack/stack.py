@@ -67,14 +67,17 @@ class Stack:
         *,
         workers: int | None = None,
         address: str = LOCALHOST,
+        tls: bool | None = None,
         die_with_parent: bool = False,
         overrides: Mapping[str, str] | None = None,
         report: Report = say_nothing,
     ) -> None:
         folder = run_dir.resolve()
         self._base_file, self._workers_file = folder / "port_base", folder / "workers"
+        self._tls_file = folder / "tls"
         base = port_base or self._remembered_base or DEFAULT_BASE
-        self.site = Site(folder, Ports(base), address=address)
+        has_tls = self._tls_file.exists() if tls is None else tls
+        self.site = Site(folder, Ports(base), address=address, has_tls=has_tls)
         self.workers = workers or self._remembered_workers or 1
         self._die_with_parent = die_with_parent
         self._overrides = dict(overrides or {})
@@ -183,6 +186,10 @@ class Stack:
         with step(self._report, "configuration and keys"):
             self._prepare(list(self._components.values()))
         write_private(self._workers_file, f"{self.workers}\n")
+        if self.site.has_tls:
+            write_private(self._tls_file, "on\n")
+        else:
+            self._tls_file.unlink(missing_ok=True)
         if running:
             self._supervisor.reload()
         else:
@@ -193,7 +200,7 @@ class Stack:
 
     def _prepare(self, components: Sequence[Component]) -> None:
         self.site.claim_socket_dir()
-        self.site.keys.ensure()
+        self.site.ensure_keys()
         for component in components:
             component.prepare()
         write_private(self.site.run_dir / "env", os.fsencode(to_shell(self.environment())))

@@ -225,7 +225,7 @@ class Person:
 
 async def introduce(phone: Callable[[], App], count: int) -> list[tuple[App, App]]:
     """Register people and return each with a friend: two and two follow each other."""
-    apps = []
+    apps: list[App] = []
     # Two at once: hashing more passwords than that would only make them wait for each other.
     for _ in range(count // 2):
         apps += await asyncio.gather(phone().register(), phone().register())

@@ -50,6 +50,8 @@ async def open_door(
         "NGINX_UPLOAD_TIMEOUT_S": 5,
         "NGINX_USER": "user root;" if os.geteuid() == 0 else "",
         "NGINX_GATEWAYS": name_gateways([f"127.0.0.1:{port}" for port in gateway_ports]),
+        "NGINX_STORAGE_SCHEME": "http",
+        "NGINX_STORAGE_TLS": "",
         "NGINX_STORAGE": f"127.0.0.1:{server.sockets[0].getsockname()[1]}",
     }
     for template in NGINX_DIR.glob("*.template"):

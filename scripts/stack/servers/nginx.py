@@ -57,7 +57,17 @@ class Nginx(Component):
             "NGINX_USER": "user root;" if os.geteuid() == 0 else "",
             "NGINX_GATEWAYS": name_gateways(self._gateways),
             "NGINX_STORAGE": self._storage,
+            "NGINX_STORAGE_SCHEME": "https" if self.site.has_tls else "http",
+            "NGINX_STORAGE_TLS": self._storage_tls(),
         }
+
+    def _storage_tls(self) -> str:
+        """Return whom nginx takes for the storage, where the stack has TLS."""
+        if not self.site.has_tls:
+            return ""
+        authorities = self.site.authority.certificate_file
+        believed = f"proxy_ssl_trusted_certificate {authorities};"
+        return f"proxy_ssl_verify on; proxy_ssl_name storage; {believed}"
 
     @property
     def working_directory(self) -> Path:

@@ -24,8 +24,9 @@ _SERVER, _CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_A
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 # What the outside servers are called in the settings and in compose.
 SERVERS = ("mysql", "redis-actions", "redis-cache", "rabbitmq", "etcd", "storage")
-# Who calls and is not called: the gateway, nginx on its way to the storage, and an operator with grpcurl or the scripts.
-CALLERS = ("gateway", "nginx", "operator")
+# Who calls and is not called: the gateway, and an operator with grpcurl or the scripts.
+OPERATOR = "operator"
+CALLERS = ("gateway", OPERATOR)
 
 
 @dataclass(frozen=True)
