@@ -41,6 +41,11 @@ class Machine:
     address: str
     run_dir: Path
 
+    @property
+    def interface(self) -> str:
+        """What this machine calls the way to it beside the wire."""
+        return f"ds-{self.process.pid}"
+
     def configure(self, *command: str) -> None:
         """Run `ip` in the namespace."""
         run("nsenter", f"--net=/proc/{self.process.pid}/ns/net", "--", "ip", *command)
@@ -142,12 +147,11 @@ def running(
 def stand_beside(machine: Machine) -> None:
     """Let this machine reach the other one by the address that it has on the wire, without the wire."""
     here, there = BESIDE[machine.address]
-    name = f"ds-{machine.process.pid}"
     namespace = str(machine.process.pid)
     peer = ("type", "veth", "peer", "name", "beside", "netns", namespace)
-    run("ip", "link", "add", "name", name, *peer)
-    run("ip", "address", "add", here, "peer", there, "dev", name)
-    run("ip", "link", "set", name, "up")
+    run("ip", "link", "add", "name", machine.interface, *peer)
+    run("ip", "address", "add", here, "peer", there, "dev", machine.interface)
+    run("ip", "link", "set", machine.interface, "up")
     machine.configure("address", "add", there, "peer", here, "dev", "beside")
     machine.configure("link", "set", "beside", "up")
     run("ip", "route", "add", machine.address, "via", there)
