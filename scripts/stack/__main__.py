@@ -91,6 +91,13 @@ def _add_up_options(up: ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="encrypt every connection, with certificates made here (default: as before, at first not)",
     )
+    up.add_argument(
+        "--replicas",
+        type=int,
+        choices=(0, 1, 2),
+        default=0,
+        help="how many replicas of MySQL (default: as before, at first 0); those that are there stay",
+    )
     up.add_argument("--no-seed", action="store_true", help="no sample users and videos")
 
 
@@ -102,6 +109,7 @@ def _up(options: argparse.Namespace) -> int:
         workers=count_workers(options.workers) if options.workers else None,
         tls=options.tls,
         overrides=_read_overrides(os.environ),
+        mysql_replicas=options.replicas,
         report=print,
     )
     print(f"bringing dousheng up in {stack.site.run_dir}")

@@ -41,6 +41,7 @@ class Site:
     # Where servers and services listen and are found; other machines reach another one than this.
     address: str = LOCALHOST
     has_tls: bool = False
+    mysql_replicas: int = 0
 
     @property
     def config_dir(self) -> Path:
