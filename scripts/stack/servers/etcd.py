@@ -75,21 +75,16 @@ class Etcd(Component):
     def probe(self) -> None:
         """Ask for health: a leader is elected and the member answers."""
         # httpx would leave a socket open where nobody listens.
-        with self._connect() as connection:
+        is_private = _is_private(self.site)
+        with socket.socket(socket.AF_UNIX if is_private else socket.AF_INET) as connection:
+            connection.settimeout(2)
+            connection.connect(self.address if is_private else (self.host, self.port))
             connection.sendall(b"GET /health HTTP/1.1\r\nHost: etcd\r\nConnection: close\r\n\r\n")
             with http.client.HTTPResponse(connection) as answer:
                 answer.begin()
                 healthy = json.load(answer).get("health") == "true"
         if not healthy:
             raise ConnectionError("etcd has no leader yet")
-
-    def _connect(self) -> socket.socket:
-        if not _is_private(self.site):
-            return socket.create_connection((self.host, self.port), timeout=2)
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(2)
-        connection.connect(self.address)
-        return connection
 
 
 def address_of(site: Site) -> str:
