@@ -15,7 +15,6 @@ from scripts.stack.site import Site
 from scripts.stack.syntax import to_launch_script
 
 Kind = Literal["server", "service"]
-LOCALHOST = "127.0.0.1"
 
 
 class Tier(IntEnum):
@@ -43,8 +42,7 @@ class Component(ABC):
     instance = 1
     kind: Kind = "server"
     tier = Tier.SERVERS
-    # The address that it listens on, and its ports, the main one first.
-    host = LOCALHOST
+    # Its ports, the main one first.
     listeners: Sequence[Listener]
     # Folders to make inside of the process's own, and templates of config/ that are rendered into it.
     folders: Sequence[str] = ()
@@ -66,6 +64,11 @@ class Component(ABC):
     def directory(self) -> Path:
         """The folder of its configuration and data."""
         return self.site.place / self.name
+
+    @property
+    def host(self) -> str:
+        """The address that it listens on."""
+        return self.site.address
 
     @property
     def port(self) -> int:

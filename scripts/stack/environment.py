@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 
 from scripts.stack.authority import OPERATOR
-from scripts.stack.component import LOCALHOST
 from scripts.stack.credentials import CRYPT_KEY_ID, TOKEN_KEY_ID
 from scripts.stack.ports import SERVICES
 from scripts.stack.servers import etcd, mysql, rabbitmq, s3
@@ -55,12 +54,12 @@ def _to_variables(sections: Mapping[str, Mapping[str, object]]) -> dict[str, str
 
 
 def _at(site: Site, name: str, **more: object) -> dict[str, object]:
-    return {"host": LOCALHOST, "port": site.ports.of(name), **more}
+    return {"host": site.address, "port": site.ports.of(name), **more}
 
 
 def _among(site: Site, name: str, **more: object) -> dict[str, object]:
     """Return the settings of a server that may be one of several nodes."""
-    return {"nodes": json.dumps([f"{LOCALHOST}:{site.ports.of(name)}"]), **more}
+    return {"nodes": json.dumps([f"{site.address}:{site.ports.of(name)}"]), **more}
 
 
 def _servers(site: Site) -> dict[str, dict[str, object]]:
@@ -74,7 +73,7 @@ def _servers(site: Site) -> dict[str, dict[str, object]]:
             database=mysql.DATABASE,
             replicas=json.dumps(
                 [
-                    f"{LOCALHOST}:{site.ports.of(f'mysql-replica-{number}')}"
+                    f"{site.address}:{site.ports.of(f'mysql-replica-{number}')}"
                     for number in range(1, site.mysql_replicas + 1)
                 ]
             ),
@@ -120,13 +119,15 @@ def _keys(site: Site) -> dict[str, dict[str, object]]:
 def _process(site: Site, section: str, instance: int) -> dict[str, object]:
     """Return where an instance of one of the product's processes listens, and what else is its own."""
     ports = site.ports
-    own: dict[str, object] = {"host": LOCALHOST, "port": ports.of(section, instance)}
+    own: dict[str, object] = {"host": site.address, "port": ports.of(section, instance)}
     if section in {"gateway", "video"}:
         own["spool_dir"] = site.place / "spool" / name_instance(section, instance)
     if section == "gateway":
-        return own | {"media_port": ports.of("nginx")}
+        # nginx is beside it.
+        proxies = json.dumps([site.address])
+        return own | {"media_port": ports.of("nginx"), "trusted_proxies": proxies}
     metrics_port = ports.of(f"{section}-metrics", instance)
-    return own | {"advertise_host": LOCALHOST, "metrics_port": metrics_port}
+    return own | {"advertise_host": site.address, "metrics_port": metrics_port}
 
 
 def without_settings(environment: Mapping[str, str]) -> dict[str, str]:

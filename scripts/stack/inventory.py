@@ -44,7 +44,9 @@ def make_product(
         Gateway(site, environment, instance=instance)
         for instance in range(1, instances["gateway"] + 1)
     ]
-    return [*services, *gateways, Nginx(site, [gateway.address for gateway in gateways])]
+    storage = f"{environment['DOUSHENG_STORAGE__HOST']}:{environment['DOUSHENG_STORAGE__PORT']}"
+    nginx = Nginx(site, [gateway.address for gateway in gateways], storage=storage)
+    return [*services, *gateways, nginx]
 
 
 def count_workers(text: str) -> int:

@@ -16,6 +16,7 @@ from scripts.stack.files import find_command, make_private_dir
 from scripts.stack.ports import Ports
 from scripts.stack.report import StackError
 
+LOCALHOST = "127.0.0.1"
 REPOSITORY = Path(__file__).resolve().parents[2]
 _SHORT_PLACE = Path("/tmp")  # noqa: S108 - what is there is checked before it is used
 _PLAIN_PATH = re.compile(r"[\w./+@~-]+", re.ASCII)
@@ -37,6 +38,8 @@ class Site:
     run_dir: Path
     ports: Ports
     repository: Path = REPOSITORY
+    # Where servers and services listen and are found; other machines reach another one than this.
+    address: str = LOCALHOST
     has_tls: bool = False
     mysql_replicas: int = 0
 

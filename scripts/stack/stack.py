@@ -23,7 +23,7 @@ from scripts.stack.readiness import wait_ready
 from scripts.stack.report import Report, StackError, say_nothing, step
 from scripts.stack.rolling import RollingRestart
 from scripts.stack.servers.mysql import MySQL
-from scripts.stack.site import REPOSITORY, Site
+from scripts.stack.site import LOCALHOST, REPOSITORY, Site
 from scripts.stack.supervisor import Supervisor
 from scripts.stack.syntax import to_shell
 
@@ -56,16 +56,17 @@ class Stack:
 
     Everything lives in `run_dir`; the ports follow from `port_base`, and there are `workers`
     gateways and instances of each service (by default both as the folder was brought up with
-    before, else 8080 and one). `overrides` are DOUSHENG_ variables that win over the generated
+    before, else 8080 and one). They listen on `address`, and are found there. `overrides` are DOUSHENG_ variables that win over the generated
     ones. With `die_with_parent` nothing outlives the thread that called `up`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each has a default; most callers give two
         self,
         run_dir: Path = REPOSITORY / ".run",
         port_base: int | None = None,
         *,
         workers: int | None = None,
+        address: str = LOCALHOST,
         tls: bool | None = None,
         die_with_parent: bool = False,
         overrides: Mapping[str, str] | None = None,
@@ -78,7 +79,13 @@ class Stack:
         base = port_base or self._remembered_base or DEFAULT_BASE
         replicas = max(mysql_replicas, self._remembered_replicas)
         has_tls = self._tls_file.exists() if tls is None else tls
-        self.site = Site(folder, Ports(base), has_tls=has_tls, mysql_replicas=replicas)
+        self.site = Site(
+            folder,
+            Ports(base),
+            address=address,
+            has_tls=has_tls,
+            mysql_replicas=replicas,
+        )
         self.workers = workers or self._remembered_workers or 1
         self._die_with_parent = die_with_parent
         self._overrides = dict(overrides or {})

@@ -16,10 +16,11 @@ OVERRIDES = {"DOUSHENG_GATEWAY__RATE_LIMIT__ENABLED": "false"}
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """Every server and every process of the product, with the product's own deadlines."""
+    """Every server, two replicas of MySQL, and every process of the product, with the product's own deadlines."""
     stack = Stack(
         tmp_path_factory.mktemp("system"),
         find_free_port_base(),
+        mysql_replicas=2,
         die_with_parent=True,
         overrides=OVERRIDES,
         report=print,

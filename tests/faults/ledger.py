@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from dal.registers.model import Kind
+from pkg.settings import DEFAULT_CONFIG_DIR, read_section
 from tests.system.app import Json, read_envelope
 
 # A call of these kinds changes nothing: whoever sees it fail may make it again.
@@ -20,8 +21,12 @@ SAFE_TO_REPEAT = frozenset(
 )
 KINDS = SAFE_TO_REPEAT | {"like", "follow", "comment", "message", "publish", "login"}
 
-# The contract's deadline of every call; an upload of a few kilobytes keeps it too.
-DEADLINE_S = 10.0
+# How long a caller may wait (config/README.md, "Deadlines"): for the gateway's RPC, but media for the storage behind nginx, and
+# an upload of a few kilobytes for the gateway's reply to it.
+_GATEWAY = read_section(DEFAULT_CONFIG_DIR, "gateway")
+MEDIA_DEADLINE_S = 9.0
+DEADLINES_S = {"media": MEDIA_DEADLINE_S, "publish": float(_GATEWAY["upload_timeout_s"])}
+DEADLINE_S = float(_GATEWAY["rpc_timeout_s"])
 # What a busy machine may add on the client's side.
 TOLERANCE_S = 2.0
 
@@ -75,6 +80,8 @@ class Ledger:
     # What a reader who asks with the last time that was seen got, by (sender, receiver).
     polled: dict[tuple[int, int], list[str]] = field(default_factory=lambda: defaultdict(list))
     pushed: dict[tuple[int, int], list[str]] = field(default_factory=lambda: defaultdict(list))
+    # WebSockets that could not be opened or ended, and why.
+    sockets: list[Call] = field(default_factory=list)
     # Acknowledged uploads: (author, video).
     uploads: list[tuple[int, int]] = field(default_factory=list)
     _in_flight: list[tuple[str, float]] = field(default_factory=list)
@@ -126,9 +133,12 @@ class Ledger:
         return [call for call in self.between(since_s, until_s) if call.error]
 
     def late(self, since_s: float = 0) -> list[Call]:
-        """Return the calls whose callers waited beyond the contract's deadline."""
-        longest_s = DEADLINE_S + TOLERANCE_S
-        return [call for call in self.between(since_s) if call.took_s > longest_s]
+        """Return the calls whose callers waited beyond the deadline."""
+        return [
+            call
+            for call in self.between(since_s)
+            if call.took_s > DEADLINES_S.get(call.kind, DEADLINE_S) + TOLERANCE_S
+        ]
 
 
 def read_outcome(response: httpx.Response) -> tuple[str, Json]:

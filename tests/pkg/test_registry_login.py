@@ -1,7 +1,6 @@
 """Discovery on an etcd that asks who one is, over TCP with and without TLS, and whose tokens end soon."""
 
 import asyncio
-import base64
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -9,7 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aetcd
-import httpx
 import pytest
 from pydantic import ValidationError
 
@@ -19,10 +17,10 @@ from pkg.tls import TlsSettings
 from scripts.stack.ports import find_free_port_base
 from tests.bad_servers import Behaviour, bad_server_before
 from tests.certificates import Certificates
+from tests.etcd_login import PREFIX, USER, enable_login
 from tests.eventually import eventually
 
-PREFIX = "kitex/registry-etcd"
-USER, PASSWORD = "dousheng", "密码 'x'"
+PASSWORD = "密码 'x'"
 TOKEN_LIFE_S = 1
 ADDRESS = "127.0.0.1:8085"
 
@@ -32,38 +30,6 @@ pytestmark = pytest.mark.servers
 def find_free_ports() -> tuple[int, int]:
     base = find_free_port_base()
     return base, base + 1
-
-
-def encode(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
-
-
-async def enable_login(address: str, tls: TlsSettings | None) -> None:
-    """Let only root and a user with rights on the prefix in."""
-    rights = {"permType": "READWRITE", "key": encode(PREFIX), "range_end": encode("kitex/s")}
-    steps = [
-        ("user/add", {"name": "root", "password": "root"}),
-        ("role/add", {"name": "root"}),
-        ("user/grant", {"user": "root", "role": "root"}),
-        ("user/add", {"name": USER, "password": PASSWORD}),
-        ("role/add", {"name": USER}),
-        ("role/grant", {"name": USER, "perm": rights}),
-        ("user/grant", {"user": USER, "role": USER}),
-        ("enable", {}),
-    ]
-    async with httpx.AsyncClient(
-        base_url=f"{address}/v3/auth/",
-        trust_env=False,
-        verify=tls.make_context() if tls else False,
-    ) as client:
-
-        async def answers() -> bool:
-            health = await client.get(f"{address}/health")
-            return bool(health.json()["health"] == "true")
-
-        await eventually(answers)
-        for path, body in steps:
-            (await client.post(path, json=body)).raise_for_status()
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +73,7 @@ def process(tmp_path: Path, tls: TlsSettings | None, certificates: Certificates)
 
 @pytest.fixture
 async def etcd(process: int, tls: TlsSettings | None) -> EtcdSettings:
-    await enable_login(f"{'https' if tls else 'http'}://127.0.0.1:{process}", tls)
+    await enable_login(f"{'https' if tls else 'http'}://127.0.0.1:{process}", PASSWORD, tls)
     return EtcdSettings(
         nodes=[f"127.0.0.1:{process}"],
         tls=tls,

@@ -8,26 +8,30 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from scripts.stack.component import Component
+from scripts.stack.component import Component, Listener
 from scripts.stack.files import get_command
-from scripts.stack.site import Site
+from scripts.stack.site import LOCALHOST, Site
 
 
 class Etcd(Component):
     """One etcd member; its whole configuration is its command line.
 
-    It listens on sockets in a private folder alone: etcd 3.4 lets whoever reaches its port raise alarms and compact, logged in or not.
+    It listens on sockets in a private folder alone: etcd 3.4 lets whoever reaches its port raise alarms and compact, logged in or
+    not. Only for other machines it has a port, on which whoever brings it up has to switch on its login.
     """
 
     name = "etcd"
-    listeners = ()
     folders = ("",)
     stop_within_s = 10
 
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self.listeners = () if _is_private(site) else (Listener("etcd", "etcd"),)
+
     @property
     def address(self) -> str:
-        """Its socket."""
-        return str(_socket(self.site))
+        """Its socket, or its port for other machines."""
+        return str(_socket(self.site)) if _is_private(self.site) else super().address
 
     @property
     def working_directory(self) -> Path:
@@ -43,6 +47,8 @@ class Etcd(Component):
     def command(self) -> list[str]:
         """One member that elects itself."""
         client, peer = (f"unix://{name}" for name in self.leftovers)
+        if not _is_private(self.site):
+            client = f"http://{self.address}"
         return [
             get_command("etcd"),
             "--name=dousheng",
@@ -69,9 +75,10 @@ class Etcd(Component):
     def probe(self) -> None:
         """Ask for health: a leader is elected and the member answers."""
         # httpx would leave a socket open where nobody listens.
-        with socket.socket(socket.AF_UNIX) as connection:
+        is_private = _is_private(self.site)
+        with socket.socket(socket.AF_UNIX if is_private else socket.AF_INET) as connection:
             connection.settimeout(2)
-            connection.connect(self.address)
+            connection.connect(self.address if is_private else (self.host, self.port))
             connection.sendall(b"GET /health HTTP/1.1\r\nHost: etcd\r\nConnection: close\r\n\r\n")
             with http.client.HTTPResponse(connection) as answer:
                 answer.begin()
@@ -82,7 +89,13 @@ class Etcd(Component):
 
 def address_of(site: Site) -> str:
     """Return the address for the settings: the socket as gRPC names it, which ends with a port as etcd wants it."""
+    if not _is_private(site):
+        return f"{site.address}:{site.ports.of('etcd')}"
     return f"unix:{quote(str(_socket(site)), safe='/:')}"
+
+
+def _is_private(site: Site) -> bool:
+    return site.address == LOCALHOST
 
 
 def _socket(site: Site) -> Path:

@@ -12,7 +12,7 @@ import pymysql
 from scripts.stack.component import Component, Listener
 from scripts.stack.files import get_command
 from scripts.stack.report import StackError
-from scripts.stack.site import Site
+from scripts.stack.site import LOCALHOST, Site
 from scripts.stack.syntax import to_sql
 
 DATABASE = "db_tiktok"
@@ -64,7 +64,10 @@ class MySQL(Component):
         return {
             "MYSQL_DIR": self.directory,
             "MYSQL_SOCKET": self.socket,
+            "MYSQL_ADDRESS": self.host,
             "MYSQL_PORT": self.port,
+            # Who may log in from where: where other machines are served, their addresses are not known here.
+            "MYSQL_CLIENTS": LOCALHOST if self.host == LOCALHOST else "%",
             "MYSQL_RUN_AS": "user=root" if os.getuid() == 0 else "",
             "MYSQL_DATABASE": DATABASE,
             # In GRANT an underscore matches any character.

@@ -38,9 +38,9 @@ class Nginx(Component):
     # A master that is killed leaves its worker behind; told to end, it takes the worker with it.
     orphan_signal = "TERM"
 
-    def __init__(self, site: Site, gateways: Sequence[str]) -> None:
+    def __init__(self, site: Site, gateways: Sequence[str], *, storage: str) -> None:
         super().__init__(site)
-        self._gateways = gateways
+        self._gateways, self._storage = gateways, storage
         encrypted = (
             [Listener("nginx-https", "the API and media over HTTPS")] if site.has_tls else []
         )
@@ -63,7 +63,7 @@ class Nginx(Component):
             "NGINX_UPLOAD_TIMEOUT_S": find_upload_timeout_s(self.site.config_dir),
             "NGINX_USER": "user root;" if os.geteuid() == 0 else "",
             "NGINX_GATEWAYS": name_gateways(self._gateways),
-            "NGINX_STORAGE": f"127.0.0.1:{self.site.ports.of('s3')}",
+            "NGINX_STORAGE": self._storage,
             "NGINX_STORAGE_SCHEME": "https" if self.site.has_tls else "http",
             "NGINX_STORAGE_TLS": self._storage_tls(),
             "NGINX_BEHIND": "listed.conf",

@@ -12,6 +12,7 @@ import pika
 from scripts.stack.component import Component, Listener, Tier
 from scripts.stack.files import get_command
 from scripts.stack.ports import is_free
+from scripts.stack.site import LOCALHOST
 
 # Not /usr/sbin/rabbitmq-server: that one switches to a user of its own.
 _SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
@@ -26,6 +27,7 @@ class Epmd(Component):
 
     name = "epmd"
     tier = Tier.NAMES
+    host = LOCALHOST
     listeners = (Listener("epmd", "Erlang's port mapper"),)
     stop_within_s = 2
 
@@ -126,7 +128,7 @@ class RabbitMQ(Component):
             "RABBITMQ_FEATURE_FLAGS_FILE": f"{folder}/feature_flags",
             "RABBITMQ_DIST_PORT": str(ports.of("rabbitmq-distribution")),
             "ERL_EPMD_PORT": str(ports.of("epmd")),
-            "ERL_EPMD_ADDRESS": self.host,
+            "ERL_EPMD_ADDRESS": LOCALHOST,
             # Otherwise the broker would start a port mapper of its own that outlives the stack.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{_LOCAL_ONLY} -start_epmd false",
             "RABBITMQ_CTL_ERL_ARGS": _LOCAL_ONLY,

@@ -29,8 +29,9 @@ class Redis(Component):
 
     @property
     def values(self) -> Mapping[str, object]:
-        """Place, port and password."""
+        """Place, address, port and password."""
         return {
+            "REDIS_ADDRESS": self.host,
             "REDIS_DIR": self.directory / "data",
             "REDIS_PORT": self.port,
             "REDIS_PASSWORD": to_redis(self._password),
