@@ -59,6 +59,15 @@ class Engine:
         (found,) = json.loads(self.ask("inspect", name))
         return dict(found)
 
+    def read_log(self, container: str, lines: int) -> list[str]:
+        """Return the last lines that a container has printed, on either stream."""
+        done = _run(
+            self.command("logs", "--tail", str(lines), container),
+            self.environment,
+            timeout_s=_CALL_S,
+        )
+        return (done.stdout + done.stderr).splitlines()
+
     def has_image(self, name: str) -> bool:
         """Say whether an image of that name is here."""
         return bool(self.ask("images", "--quiet", name).strip())
@@ -72,7 +81,21 @@ def run_client(
     cwd: Path | None = None,
 ) -> str:
     """Return what a client of the engine prints; raise StackError with its complaint where it fails."""
-    done = subprocess.run(
+    done = _run(command, environment, timeout_s=timeout_s, cwd=cwd)
+    if done.returncode != 0:
+        problem = f"`{' '.join(command)}` failed with exit status {done.returncode}"
+        raise StackError(problem, log_tail=(done.stdout + done.stderr).splitlines()[-30:])
+    return done.stdout
+
+
+def _run(
+    command: Sequence[str],
+    environment: dict[str, str],
+    *,
+    timeout_s: float,
+    cwd: Path | None = None,
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
         command,
         env=os.environ | environment,
         cwd=cwd,
@@ -81,10 +104,6 @@ def run_client(
         timeout=timeout_s,
         check=False,
     )
-    if done.returncode != 0:
-        problem = f"`{' '.join(command)}` failed with exit status {done.returncode}"
-        raise StackError(problem, log_tail=(done.stdout + done.stderr).splitlines()[-30:])
-    return done.stdout
 
 
 @contextmanager

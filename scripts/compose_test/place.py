@@ -6,7 +6,7 @@ from pathlib import Path
 from scripts.stack.files import make_private_dir
 from scripts.stack.site import REPOSITORY
 
-STAND_INS = Path(__file__).parent / "stand_ins"
+STAND_INS = Path(__file__).parent / "images"
 REQUIREMENTS = Path(__file__).parent / "requirements.lock"
 
 

@@ -89,8 +89,7 @@ class Project:
                 if state["State"] == "exited" and state["ExitCode"] == 0:
                     continue
                 lines.append(f"{state['Name']} is {state['State']} {state['Health']}:")
-                told = self.engine.ask("logs", "--tail", "15", state["Name"], stderr_too=True)
-                lines += [f"    {line}" for line in told.splitlines()]
+                lines += [f"    {line}" for line in self.engine.read_log(state["Name"], 15)]
         return lines
 
 
@@ -129,7 +128,7 @@ def make_images(project: Project, steps: Steps) -> None:
 
 
 def _dockerfile(build: dict[str, Any]) -> Path:
-    return Path(build["context"]) / build.get("dockerfile", "Dockerfile")
+    return Path(build["context"]) / str(build.get("dockerfile", "Dockerfile"))
 
 
 def _build_options(image: str, build: dict[str, Any]) -> Iterator[str]:
