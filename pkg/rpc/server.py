@@ -50,7 +50,7 @@ class ServiceSettings(Section):
     port: Port
     """The port of its gRPC server."""
     advertise_host: str
-    """What it tells the registry; the gateway must be able to reach it."""
+    """What it tells the registry; the gateway must be able to reach it. `auto`: the address from which this machine reaches etcd."""
     metrics_port: Port
     """The port of its `/metrics`."""
     stop_grace_s: Seconds

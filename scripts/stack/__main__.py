@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from scripts.samples import SAMPLE_USERS
 from scripts.stack.ports import parse_base
 from scripts.stack.report import StackError, say_nothing
-from scripts.stack.seed import SAMPLE_USERS, seed
+from scripts.stack.seed import seed
 from scripts.stack.site import REPOSITORY
 from scripts.stack.stack import ProcessStatus, Stack
 

@@ -46,7 +46,15 @@ async def open_door(
         "NGINX_LISTEN": f"listen 127.0.0.1:{port};",
         "NGINX_MAX_BODY_MB": 2,
         "NGINX_UPLOAD_TIMEOUT_S": 5,
+        "NGINX_BEHIND": "listed.conf",
+        "NGINX_GATEWAYS": f"server 127.0.0.1:{gateway_port} max_fails=0;",
         "NGINX_GATEWAY": f"127.0.0.1:{gateway_port}",
+        "NGINX_RESOLVER": "127.0.0.1",
+        "NGINX_DOCS": "on",
+        "NGINX_HSTS": "",
+        "NGINX_TRUSTED_PROXY": "unix:",
+        "NGINX_TLS_CERTIFICATE": "",
+        "NGINX_TLS_KEY": "",
         "NGINX_STORAGE": f"127.0.0.1:{server.sockets[0].getsockname()[1]}",
     }
     for template in NGINX_DIR.glob("*.template"):

@@ -160,7 +160,7 @@ def test_samples_need_a_system_that_runs(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert "the samples could not be put in" in done.stderr
-    assert "see scripts/status, then run scripts/seed" in done.stderr
+    assert "see scripts/status and scripts/logs gateway, then run scripts/seed" in done.stderr
 
 
 def test_a_reader_that_leaves_is_no_error_that_is_told(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from scripts.stack.site import Site
 # A multipart body is a little longer than the file that it carries.
 _UPLOAD_OVERHEAD_MB = 1
 _UPLOAD_MARGIN_S = 5
+# Names that the container engine resolves.
+_CONTAINERS_ONLY = "resolved.conf.template"
 
 
 class Nginx(Component):
@@ -33,7 +35,11 @@ class Nginx(Component):
     def __init__(self, site: Site) -> None:
         super().__init__(site)
         found = sorted((site.config_dir / "nginx").glob("*.template"))
-        self.templates = [str(path.relative_to(site.config_dir)) for path in found]
+        self.templates = [
+            str(path.relative_to(site.config_dir))
+            for path in found
+            if path.name != _CONTAINERS_ONLY
+        ]
 
     @property
     def values(self) -> Mapping[str, object]:
@@ -47,7 +53,13 @@ class Nginx(Component):
             "NGINX_LISTEN": f"listen {self.port};{any_ipv6}",
             "NGINX_MAX_BODY_MB": upload.max_upload_mb + _UPLOAD_OVERHEAD_MB,
             "NGINX_UPLOAD_TIMEOUT_S": find_upload_timeout_s(self.site.config_dir),
-            "NGINX_GATEWAY": f"127.0.0.1:{ports.of('gateway')}",
+            "NGINX_BEHIND": "listed.conf",
+            "NGINX_GATEWAYS": f"server 127.0.0.1:{ports.of('gateway')} max_fails=0;",
+            "NGINX_DOCS": "on",
+            "NGINX_HSTS": "",
+            "NGINX_TRUSTED_PROXY": "unix:",
+            "NGINX_TLS_CERTIFICATE": "",
+            "NGINX_TLS_KEY": "",
             "NGINX_STORAGE": f"127.0.0.1:{ports.of('s3')}",
         }
 

@@ -21,7 +21,8 @@ class Redis(Component):
         credentials = site.credentials
         self.name = f"redis-{role}"
         self.listeners = (Listener(self.name, f"Redis ({role})"),)
-        self.templates = (f"redis/{role}.conf.template",)
+        self._role_conf = f"{role}.conf"
+        self.templates = ("redis/server.conf.template", f"redis/{self._role_conf}")
         self._password = credentials.redis_actions if role == "actions" else credentials.redis_cache
 
     @property
@@ -31,12 +32,13 @@ class Redis(Component):
             "REDIS_DIR": self.directory / "data",
             "REDIS_PORT": self.port,
             "REDIS_PASSWORD": to_redis(self._password),
+            "REDIS_ROLE_CONF": self.directory / self._role_conf,
         }
 
     @property
     def command(self) -> list[str]:
         """The server with its own configuration file."""
-        return [get_command("redis-server"), *(str(self.directory / name) for name in self.files())]
+        return [get_command("redis-server"), str(self.directory / "server.conf")]
 
     def probe(self) -> None:
         """Ping with the password; an instance that still loads its log refuses."""
