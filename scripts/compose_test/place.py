@@ -8,6 +8,8 @@ from scripts.stack.site import REPOSITORY
 
 STAND_INS = Path(__file__).parent / "images"
 REQUIREMENTS = Path(__file__).parent / "requirements.lock"
+# Tells tests/compose in the environment that the project is up, and from which folder.
+TESTED_PROJECT = "DOUSHENG_TESTED_PROJECT"
 
 
 @dataclass(frozen=True)

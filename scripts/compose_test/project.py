@@ -43,12 +43,29 @@ class Project:
         )
 
     @cached_property
+    def _config(self) -> dict[str, Any]:
+        return dict(json.loads(self.ask("config", "--format", "json")))
+
+    @property
+    def name(self) -> str:
+        """What the engine's names of its containers, networks and volumes begin with."""
+        return str(self._config["name"])
+
+    @property
     def services(self) -> dict[str, dict[str, Any]]:
         """Every service as Docker Compose reads it, without those of profiles."""
-        services: dict[str, dict[str, Any]] = json.loads(self.ask("config", "--format", "json"))[
-            "services"
-        ]
+        services: dict[str, dict[str, Any]] = self._config["services"]
         return services
+
+    def published_port(self, scheme: str) -> int:
+        """Return the port of the machine on which nginx speaks `http` or `https`."""
+        inside = {"http": 8080, "https": 8443}[scheme]
+        (port,) = (
+            port["published"]
+            for port in self.services["nginx"]["ports"]
+            if port["target"] == inside
+        )
+        return int(port)
 
     def up(self, *arguments: str) -> None:
         """Bring everything up and wait until it is healthy.
@@ -68,6 +85,15 @@ class Project:
     def containers(self, service: str) -> list[str]:
         """Return the ids of a service's running containers."""
         return self.ask("ps", "--quiet", service).split()
+
+    def list_running(self) -> list[str]:
+        """Return the ids of all running containers."""
+        return self.ask("ps", "--quiet").split()
+
+    def service_of(self, container: str) -> str:
+        """Return the service to which a container belongs."""
+        labels = self.engine.inspect(container)["Config"]["Labels"]
+        return str(labels["com.docker.compose.service"])
 
     def list_builds(self) -> list[tuple[str, dict[str, Any]]]:
         """Return the images that the project builds itself, each once, with how."""

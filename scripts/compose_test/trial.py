@@ -6,7 +6,7 @@ import sys
 
 from scripts.compose_test.engine import Engine, running_engine
 from scripts.compose_test.measurement import list_images, measure_at_rest
-from scripts.compose_test.place import Place
+from scripts.compose_test.place import TESTED_PROJECT, Place
 from scripts.compose_test.project import Project, copy_as_cloned, make_images
 from scripts.compose_test.report import render
 from scripts.compose_test.steps import Steps
@@ -15,8 +15,6 @@ from scripts.stack.site import REPOSITORY
 
 # In the order in which they are played: what hurts the project comes after what only uses it.
 TESTS = ("main_job", "closed_ports", "confinement", "scaling", "kills", "kept_data")
-# Tells the tests that the project is up, and where; without it they are not collected.
-TESTED_PLACE = "DOUSHENG_COMPOSE_TEST"
 _SETTINGS_S = 120
 _TESTS_S = 3600
 
@@ -66,7 +64,7 @@ def prepare(engine: Engine, steps: Steps) -> Project:
 
 def _run_tests(project: Project, steps: Steps) -> None:
     files = [f"tests/compose/test_{name}.py" for name in TESTS]
-    environment = os.environ | project.engine.environment | {TESTED_PLACE: str(project.folder)}
+    environment = os.environ | project.engine.environment | {TESTED_PROJECT: str(project.folder)}
     command = [
         sys.executable,
         "-m",
