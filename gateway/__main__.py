@@ -15,6 +15,9 @@ from pkg.log import setup_logging
 from pkg.settings import SettingsError
 from pkg.token import TokenVerifier
 
+# Without etcd, or without one of the services, the others are served after this time.
+WAIT_FOR_SERVICES_S = 2
+
 
 def main() -> None:
     """Run the gateway; exit 2 on settings that cannot be used, 1 when something died."""
@@ -39,11 +42,15 @@ def main() -> None:
 async def run_gateway(settings: GatewayProcessSettings, tokens: TokenVerifier) -> None:
     """Serve until a signal; end with an error when the registry can no longer be followed."""
     max_upload_bytes = settings.upload.max_bytes
-    clients = make_clients(longest_upload_s=settings.gateway.hand_over_time_s(max_upload_bytes))
+    clients = make_clients(
+        longest_upload_s=settings.gateway.hand_over_time_s(max_upload_bytes), tls=settings.rpc.tls
+    )
     app = create_app(settings.gateway, clients, tokens, max_upload_bytes=max_upload_bytes)
     server = make_server(app, settings.gateway)
     async with asyncio.TaskGroup() as tasks:
         following = tasks.create_task(clients.follow(settings.etcd))
+        # Whoever listens gets requests: not before there is somebody to answer them.
+        await clients.wait_known(at_most_s=WAIT_FOR_SERVICES_S)
         logger.bind(host=settings.gateway.host, port=settings.gateway.port).info("serving")
         await server.serve()
         following.cancel()

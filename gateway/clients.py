@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
@@ -10,6 +12,7 @@ from google.protobuf.descriptor import FileDescriptor
 
 from pkg.registry import EtcdSettings
 from pkg.rpc.client import ServiceClient
+from pkg.tls import TlsFiles
 from protos import (
     comment_pb2,
     favorite_pb2,
@@ -58,6 +61,12 @@ class Clients:
         """Yield every client with its name."""
         yield from vars(self).items()
 
+    async def wait_known(self, *, at_most_s: float) -> None:
+        """Wait until an instance of each is known, but not for ever: the services that are known can be used."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(at_most_s):
+                await asyncio.gather(*(client.wait_known() for _, client in self.named()))
+
     async def follow(self, settings: EtcdSettings) -> None:
         """Follow the registry for all of them until cancelled; one that dies ends the others."""
         async with asyncio.TaskGroup() as tasks:
@@ -65,21 +74,21 @@ class Clients:
                 tasks.create_task(client.follow(settings))
 
 
-def make_clients(*, longest_upload_s: float) -> Clients:
+def make_clients(*, longest_upload_s: float, tls: TlsFiles | None = None) -> Clients:
     """Return clients that know no instance yet.
 
     Args:
         longest_upload_s: how long the hand-over of the largest upload may go on, also on an instance that is replaced.
+        tls: how services prove who they are, and the gateway to them; None: plain text.
     """
+    make = partial(_make_client, tls=tls)
     return Clients(
-        user=_make_client(user_pb2.DESCRIPTOR, UserServiceStub),
-        video=_make_client(video_pb2.DESCRIPTOR, VideoServiceStub, longest_call_s=longest_upload_s),
-        favorite=_make_client(favorite_pb2.DESCRIPTOR, FavoriteServiceStub),
-        comment=_make_client(comment_pb2.DESCRIPTOR, CommentServiceStub),
-        relation=_make_client(relation_pb2.DESCRIPTOR, RelationServiceStub),
-        message=_make_client(
-            message_pb2.DESCRIPTOR, MessageServiceStub, longest_call_s=STREAM_LIFETIME_S
-        ),
+        user=make(user_pb2.DESCRIPTOR, UserServiceStub),
+        video=make(video_pb2.DESCRIPTOR, VideoServiceStub, longest_call_s=longest_upload_s),
+        favorite=make(favorite_pb2.DESCRIPTOR, FavoriteServiceStub),
+        comment=make(comment_pb2.DESCRIPTOR, CommentServiceStub),
+        relation=make(relation_pb2.DESCRIPTOR, RelationServiceStub),
+        message=make(message_pb2.DESCRIPTOR, MessageServiceStub, longest_call_s=STREAM_LIFETIME_S),
     )
 
 
@@ -87,6 +96,7 @@ def _make_client(
     file: FileDescriptor,
     make_stub: Callable[[grpc.aio.Channel], StubT],
     *,
+    tls: TlsFiles | None,
     longest_call_s: float = LONGEST_CALL_S,
 ) -> ServiceClient[StubT]:
     (service,) = file.services_by_name.values()
@@ -96,4 +106,5 @@ def _make_client(
         methods=[method.name for method in service.methods],
         unrepeatable=UNREPEATABLE,
         longest_call_s=longest_call_s,
+        tls=tls,
     )

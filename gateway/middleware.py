@@ -18,7 +18,7 @@ from gateway.forms import find_body_parser, merge_body
 from gateway.metrics import HTTP_SERVED
 from gateway.rate_limit import RequestLimits
 from pkg import log
-from pkg.errors import DeadlineExceeded, DomainError, InternalError
+from pkg.errors import DeadlineExceeded, DependencyUnavailable, DomainError, InternalError
 
 PREFIX = "/douyin"
 UPLOAD_PATH = "/douyin/publish/action/"
@@ -97,6 +97,11 @@ class GatewayMiddleware:
             await self._run(exchange, receive)
         except DomainError as exc:
             await _report(exchange, receive, exc)
+        except asyncio.CancelledError:
+            if exchange.status:
+                raise
+            # This process stops, and the request took longer than it waits for.
+            await _report(exchange, receive, DependencyUnavailable(detail="the gateway stops"))
         except (ClientDisconnect, WebSocketDisconnect, ClientDisconnected):
             exchange.status = CLIENT_GONE
         except Exception as exc:  # noqa: BLE001 - the gateway's last handler

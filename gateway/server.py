@@ -1,7 +1,10 @@
 """uvicorn with the limits that it lacks: the request line, the head, and clients that do not read."""
 
 import asyncio
+import os
+import socket
 from collections import deque
+from contextlib import suppress
 from http import HTTPStatus
 from types import FrameType
 from typing import Any
@@ -29,6 +32,10 @@ DRAIN_S = 2  # how long a refused client may go on writing before it is cut off
 SLOW_CLIENT_S = 10  # a WebSocket whose client reads nothing for this long is closed
 WEBSOCKET_PING_S = 20
 KEEP_ALIVE_S = 75
+# Told to stop, idle connections are kept for this long: longer than nginx keeps one (config/nginx/gateways.conf.template).
+# A request may be on its way in them, and nobody would send one again that was sent and not answered.
+LEAVING_S = 2.5
+CANCELLED_WITHIN_S = 1
 MAX_WEBSOCKET_FRAME_BYTES = 4 * 1024  # what clients send is ignored
 
 
@@ -41,6 +48,7 @@ class HttpProtocol(HttpToolsProtocol):
     refusal: DomainError | None = None
     head_bytes = 0
     body_is_arriving = False
+    is_leaving = False
     running: RequestResponseCycle | None = None
 
     def on_message_begin(self) -> None:
@@ -54,6 +62,14 @@ class HttpProtocol(HttpToolsProtocol):
         self.body_is_arriving = True
         if self.parser.should_upgrade() and not self._should_upgrade():
             # The parser reads no further request after an upgrade that was only asked for.
+            self.cycle.keep_alive = False
+        if self.is_leaving:
+            self.leave()
+
+    def leave(self) -> None:
+        """Say with the next reply that it is the last one in this connection."""
+        self.is_leaving = True
+        if self.cycle is not None and not self.cycle.response_started:
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
@@ -188,11 +204,48 @@ def _reject(status: int, text: str) -> Response:  # noqa: ARG001 - the text is n
 
 
 class Server(uvicorn.Server):
-    """Stops cleanly on a signal; uvicorn's own class would raise the signal again and kill the process."""
+    """Stops on a signal without losing a request; uvicorn's own class would also raise the signal again and kill the process."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Stop accepting, finish what runs, return from `serve`."""
         self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, answer what is on its way in open connections, then what runs; close WebSockets with 1012.
+
+        What takes longer than `stop_grace_s` is cancelled, and then has a moment to say so.
+        """
+        for server in self.servers:
+            await self._stop_listening(server)
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, HttpProtocol):
+                connection.leave()
+            else:
+                connection.shutdown()
+        clock = asyncio.get_running_loop().time
+        leaving_until = clock() + LEAVING_S
+        while self.server_state.connections and clock() < leaving_until:
+            await asyncio.sleep(0.05)
+        await super().shutdown(sockets)
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=CANCELLED_WITHIN_S)
+
+    async def _stop_listening(self, server: asyncio.Server) -> None:
+        """Close the sockets, and serve the connections that clients have and the loop has not taken yet."""
+        listeners = [socket.socket(fileno=os.dup(item.fileno())) for item in server.sockets]
+        server.close()
+        waiting: list[socket.socket] = []
+        for listener in listeners:
+            with listener, suppress(BlockingIOError):
+                while True:
+                    waiting.append(listener.accept()[0])
+        for connection in waiting:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._make_protocol, connection
+            )
+
+    def _make_protocol(self) -> HttpProtocol:
+        return HttpProtocol(self.config, self.server_state, self.lifespan.state)
 
 
 def make_server(app: FastAPI, settings: GatewaySettings) -> Server:

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from pkg.registry import EtcdSettings
+from pkg.rpc.tls import RpcSettings
 from pkg.settings import Count, Port, ProcessSettings, Seconds, Section
 from pkg.spool import SpoolLimits
 from pkg.token import TokenSettings
@@ -87,5 +88,6 @@ class GatewaySettings(Section):
 class GatewayProcessSettings(ProcessSettings):
     gateway: GatewaySettings
     etcd: EtcdSettings
+    rpc: RpcSettings
     token: TokenSettings
     upload: UploadSettings

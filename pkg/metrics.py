@@ -7,13 +7,16 @@ Metrics are declared in modules named `metrics.py` alone, one for each part of a
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prometheus_client import Counter, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 RPC_SERVED = Histogram(
     "dousheng_rpc_served_seconds", "Duration of RPCs that this process answered", ["method", "code"]
 )
 RPC_CALLED = Histogram(
     "dousheng_rpc_called_seconds", "Duration of RPCs that this process made", ["method", "code"]
+)
+RPC_INSTANCES = Gauge(
+    "dousheng_rpc_instances", "Instances of a service that this process knows", ["service"]
 )
 JOB_FAILURES = Counter("dousheng_job_failures_total", "Runs of a timed job that raised", ["job"])
 LOOP_FAILURES = Counter(

@@ -10,28 +10,25 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Self
 
 import aetcd
+import grpc
 from loguru import logger
 from pydantic import model_validator
 
 from pkg.endurance import repeat_until_stopped
 from pkg.errors import DependencyRefused, DependencyUnavailable
+from pkg.etcd_client import EtcdClient
+from pkg.nodes import Addresses, Node, NodeTurns, parse_node
 from pkg.own_address import resolve_own
-from pkg.settings import Count, Port, Seconds, Secret, Section
+from pkg.settings import Count, Seconds, Secret, Section
 from pkg.stopping import wait_for_stop
+from pkg.tls import TlsSettings
 
 RETRY_DELAY_S = 0.5
 RESYNC_INTERVAL_S = 20
-# A frozen etcd closes no connection: without pings a watch would wait on it indefinitely.
-CHANNEL_OPTIONS = {
-    "grpc.keepalive_time_ms": 10_000,
-    "grpc.keepalive_timeout_ms": 3_000,
-    "grpc.max_reconnect_backoff_ms": 1_000,
-}
-
-
 # What etcd says about credentials and rights.
 REFUSALS = re.compile("permission denied|auth|user name is empty|certificate", re.IGNORECASE)
 
@@ -39,10 +36,9 @@ REFUSALS = re.compile("permission denied|auth|user name is empty|certificate", r
 class EtcdSettings(Section):
     """The section `etcd`: the registry, its deadline and the life of a registration."""
 
-    host: str
-    """Where etcd listens: a name or an address, or `unix:` and the path of a socket whose name etcd ends with `:` and the port."""
-    port: Port
-    """Its client port."""
+    nodes: Addresses
+    """Addresses `host:port` of etcd's members, tried in turn; `unix:/path:port` is a socket, whose name etcd ends so."""
+    tls: TlsSettings | None = None
     user: str | None = None
     """Who logs in; null where etcd asks nobody who they are."""
     password: Secret | None = None
@@ -63,25 +59,37 @@ class EtcdSettings(Section):
 
 @asynccontextmanager
 async def open_etcd(settings: EtcdSettings) -> AsyncIterator[aetcd.Client]:
-    """Give a client that is logged in, where there is a user; its token lives for minutes, so it must not be kept.
+    """Give a client of a member that answers, logged in where there is a user; its token lives for minutes: do not keep it.
 
     Raises:
-        aetcd.ClientError: etcd is down, or refuses the user.
+        DependencyUnavailable: no member answers, or DependencyRefused: it refuses the user or a certificate.
     """
-    client = aetcd.Client(
-        host=settings.host,
-        port=settings.port,
-        username=settings.user,
-        password=settings.password.get_secret_value() if settings.password else None,
-        timeout=settings.timeout_s,
-        connect_wait_timeout=settings.timeout_s,
-        options=CHANNEL_OPTIONS,
-    )
+    turns = NodeTurns(settings.nodes)
+    with _translated_errors():
+        client = await turns.connect(partial(_connect, settings), timeout_s=settings.timeout_s)
     try:
-        await client.connect()
         yield client
     finally:
         await client.close()
+
+
+async def _connect(settings: EtcdSettings, node: Node) -> aetcd.Client:
+    client = EtcdClient(
+        node,
+        tls=settings.tls,
+        user=settings.user,
+        password=settings.password.get_secret_value() if settings.password else None,
+        timeout_s=settings.timeout_s,
+    )
+    try:
+        with _translated_errors():
+            await client.connect()
+            # Such a read needs a leader: a member that lost the others answers none.
+            await client.get(settings.prefix.encode())
+    except BaseException:
+        await client.close()
+        raise
+    return client
 
 
 class Registration:
@@ -97,7 +105,7 @@ class Registration:
 
         async def hold() -> None:
             with _translated_errors():
-                etcd = (self._settings.host, self._settings.port)
+                etcd = parse_node(self._settings.nodes[0])
                 address = await resolve_own(self._address, towards=etcd)
                 async with open_etcd(self._settings) as client:
                     await self._hold(client, address, stop)
@@ -158,7 +166,7 @@ def _translated_errors() -> Iterator[None]:
     """Turn the driver's errors into DependencyUnavailable, or DependencyRefused where an operator must act."""
     try:
         yield
-    except (aetcd.ClientError, OSError, TimeoutError) as exc:
+    except (aetcd.ClientError, grpc.aio.AioRpcError, OSError, TimeoutError) as exc:
         failure = DependencyRefused if REFUSALS.search(str(exc)) else DependencyUnavailable
         raise failure(detail=f"etcd: {exc!r}") from exc
 

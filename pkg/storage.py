@@ -13,7 +13,6 @@ import re
 import secrets
 import shutil
 import socket
-import ssl
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -29,6 +28,7 @@ from minio.error import S3Error
 
 from pkg.errors import DependencyRefused, DependencyUnavailable
 from pkg.settings import Port, Seconds, Secret, Section
+from pkg.tls import TlsSettings
 from pkg.uploads import transfer_time_s
 
 # An object never changes under its key, so that phones and CDNs may keep what they have.
@@ -52,8 +52,7 @@ class StorageSettings(Section):
     """Where the S3 server listens."""
     port: Port
     """Its port."""
-    secure: bool
-    """Whether to speak https."""
+    tls: TlsSettings | None = None
     access_key: Secret
     """The name of the S3 account."""
     secret_key: Secret
@@ -96,8 +95,10 @@ class Storage:
 
     def __init__(self, settings: StorageSettings) -> None:
         self._timeout_s = settings.timeout_s
+        self._tls = settings.tls
         # Two tries of half the time each: a server's restart costs a connection, not the call.
         self._pool = urllib3.PoolManager(
+            ssl_context=settings.tls.make_context() if settings.tls else None,
             maxsize=THREADS,
             timeout=urllib3.Timeout(total=settings.timeout_s / 2),
             retries=urllib3.Retry(total=1, redirect=0),
@@ -106,7 +107,7 @@ class Storage:
             f"{settings.host}:{settings.port}",
             access_key=settings.access_key.get_secret_value(),
             secret_key=settings.secret_key.get_secret_value(),
-            secure=settings.secure,
+            secure=settings.tls is not None,
             region=settings.region,  # without it, signing asks the server
             http_client=self._pool,
         )
@@ -180,7 +181,7 @@ class Storage:
 
     def _request(self, method: str, bucket: Bucket, key: str) -> "_Request":
         url = self._minio.get_presigned_url(method, bucket.name, key, expires=LINK_LIFETIME)
-        return _Request(method, url, timeout_s=self._timeout_s)
+        return _Request(method, url, timeout_s=self._timeout_s, tls=self._tls)
 
     async def _transfer(self, request: "_Request", *, size: int = 0) -> int:
         """Carry out a request for an object of this size; return the length that the reply declares."""
@@ -214,6 +215,7 @@ class _Request:
     method: str
     url: str
     timeout_s: float
+    tls: TlsSettings | None
     headers: dict[str, str] = field(default_factory=dict)
     body: BinaryIO | None = None
     sink: BinaryIO | None = None  # gets the object
@@ -221,7 +223,7 @@ class _Request:
     _connection: http.client.HTTPConnection = field(init=False)
 
     def __post_init__(self) -> None:
-        self._connection = _connect_to(self.url, timeout_s=self.timeout_s / 2)
+        self._connection = _connect_to(self.url, self.tls, timeout_s=self.timeout_s / 2)
 
     def run(self) -> int:
         """Do the request and return the length that the reply declares; blocks."""
@@ -292,14 +294,16 @@ def _is_final(refusal: _Refused) -> bool:
     return refusal.status == 501 or 300 <= refusal.status < 500
 
 
-def _connect_to(url: str, *, timeout_s: float) -> http.client.HTTPConnection:
+def _connect_to(
+    url: str, tls: TlsSettings | None, *, timeout_s: float
+) -> http.client.HTTPConnection:
     """Return a connection that is not open yet."""
-    scheme, netloc = urlsplit(url)[:2]
-    if scheme == "https":
-        return http.client.HTTPSConnection(
-            netloc, timeout=timeout_s, blocksize=BLOCK_BYTES, context=ssl.create_default_context()
-        )
-    return http.client.HTTPConnection(netloc, timeout=timeout_s, blocksize=BLOCK_BYTES)
+    netloc = urlsplit(url).netloc
+    if tls is None:
+        return http.client.HTTPConnection(netloc, timeout=timeout_s, blocksize=BLOCK_BYTES)
+    return http.client.HTTPSConnection(
+        netloc, timeout=timeout_s, blocksize=BLOCK_BYTES, context=tls.make_context()
+    )
 
 
 async def _settle(request: _Request, running: asyncio.Future[int]) -> None:

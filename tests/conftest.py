@@ -22,6 +22,7 @@ from services.buckets import BUCKETS
 from services.user.settings import UserSettings
 from services.video.settings import VideoSettings
 from tests.accounts import UserFactory
+from tests.shared_sql import checked_statements
 from tests.stored_objects import StoredObjects
 from tests.videos import Videos
 
@@ -43,6 +44,14 @@ class AllSettings(ProcessSettings):
     media: MediaSettings
     user: UserSettings
     video: VideoSettings
+
+
+def load_settings(stack: Stack) -> AllSettings:
+    """Return what a process of the stack reads."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in stack.environment().items():
+            patch.setenv(name, value)
+        return AllSettings.load()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -81,10 +90,15 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def settings(servers: Stack) -> AllSettings:
     """The settings of a process that runs on `servers`."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in servers.environment().items():
-            patch.setenv(name, value)
-        return AllSettings.load()
+    return load_settings(servers)
+
+
+@pytest.fixture(autouse=True)
+def shared_sql(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that sends SQL which only one of MySQL and MariaDB knows, by SQLAlchemy as the product does."""
+    with checked_statements() as violations:
+        yield
+    assert not violations or request.node.get_closest_marker("one_server"), violations
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ import grpc
 from pkg import log
 from pkg.rpc.interceptor import ErrorInterceptor
 from pkg.rpc.server import Composition, ServiceDefinition, ServiceProcessSettings, run_service
+from pkg.rpc.tls import RpcSettings, add_port
 from protos import user_pb2, user_pb2_grpc
 from protos.user_pb2 import (
     LoginReply,
@@ -28,6 +29,8 @@ from protos.user_pb2 import (
     UserInfoRequest,
 )
 from services.user.settings import UserSettings
+
+PLAIN_TEXT = RpcSettings(require_caller_certificate=True)
 
 
 class Instance(user_pb2_grpc.UserServiceServicer):
@@ -67,11 +70,13 @@ class Instance(user_pb2_grpc.UserServiceServicer):
 
 
 @asynccontextmanager
-async def serve(handler: Instance, port: int = 0) -> AsyncIterator[tuple[grpc.aio.Server, str]]:
+async def serve(
+    handler: Instance, port: int = 0, *, rpc: RpcSettings = PLAIN_TEXT
+) -> AsyncIterator[tuple[grpc.aio.Server, str]]:
     """Serve a handler on 127.0.0.1; gives the server and its address."""
     server = grpc.aio.server(interceptors=[ErrorInterceptor()])
     user_pb2_grpc.add_UserServiceServicer_to_server(handler, server)
-    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    bound = add_port(server, f"127.0.0.1:{port}", rpc)
     await server.start()
     try:
         yield server, f"127.0.0.1:{bound}"

@@ -13,7 +13,7 @@ def open_client(settings: StorageSettings) -> Minio:
         f"{settings.host}:{settings.port}",
         access_key=settings.access_key.get_secret_value(),
         secret_key=settings.secret_key.get_secret_value(),
-        secure=settings.secure,
+        secure=False,
         region=settings.region,
     )
 

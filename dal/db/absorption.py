@@ -17,7 +17,8 @@ from sqlalchemy import TextClause, select, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dal.db.engine import Database, retry_conflicts
+from dal.db.engine import Database
+from dal.db.errors import error_number, retry_conflicts
 from dal.db.models import FlushGuard
 from dal.registers.model import Action, Kind
 from pkg.errors import DependencyUnavailable
@@ -25,8 +26,8 @@ from pkg.errors import DependencyUnavailable
 # No caller waits for a flush, so it may take longer than a call. The deadline frees it from a frozen server.
 FLUSH_TIMEOUT_S = 8.0
 # Errors of the data that drivers sort among those of the connection: out of range, wrong value, too long, a trigger's
-# SIGNAL, a check constraint (MySQL 3819, MariaDB 4025), broken JSON.
-DATA_ERRORS = frozenset({1264, 1292, 1366, 1406, 1644, 1690, 3819, 4025, 4038})
+# SIGNAL, a check constraint (MySQL 3819, MariaDB 4025), broken JSON (MySQL 3140 and 3141, MariaDB 4038).
+DATA_ERRORS = frozenset({1264, 1292, 1366, 1406, 1644, 1690, 3140, 3141, 3819, 4025, 4038})
 
 INCOMING = """
 JSON_TABLE(:batch, '$[*]' COLUMNS (
@@ -80,7 +81,7 @@ async def absorb_actions(database: Database, kind: Kind, actions: Sequence[Actio
     except (IntegrityError, DataError) as exc:
         raise UnabsorbableActions(_describe(exc)) from exc
     except DependencyUnavailable as exc:
-        if isinstance(exc.__cause__, DBAPIError) and _error_number(exc.__cause__) in DATA_ERRORS:
+        if isinstance(exc.__cause__, DBAPIError) and error_number(exc.__cause__) in DATA_ERRORS:
             raise UnabsorbableActions(_describe(exc.__cause__)) from exc
         raise
 
@@ -128,14 +129,15 @@ def _find_flips(table: str, target: str, owner: str, joins: str = "") -> TextCla
 
 
 def _upsert(table: str, target: str) -> TextClause:
-    # VALUES() is what MySQL 8 and MariaDB both know; `active` is set first, by the version that the row still has.
+    # The incoming row is named as a column of the SELECT: MySQL deprecates VALUES(), and MariaDB does not know `AS new`. `active` is set
+    # first, by the version that the row still has.
     return text(f"""
         INSERT INTO {table} (user_id, {target}, active, acted_at_us)
         SELECT incoming.user_id, incoming.target_id, incoming.active, incoming.version
         FROM {INCOMING}
         ON DUPLICATE KEY UPDATE
-          active = IF(VALUES(acted_at_us) > {table}.acted_at_us, VALUES(active), {table}.active),
-          acted_at_us = GREATEST(VALUES(acted_at_us), {table}.acted_at_us)
+          active = IF(incoming.version > {table}.acted_at_us, incoming.active, {table}.active),
+          acted_at_us = GREATEST(incoming.version, {table}.acted_at_us)
     """)  # noqa: S608 - names of this module, no values
 
 
@@ -193,11 +195,6 @@ STATEMENTS = {
         count=_count_relations,
     ),
 }
-
-
-def _error_number(exc: DBAPIError) -> int | None:
-    arguments = getattr(exc.orig, "args", ())
-    return arguments[0] if arguments and isinstance(arguments[0], int) else None
 
 
 def _describe(exc: DBAPIError) -> str:

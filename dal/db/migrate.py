@@ -16,7 +16,8 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from dal.db.engine import Database, MySQLSettings, encode_password, make_url
+from dal.db.connections import MySQLSettings, encode_password, make_url, use_tls
+from dal.db.engine import Database
 from pkg.errors import DomainError
 from pkg.log import setup_logging
 from pkg.settings import ProcessSettings, SettingsError
@@ -53,6 +54,7 @@ def migrate(settings: MySQLSettings) -> None:
         "password": encode_password(settings),
     }
     engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=connect_args)
+    use_tls(engine, settings.tls)
     with engine.connect() as connection:
         locked = connection.scalar(
             text("SELECT GET_LOCK(:name, :timeout)"),

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
@@ -24,8 +24,10 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from pkg.errors import DependencyRefused, DependencyUnavailable
-from pkg.settings import Port, Seconds, Secret, Section
+from pkg.nodes import Addresses, Node, NodeTurns
+from pkg.settings import Seconds, Secret, Section
 from pkg.startup import wait_until_available
+from pkg.tls import CERTIFICATE_REFUSALS, TlsSettings
 
 __all__ = ["Redis", "RedisSettings", "open_redis", "translated_errors"]
 
@@ -41,16 +43,16 @@ REFUSALS = (
 )
 # The same inside of scripts, whose errors have no class of their own.
 REFUSAL_CODES = re.compile(r"\b(MISCONF|NOAUTH|NOPERM|OOM|READONLY|WRONGPASS)\b")
+REFUSED_CERTIFICATE = re.compile(CERTIFICATE_REFUSALS)
 OUTAGE_CODES = re.compile(r"^(BUSY|MASTERDOWN|NOREPLICAS|UNKILLABLE) ")
 
 
 class RedisSettings(Section):
     """The sections `redis_actions` and `redis_cache`."""
 
-    host: str
-    """Where this Redis listens."""
-    port: Port
-    """Its port."""
+    nodes: Addresses
+    """Addresses `host:port`; of several, the one that is the master at the moment is written to and read."""
+    tls: TlsSettings | None = None
     password: Secret
     """Its password (`requirepass`)."""
     timeout_s: Seconds
@@ -58,19 +60,63 @@ class RedisSettings(Section):
 
 
 class _Connection(Connection):
-    """Raises errors of the driver alone, so that its own handling of lost connections sees every failure."""
+    """Connects to the master among the nodes, and raises errors of the driver alone.
+
+    Its own handling of lost connections then sees every failure.
+    """
+
+    def __init__(
+        self, *, turns: NodeTurns, connect_timeout_s: float, tls: TlsSettings | None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self._turns = turns
+        self._connect_timeout_s = connect_timeout_s
+        self._tls = tls
 
     async def connect_check_health(self, *args: Any, **kwargs: Any) -> None:
+        async def connect_to(node: Node) -> None:
+            self.host, self.port = node
+            try:
+                await super(_Connection, self).connect_check_health(*args, **kwargs)
+                await self._require_master()
+            except BaseException:
+                await self.disconnect(nowait=True)
+                raise
+
+        if self.is_connected:
+            return
+        failures = (RedisError, OSError)
         with _own_errors():
-            await super().connect_check_health(*args, **kwargs)
+            await self._turns.connect(
+                connect_to, timeout_s=self._connect_timeout_s, failures=failures
+            )
+
+    async def _require_master(self) -> None:
+        if len(self._turns) == 1:
+            return
+        await self.send_command("ROLE", check_health=False)
+        role = (await self.read_response())[0]
+        if role != b"master":
+            raise RedisConnectionError(f"{self.host}:{self.port} is no master, but {role!r}")
+
+    def _connection_arguments(self) -> Mapping[str, Any]:
+        arguments = dict(super()._connection_arguments())
+        return arguments | ({"ssl": self._tls.make_context()} if self._tls else {})
 
     async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
         with _own_errors():
             await super().send_packed_command(*args, **kwargs)
 
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
-        with _own_errors():
-            return await super().read_response(*args, **kwargs)
+        try:
+            with _own_errors():
+                return await super().read_response(*args, **kwargs)
+        except ReadOnlyError as exc:
+            if len(self._turns) == 1:
+                raise
+            # It was the master until now. Nothing was written: another connection finds the new one.
+            await self.disconnect(nowait=True)
+            raise RedisConnectionError("the master has changed") from exc
 
     async def can_read_destructive(self) -> bool:
         with _own_errors():
@@ -122,8 +168,9 @@ async def open_redis(settings: RedisSettings, *, patient: bool = True) -> AsyncI
     driver_timeout_s = 2 * settings.timeout_s
     pool = BlockingConnectionPool(
         connection_class=_Connection,
-        host=settings.host,
-        port=settings.port,
+        turns=NodeTurns(settings.nodes),
+        connect_timeout_s=settings.timeout_s,
+        tls=settings.tls,
         password=settings.password.get_secret_value(),
         max_connections=MAX_CONNECTIONS,
         timeout=settings.timeout_s / 2,
@@ -137,7 +184,8 @@ async def open_redis(settings: RedisSettings, *, patient: bool = True) -> AsyncI
     client.timeout_s = settings.timeout_s
     try:
         ping = partial(_ping, client)
-        await (wait_until_available(f"redis {settings.port}", ping) if patient else ping())
+        what = f"redis {', '.join(settings.nodes)}"
+        await (wait_until_available(what, ping) if patient else ping())
         yield client
     finally:
         await client.aclose()
@@ -157,8 +205,10 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError, TimeoutError) as exc:
-        if isinstance(exc, REFUSALS) or (
-            isinstance(exc, ResponseError) and REFUSAL_CODES.search(str(exc))
+        if (
+            isinstance(exc, REFUSALS)
+            or (isinstance(exc, ResponseError) and REFUSAL_CODES.search(str(exc)))
+            or REFUSED_CERTIFICATE.search(str(exc))
         ):
             raise DependencyRefused(detail=f"redis: {exc}") from exc
         if type(exc) is ResponseError and not OUTAGE_CODES.match(str(exc)):

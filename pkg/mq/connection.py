@@ -15,7 +15,9 @@ from pika.exceptions import AMQPConnectionError
 
 from pkg.endurance import Endurance
 from pkg.errors import DependencyRefused, DependencyUnavailable
-from pkg.settings import Count, Port, Seconds, Secret, Section
+from pkg.nodes import Addresses, Node, NodeTurns
+from pkg.settings import Count, Seconds, Secret, Section
+from pkg.tls import CERTIFICATE_REFUSALS, TlsSettings
 
 HEARTBEAT_S = 10
 FIRST_DELAY_S = 0.1
@@ -24,7 +26,8 @@ CLOSE_TIMEOUT_S = 2.0
 
 # A wrong password, missing rights, no such virtual host, a queue that was declared differently: only an operator helps.
 REFUSALS = re.compile(
-    r"ACCESS_REFUSED|NOT_ALLOWED|ProbableAuthenticationError|ProbableAccessDeniedError|AuthenticationError|inequivalent arg"
+    r"ACCESS_REFUSED|NOT_ALLOWED|ProbableAuthenticationError|ProbableAccessDeniedError|AuthenticationError|inequivalent arg|"
+    + CERTIFICATE_REFUSALS
 )
 
 T = TypeVar("T")
@@ -33,10 +36,9 @@ T = TypeVar("T")
 class RabbitMQSettings(Section):
     """The section `rabbitmq`: the broker, deadlines, and how much a consumer takes at once."""
 
-    host: str
-    """Where the broker listens."""
-    port: Port
-    """Its AMQP port."""
+    nodes: Addresses
+    """Addresses `host:port` of the broker, or of the nodes of a cluster: they are tried in turn."""
+    tls: TlsSettings | None = None
     user: str
     """Who logs in."""
     password: Secret
@@ -133,7 +135,7 @@ class BrokerChannel:
 class BrokerConnection:
     """An open connection; `lost` is done, with the reason, as soon as it is not."""
 
-    def __init__(self, settings: RabbitMQSettings, name: str) -> None:
+    def __init__(self, settings: RabbitMQSettings, node: Node, name: str) -> None:
         # It logs one refused connection in seven lines of ERROR; we log it in one.
         logging.getLogger("pika").setLevel(logging.CRITICAL)
         loop = asyncio.get_running_loop()
@@ -141,7 +143,7 @@ class BrokerConnection:
         self._opened: asyncio.Future[BaseException | None] = loop.create_future()
         with translate_amqp_errors():
             self._raw = AsyncioConnection(
-                connection_parameters(settings, name),
+                connection_parameters(settings, node, name),
                 on_open_callback=lambda _connection: resolve(self._opened, None),
                 on_open_error_callback=lambda _connection, error: self._fail(error),
                 on_close_callback=lambda _connection, error: self._fail(error),
@@ -153,23 +155,28 @@ class BrokerConnection:
 
     @classmethod
     async def open(cls, settings: RabbitMQSettings, *, name: str) -> Self:
-        """Connect and log in.
+        """Connect to one of the nodes and log in.
 
         Raises:
-            DependencyUnavailable: the broker did not let us in within `connect_timeout_s`.
+            DependencyUnavailable: none let us in within `connect_timeout_s`.
         """
-        connection = cls(settings, name)
-        try:
-            async with asyncio.timeout(settings.connect_timeout_s):
+
+        async def log_in(node: Node) -> Self:
+            connection = cls(settings, node, name)
+            try:
                 error = await connection._opened
+            finally:
+                if not connection._raw.is_open:
+                    connection.abort()
+            if error is not None:
+                raise describe_failure(repr(error)) from error
+            return connection
+
+        turns = NodeTurns(settings.nodes)
+        try:
+            return await turns.connect(log_in, timeout_s=settings.connect_timeout_s)
         except TimeoutError as exc:
             raise DependencyUnavailable(detail="rabbitmq: no login in time") from exc
-        finally:
-            if not connection._raw.is_open:
-                connection.abort()
-        if error is not None:
-            raise describe_failure(repr(error)) from error
-        return connection
 
     @property
     def major_version(self) -> int:
@@ -208,11 +215,15 @@ class BrokerConnection:
             self._raw._terminate_stream(AMQPConnectionError("dropped"))
 
 
-def connection_parameters(settings: RabbitMQSettings, name: str) -> pika.ConnectionParameters:
-    """Return how to reach the broker; `name` is what its operator sees."""
+def connection_parameters(
+    settings: RabbitMQSettings, node: Node, name: str
+) -> pika.ConnectionParameters:
+    """Return how to reach one node of the broker; `name` is what its operator sees."""
+    tls = pika.SSLOptions(settings.tls.make_context(), node.host) if settings.tls else None
     return pika.ConnectionParameters(
-        host=settings.host,
-        port=settings.port,
+        host=node.host,
+        port=node.port,
+        ssl_options=tls,
         virtual_host=settings.virtual_host,
         credentials=pika.PlainCredentials(settings.user, settings.password.get_secret_value()),
         heartbeat=HEARTBEAT_S,

@@ -19,6 +19,8 @@ from pkg.errors import DependencyUnavailable
 from pkg.registry import EtcdSettings, follow_instances
 from pkg.rpc.metadata import REQUEST_ID_KEY
 from pkg.rpc.status import decode_error
+from pkg.rpc.tls import make_channel
+from pkg.tls import Renewal, TlsFiles
 
 StubT = TypeVar("StubT")
 RequestT = TypeVar("RequestT")
@@ -47,6 +49,7 @@ class ServiceClient(Generic[StubT]):
         service: full protobuf name, "dousheng.UserService"; its last part is the name in the registry.
         unrepeatable: methods that must not be sent twice.
         longest_call_s: how long a call may go on after the set of instances has changed.
+        tls: how instances prove that they are of this service, and we who we are; None: plain text.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class ServiceClient(Generic[StubT]):
         methods: Sequence[str],
         unrepeatable: frozenset[str] = frozenset(),
         longest_call_s: float = 5,
+        tls: TlsFiles | None = None,
     ) -> None:
         self.service = service
         self._make_stub = make_stub
@@ -64,8 +68,16 @@ class ServiceClient(Generic[StubT]):
         self._config = _service_config(service, [m for m in methods if m not in unrepeatable])
         self._channel: grpc.aio.Channel | None = None
         self._addresses: frozenset[str] = frozenset()
+        self._tls = tls
+        self._renewal = Renewal(tls) if tls else None
         self._stub: StubT | None = None
+        self._known = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def name(self) -> str:
+        """The service's name in settings and metrics: "user" for UserService."""
+        return self.service.rpartition(".")[2].removesuffix("Service").lower()
 
     @property
     def stub(self) -> StubT:
@@ -91,17 +103,28 @@ class ServiceClient(Generic[StubT]):
         await asyncio.gather(*self._closing)
 
     def use(self, addresses: frozenset[str]) -> None:
-        """Send the following calls to `addresses`; none keeps the last ones, which may come back."""
-        if not addresses or addresses == self._addresses:
+        """Send the following calls to `addresses`; none keeps the last ones, which may come back.
+
+        Told the same ones again, as the registry does now and then, it looks whether its certificate was renewed.
+        """
+        if not addresses or (addresses == self._addresses and not self._is_certificate_renewed()):
             return
         logger.bind(service=self.service, addresses=sorted(addresses)).info("instances changed")
+        metrics.RPC_INSTANCES.labels(self.name).set(len(addresses))
         self._retire_channel()
         self._addresses = addresses
-        self._channel = grpc.aio.insecure_channel(
+        self._channel = make_channel(
             "ipv4:" + ",".join(sorted(addresses)),
+            self.service,
+            self._tls,
             options=[*CHANNEL_OPTIONS, ("grpc.service_config", self._config)],
         )
         self._stub = self._make_stub(self._channel)
+        self._known.set()
+
+    async def wait_known(self) -> None:
+        """Wait until an instance is known."""
+        await self._known.wait()
 
     async def is_serving(self, *, timeout_s: float) -> bool:
         """Return whether an instance answers its health check in time."""
@@ -115,6 +138,9 @@ class ServiceClient(Generic[StubT]):
         except grpc.aio.AioRpcError:
             return False
         return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def _is_certificate_renewed(self) -> bool:
+        return self._renewal is not None and self._renewal.has_come()
 
     def _retire_channel(self) -> None:
         if self._channel is not None:

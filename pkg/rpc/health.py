@@ -17,7 +17,7 @@ def find_problem(address: str) -> str | None:
     """Return what is wrong with the service at `host:port`; None where it serves."""
     # A proxy of the environment has no business between a container and itself.
     with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
-        check = channel.unary_unary(CHECK)
+        check: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(CHECK)
         try:
             reply: bytes = check(REQUEST, timeout=TIMEOUT_S, wait_for_ready=False)
         except grpc.RpcError as exc:

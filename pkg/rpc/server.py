@@ -24,6 +24,7 @@ from pkg.metrics import metrics_server
 from pkg.registry import EtcdSettings, Registration
 from pkg.rpc.admission import Admission
 from pkg.rpc.interceptor import ErrorInterceptor
+from pkg.rpc.tls import RpcSettings, add_port, check_own_certificate
 from pkg.settings import Count, Port, ProcessSettings, Seconds, Section, SettingsError
 from pkg.stopping import stop_on_signals
 
@@ -65,6 +66,7 @@ class ServiceProcessSettings(ProcessSettings):
     """Every service registers; its own section is named after it."""
 
     etcd: EtcdSettings
+    rpc: RpcSettings
 
 
 SettingsT = TypeVar("SettingsT", bound=ServiceProcessSettings)
@@ -107,6 +109,7 @@ def run_service(definition: ServiceDefinition[Any, Any]) -> None:
     """Run a service until SIGTERM; exit 2 on settings that cannot be used, 1 when something died."""
     try:
         settings = definition.settings_class.load()
+        check_own_certificate(settings.rpc, definition.name)
     except SettingsError as exc:
         sys.stderr.write(f"{exc}\n")
         sys.exit(2)
@@ -130,7 +133,7 @@ async def _run(
     if composition is None:
         return
     try:
-        await _serve(definition, composition, stop, etcd=settings.etcd, own=own)
+        await _serve(definition, composition, stop, settings=settings, own=own)
     finally:
         await resources.__aexit__(None, None, None)
 
@@ -154,7 +157,7 @@ async def _serve(
     composition: Composition[Any],
     stop: asyncio.Event,
     *,
-    etcd: EtcdSettings,
+    settings: ServiceProcessSettings,
     own: ServiceSettings,
 ) -> None:
     admission = Admission(
@@ -163,12 +166,14 @@ async def _serve(
     server = grpc.aio.server(interceptors=[ErrorInterceptor(admission)], options=SERVER_OPTIONS)
     definition.add_to_server(composition.handler, server)
     health_servicer = _add_standard_services(server, definition.descriptor.full_name)
-    server.add_insecure_port(f"{own.host}:{own.port}")
+    add_port(server, f"{own.host}:{own.port}", settings.rpc)
     await server.start()
     await _set_health(health_servicer, definition, health_pb2.HealthCheckResponse.SERVING)
     logger.bind(address=f"{own.host}:{own.port}").info("serving")
     registration = Registration(
-        etcd, service=definition.descriptor.name, address=f"{own.advertise_host}:{own.port}"
+        settings.etcd,
+        service=definition.descriptor.name,
+        address=f"{own.advertise_host}:{own.port}",
     )
     stop_background = asyncio.Event()
     try:

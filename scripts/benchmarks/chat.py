@@ -6,13 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-import grpc
-
 from dal.db.absorption import absorb_actions
 from dal.db.engine import Database, MySQLSettings, open_database
 from dal.db.users import insert_user
 from dal.registers.model import Action, ActionType, Kind
 from pkg.clock import now_ms
+from pkg.rpc.tls import RpcSettings, make_channel
 from pkg.settings import ProcessSettings
 from pkg.token import TokenIssuer, TokenSettings
 from protos import message_pb2_grpc
@@ -27,6 +26,7 @@ NO_HASH = "-"  # nobody can log in with it
 
 
 class ChatBenchSettings(ProcessSettings):
+    rpc: RpcSettings
     mysql: MySQLSettings
     message: MessageSettings
     token: TokenSettings
@@ -78,7 +78,7 @@ async def _conversations(
     async with open_database(settings.mysql) as database:
         issuer = TokenIssuer(settings.token)
         conversations = [await _make_friends(database, issuer) for _ in range(count)]
-    async with grpc.aio.insecure_channel(address) as channel:
+    async with make_channel(address, "message", settings.rpc.tls) as channel:
         yield message_pb2_grpc.MessageServiceStub(channel), conversations
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import grpc
 from sqlalchemy import delete, insert, select, update
 
 from dal.db.absorption import lock_guard
@@ -25,6 +24,7 @@ from dal.redis.pending import PendingActions
 from dal.registers.model import Action, ActionType, Kind
 from pkg.clock import now_ms
 from pkg.rpc.server import ServiceSettings
+from pkg.rpc.tls import RpcSettings, make_channel
 from pkg.settings import ProcessSettings
 from pkg.token import TokenIssuer, TokenSettings
 from protos import favorite_pb2_grpc
@@ -43,6 +43,7 @@ FIRST_MADE_UP_VIDEO = 2**40
 
 
 class LikesBenchSettings(ProcessSettings):
+    rpc: RpcSettings
     mysql: MySQLSettings
     redis_actions: RedisSettings
     favorite: FlushingServiceSettings
@@ -178,7 +179,7 @@ async def _open_stage(people_count: int) -> AsyncIterator[Stage]:
     async with (
         open_database(settings.mysql) as database,
         open_redis(settings.redis_actions) as redis,
-        grpc.aio.insecure_channel(_address(settings.favorite)) as channel,
+        make_channel(_address(settings.favorite), "favorite", settings.rpc.tls) as channel,
     ):
         people, videos = await _add_sample(database, people_count)
         stage = Stage(

@@ -25,6 +25,13 @@ secret() {
     setting "$1" "$(openssl rand -hex 24)" "$2"
 }
 
+# at_most NUMBER: the number of processors, or that one.
+at_most() {
+    local processors
+    processors=$(getconf _NPROCESSORS_ONLN)
+    echo $((processors < $1 ? processors : $1))
+}
+
 value_of() {
     sed -n "s/^$1=//p" "$environment" | tail -n 1
 }
@@ -61,15 +68,18 @@ END
     setting CONTAINER_UID "$uid" \
         "Who the product's processes, nginx, etcd and the storage run as: the owner of the key files, which nobody else can read."
     setting CONTAINER_GID "$gid" "Their group."
+    setting CPU_LIMIT "$(at_most 2)" "How many processors one container may use; the engine refuses more than the machine has."
+    setting VIDEO_CPU_LIMIT "$(at_most 4)" "The same for the video service, which converts."
     write_server_settings
 }
 
 write_server_settings() {
     secret MYSQL_ROOT_PASSWORD "MySQL's administrator, who logs in inside its container alone."
-    secret MYSQL_REPLICA_PASSWORD "Replicas log in at the source with it."
+    secret DOUSHENG_REPLICATION__ADMIN_PASSWORD "The administrator of scripts, for a fail-over."
+    secret DOUSHENG_REPLICATION__PASSWORD "Replicas log in at the source with it."
     secret DOUSHENG_MYSQL__PASSWORD "The services log in with it."
-    setting DOUSHENG_MYSQL__HOST mysql-1 "The source, and the replicas that are read; after a fail-over they change places."
-    setting DOUSHENG_MYSQL__REPLICAS "'[\"mysql-2:3306\", \"mysql-3:3306\"]'" "See above; '[]' reads from the source alone."
+    setting DOUSHENG_MYSQL__HOST mysql-1 "The servers; which of them is the source they say themselves."
+    setting DOUSHENG_MYSQL__REPLICAS "'[\"mysql-2:3306\", \"mysql-3:3306\"]'" "The others."
     secret DOUSHENG_REDIS_ACTIONS__PASSWORD "The Redis for likes and follows on their way."
     secret DOUSHENG_REDIS_CACHE__PASSWORD "The Redis for counts of failed logins."
     secret DOUSHENG_RABBITMQ__PASSWORD "RabbitMQ."
@@ -77,7 +87,7 @@ write_server_settings() {
     secret DOUSHENG_ETCD__PASSWORD "The services and the gateway log in at etcd with it."
     setting DOUSHENG_STORAGE__HOST storage "The S3 storage: SeaweedFS, or MinIO or a cloud's by these settings alone; then DATA_NETWORK_INTERNAL=false."
     setting DOUSHENG_STORAGE__PORT 8333 "Its port."
-    setting DOUSHENG_STORAGE__SECURE false "Whether it speaks https."
+    setting STORAGE_SCHEME http "http, or https: then DOUSHENG_STORAGE__TLS='{}' as well, which believes the authorities of the system."
     setting DOUSHENG_STORAGE__REGION us-east-1 "Its region."
     secret DOUSHENG_STORAGE__ACCESS_KEY "The S3 account."
     secret DOUSHENG_STORAGE__SECRET_KEY "Its secret."

@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
@@ -96,13 +96,19 @@ def _list_keys(
 ) -> Iterator[Setting]:
     schemas = model.model_json_schema()["properties"]
     for key, field in model.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, Section):
-            yield from _list_keys(section, (*above, key), inner, content[key])
+        inner = _find_section(field.annotation)
+        if inner is not None:
+            yield from _list_keys(section, (*above, key), inner, content.get(key) or {})
         else:
             default = content[key] if key in content else field.get_default()
             meaning = " ".join((field.description or "").split())
             yield Setting(section, (*above, key), schemas[key], default, meaning)
+
+
+def _find_section(annotation: Any) -> type[Section] | None:
+    """Return the section within a section that a key holds, or may hold instead of null."""
+    choices = (annotation, *get_args(annotation))
+    return next((c for c in choices if isinstance(c, type) and issubclass(c, Section)), None)
 
 
 def _read_heading(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The commands behind scripts/up, down, status, logs, seed and migrate."""
+"""The commands behind scripts/up, restart, down, status, logs, seed and migrate."""
 
 import argparse
 import json
@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from scripts.samples import SAMPLE_USERS
+from scripts.stack.inventory import count_workers
 from scripts.stack.ports import parse_base
 from scripts.stack.report import StackError, say_nothing
 from scripts.stack.seed import seed
@@ -58,10 +59,14 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         )
         return command
 
-    up = add("up", _up, "Bring the whole system up; safe to run again.")
-    up.add_argument("--only", choices=["servers"], help="bring up the outside servers alone")
-    up.add_argument("--restart", action="store_true", help="start services anew, for changed code")
-    up.add_argument("--no-seed", action="store_true", help="no sample users and videos")
+    _add_up_options(add("up", _up, "Bring the whole system up; safe to run again."))
+    restart = add("restart", _restart, "Start the product anew, one process at a time.")
+    restart.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="a service, gateway or nginx (default all); user is every instance, user-2 one",
+    )
     add("down", _down, "Stop everything in reverse order; nothing is left running.")
     status = add("status", _status, "Show every process with its pid, state, address and log.")
     status.add_argument("--json", action="store_true", help="for programs")
@@ -74,11 +79,29 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def _add_up_options(up: ArgumentParser) -> None:
+    up.add_argument("--only", choices=["servers"], help="bring up the outside servers alone")
+    up.add_argument("--restart", action="store_true", help="start services anew, for changed code")
+    up.add_argument(
+        "--workers",
+        metavar="N",
+        help="how many gateways and instances of each service (default: as before, at first 1)",
+    )
+    up.add_argument(
+        "--tls",
+        action=argparse.BooleanOptionalAction,
+        help="encrypt every connection, with certificates made here (default: as before, at first not)",
+    )
+    up.add_argument("--no-seed", action="store_true", help="no sample users and videos")
+
+
 def _up(options: argparse.Namespace) -> int:
     base = os.environ.get("DOUSHENG_PORT_BASE")
     stack = Stack(
         options.run_dir,
         parse_base(base) if base else None,
+        workers=count_workers(options.workers) if options.workers else None,
+        tls=options.tls,
         overrides=_read_overrides(os.environ),
         report=print,
     )
@@ -99,6 +122,13 @@ def _read_overrides(environment: Mapping[str, str]) -> dict[str, str]:
         for name, value in environment.items()
         if name.startswith("DOUSHENG_") and "__" in name
     }
+
+
+def _restart(options: argparse.Namespace) -> int:
+    overrides = _read_overrides(os.environ)
+    Stack(options.run_dir, overrides=overrides, report=print).restart(options.names)
+    print("everything was started anew" if not options.names else "started anew")
+    return _DONE
 
 
 def _down(options: argparse.Namespace) -> int:
@@ -164,7 +194,7 @@ def _print_addresses(stack: Stack) -> None:
         "services (gRPC)": ", ".join(
             f"{item.name} {item.address.rpartition(':')[2]}"
             for item in stack.status()
-            if item.kind == "service" and item.name != "gateway"
+            if item.kind == "service" and not item.name.startswith("gateway")
         ),
         "sample users": users,
         "processes": "scripts/status, scripts/logs NAME, scripts/down",

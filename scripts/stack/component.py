@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from scripts.stack.authority import Pair
 from scripts.stack.files import make_private_dir, render, write_private
 from scripts.stack.site import Site
 from scripts.stack.syntax import to_launch_script
@@ -37,6 +39,8 @@ class Component(ABC):
     """One supervised process; a subclass says what differs from the defaults below."""
 
     name: str
+    # Of some there are several, which differ in their ports.
+    instance = 1
     kind: Kind = "server"
     tier = Tier.SERVERS
     # The address that it listens on, and its ports, the main one first.
@@ -45,9 +49,13 @@ class Component(ABC):
     # Folders to make inside of the process's own, and templates of config/ that are rendered into it.
     folders: Sequence[str] = ()
     templates: Sequence[str] = ()
+    # Whose certificate it shows, where that is another name than its own.
+    certificate = ""
     # What the supervisor is told, and how long the first probe may take.
     start_s = 1
     stop_signal = "TERM"
+    # What it gets when its supervisor dies.
+    orphan_signal = "KILL"
     stop_within_s = 15
     ready_within_s = 60
 
@@ -62,12 +70,28 @@ class Component(ABC):
     @property
     def port(self) -> int:
         """Its main port."""
-        return self.site.ports.of(self.listeners[0].port)
+        return self.port_of(self.listeners[0])
+
+    def port_of(self, listener: Listener) -> int:
+        """Return the port of one of its listeners."""
+        return self.site.ports.of(listener.port, self.instance)
 
     @property
     def address(self) -> str:
         """Its main address, as people type it."""
         return f"{self.host}:{self.port}"
+
+    @property
+    def tls_pair(self) -> Pair | None:
+        """Its own certificate and key, where the stack has TLS."""
+        return (
+            self.site.authority.pair(self.certificate or self.name) if self.site.has_tls else None
+        )
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """Return what a probe connects with, where the stack has TLS."""
+        tls = self.site.operator_tls
+        return tls.make_context() if tls else None
 
     @property
     def working_directory(self) -> Path:
@@ -77,6 +101,11 @@ class Component(ABC):
     @property
     def leftovers(self) -> Sequence[str]:
         """What it leaves in its working directory when it is killed, in its own way at the next start."""
+        return ()
+
+    @property
+    def preparation(self) -> Sequence[str]:
+        """Lines of shell that run before it is started, in its own way after it was killed."""
         return ()
 
     @property
@@ -105,8 +134,7 @@ class Component(ABC):
     @property
     def fingerprint(self) -> str:
         """A digest of its configuration, command and environment; another one makes a restart necessary."""
-        told = f"{self.files()}{self.launch_script()}"
-        return hashlib.sha256(os.fsencode(told)).hexdigest()[:16]
+        return digest(f"{self.files()}{self.launch_script()}")
 
     def launch_script(self) -> str:
         """Return the shell script that becomes the process."""
@@ -115,6 +143,7 @@ class Component(ABC):
             directory=self.working_directory,
             environment=self.environment,
             remove=self.leftovers,
+            preparation=self.preparation,
         )
 
     def prepare(self) -> None:
@@ -128,3 +157,8 @@ class Component(ABC):
     @abstractmethod
     def probe(self) -> None:
         """Return when the process does its work; raise anything where it does not yet."""
+
+
+def digest(text: str) -> str:
+    """Return a short text that tells one content from another."""
+    return hashlib.sha256(os.fsencode(text)).hexdigest()[:16]

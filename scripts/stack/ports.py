@@ -15,7 +15,9 @@ ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - nginx serves phones in the LAN
 # client connection.
 FIRST_EPHEMERAL_PORT = 32768
 LOWEST_BASE = 1024
+# The ports of one instance of everything; a second instance has the next ones, in the same order.
 SPAN = 40
+MOST_WORKERS = 8
 
 SERVICES = ("comment", "favorite", "message", "relation", "user", "video")
 _SERVERS = (
@@ -52,9 +54,20 @@ class Ports:
                 fix=f"set DOUSHENG_PORT_BASE to a number from {LOWEST_BASE} to {last}",
             )
 
-    def of(self, name: str) -> int:
-        """Return the port of a process or of one of its extra listeners."""
-        return self.base + OFFSETS[name]
+    def of(self, name: str, instance: int = 1) -> int:
+        """Return the port of a process or of one of its extra listeners.
+
+        Raises:
+            StackError: the port base leaves no room for so many instances.
+        """
+        port = self.base + SPAN * (instance - 1) + OFFSETS[name]
+        if port >= FIRST_EPHEMERAL_PORT:
+            last = FIRST_EPHEMERAL_PORT - SPAN * instance
+            raise StackError(
+                f"{instance} instances on port base {self.base} would need port {port}",
+                fix=f"set DOUSHENG_PORT_BASE to at most {last}, or ask for fewer workers",
+            )
+        return port
 
 
 def parse_base(text: str) -> int:
@@ -98,14 +111,15 @@ def check_free(name: str, *, host: str, port: int, run_dir: Path) -> None:
     )
 
 
-def find_free_port_base() -> int:
-    """Return a base whose ports are all free at this moment, chosen at random.
+def find_free_port_base(workers: int = 1) -> int:
+    """Return a base whose ports, those of `workers` instances, are all free at this moment, chosen at random.
 
     Two callers at once are unlikely, not unable, to get the same base.
     """
-    candidates = list(range(10000, FIRST_EPHEMERAL_PORT - SPAN, SPAN))
+    candidates = list(range(10000, FIRST_EPHEMERAL_PORT - SPAN * workers, SPAN))
     random.shuffle(candidates)
     for base in candidates:
-        if all(is_free(base + offset, ALL_ADDRESSES) for offset in OFFSETS.values()):
+        ports = (base + SPAN * n + offset for n in range(workers) for offset in OFFSETS.values())
+        if all(is_free(port, ALL_ADDRESSES) for port in ports):
             return base
     raise StackError("no free range of ports was found between 10000 and 32767")

@@ -46,9 +46,15 @@ def list_marked(run_dir: Path) -> list[int]:
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if process.environ().get(MARKER) == str(run_dir) and is_alive(process.pid):
+            marked = process.environ().get(MARKER) == str(run_dir) or _is_nginx_of(process, run_dir)
+            if marked and is_alive(process.pid):
                 found.append(process.pid)
     return found
+
+
+def _is_nginx_of(process: psutil.Process, run_dir: Path) -> bool:
+    # nginx writes its title over its environment; it works in its own folder.
+    return process.name() == "nginx" and Path(process.cwd()) == run_dir.resolve() / "nginx"
 
 
 def stop_processes(pids: Iterable[int], *, timeout_s: float) -> list[int]:

@@ -1,4 +1,4 @@
-"""The product's own processes: six services and the gateway."""
+"""The product's own processes: six services and the gateway, each as often as is wanted."""
 
 from collections.abc import Mapping
 
@@ -6,22 +6,33 @@ import grpc
 import httpx
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from pkg.rpc.tls import certificate_name
 from scripts.stack.component import Component, Listener, Tier
+from scripts.stack.environment import make_instance_environment, make_tls_environment, name_instance
 from scripts.stack.files import make_private_dir
 from scripts.stack.site import Site
 
 
-class _Process(Component):
-    """A Python module of the product, with the settings of the stack in its environment."""
+class ProductProcess(Component):
+    """A Python module of the product, with the settings of the stack and ports of its own in its environment."""
 
     kind = "service"
-    module: str
     start_s = 3
     stop_within_s = 25
+    # What it is an instance of, as its settings name it, and the module that it runs.
+    section: str
+    module: str
 
-    def __init__(self, site: Site, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, site: Site, section: str, environment: Mapping[str, str], *, instance: int
+    ) -> None:
         super().__init__(site)
-        self._environment = environment
+        self.section, self.instance = section, instance
+        self.name = name_instance(section, instance)
+        own = make_tls_environment(site, section)
+        if instance > 1:
+            own |= make_instance_environment(site, section, instance)
+        self._environment = {**environment, **own}
 
     @property
     def command(self) -> list[str]:
@@ -39,38 +50,63 @@ class _Process(Component):
         make_private_dir(self.site.place / "spool" / self.name)
 
 
-class Service(_Process):
-    """One gRPC service."""
+class Service(ProductProcess):
+    """One instance of a gRPC service."""
 
     tier = Tier.SERVICES
 
-    def __init__(self, site: Site, name: str, environment: Mapping[str, str]) -> None:
-        super().__init__(site, environment)
-        self.name, self.module = name, f"services.{name}"
+    def __init__(
+        self, site: Site, section: str, environment: Mapping[str, str], *, instance: int = 1
+    ) -> None:
+        super().__init__(site, section, environment, instance=instance)
+        self.module = f"services.{section}"
         self.listeners = (
-            Listener(name, f"the {name} service"),
-            Listener(f"{name}-metrics", f"the {name} service's metrics"),
+            Listener(section, f"the {self.name} service"),
+            Listener(f"{section}-metrics", f"the {self.name} service's metrics"),
         )
 
     def probe(self) -> None:
         """Ask the standard health service."""
         # Each channel of its own: a shared one would stay in its back-off from the first refusal.
-        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
-        with grpc.insecure_channel(self.address, options=options) as channel:
+        options: list[tuple[str, object]] = [
+            ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.enable_http_proxy", 0),
+        ]
+        with self._open_channel(options) as channel:
             reply = health_pb2_grpc.HealthStub(channel).Check(
                 health_pb2.HealthCheckRequest(), timeout=2
             )
         if reply.status != health_pb2.HealthCheckResponse.SERVING:
             raise ConnectionError(f"health is {reply.status}, not SERVING")
 
+    def _open_channel(self, options: list[tuple[str, object]]) -> grpc.Channel:
+        tls = self.site.operator_tls
+        if tls is None:
+            return grpc.insecure_channel(self.address, options)
+        expected = ("grpc.ssl_target_name_override", certificate_name(self.section))
+        credentials = tls.make_channel_credentials()
+        return grpc.secure_channel(self.address, credentials, [*options, expected])
 
-class Gateway(_Process):
-    """The HTTP gateway."""
 
-    name = module = "gateway"
+class Gateway(ProductProcess):
+    """One instance of the HTTP gateway."""
+
+    module = "gateway"
     tier = Tier.GATEWAY
-    listeners = (Listener("gateway", "the gateway"),)
+
+    def __init__(self, site: Site, environment: Mapping[str, str], *, instance: int = 1) -> None:
+        super().__init__(site, "gateway", environment, instance=instance)
+        self.listeners = (Listener("gateway", f"the {self.name}"),)
 
     def probe(self) -> None:
         """Ask whether the process lives; readiness is asked through nginx."""
-        httpx.get(f"http://{self.address}/healthz", timeout=2, trust_env=False).raise_for_status()
+        self.get("healthz")
+
+    def get(self, path: str) -> str:
+        """Return what it answers on a path that needs no account.
+
+        Raises:
+            httpx.HTTPError: it does not answer, or with an error.
+        """
+        reply = httpx.get(f"http://{self.address}/{path}", timeout=2, trust_env=False)
+        return reply.raise_for_status().text

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pkg.tls import TlsSettings
+from scripts.stack.authority import OPERATOR, Authority, list_subjects
 from scripts.stack.credentials import Credentials, KeyFiles, load_credentials
 from scripts.stack.files import find_command, make_private_dir
 from scripts.stack.ports import Ports
@@ -18,9 +20,11 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 _SHORT_PLACE = Path("/tmp")  # noqa: S108 - what is there is checked before it is used
 _PLAIN_PATH = re.compile(r"[\w./+@~-]+", re.ASCII)
 _LEAST_FREE_MIB = 1024
+# A local stack is thrown away sooner.
+_CERTIFICATE_DAYS = 3650
 _NEEDED_COMMANDS = (
     *("mariadbd", "mariadb-install-db", "redis-server", "epmd", "etcd", "nginx"),
-    *("ffmpeg", "ffprobe", "setpriv"),
+    *("ffmpeg", "ffprobe", "setpriv", "pkill"),
 )
 # sun_path holds 107 bytes; the longest name in the folder of sockets takes some of them.
 _LONGEST_SOCKET_FOLDER = 107 - len("/supervisor.sock.12345678")
@@ -33,6 +37,7 @@ class Site:
     run_dir: Path
     ports: Ports
     repository: Path = REPOSITORY
+    has_tls: bool = False
 
     @property
     def config_dir(self) -> Path:
@@ -59,6 +64,25 @@ class Site:
         """The key pairs of this stack."""
         return KeyFiles(self.place / "keys")
 
+    @property
+    def authority(self) -> Authority:
+        """What signs the certificates of this stack, where it has TLS."""
+        return Authority(self.place / "keys" / "tls")
+
+    def tls_files_of(self, name: str) -> dict[str, str]:
+        """Return the files with which a process of this stack connects, by their names in the settings."""
+        pair = self.authority.pair(name)
+        return {
+            "ca_file": str(self.authority.certificate_file),
+            "certificate_file": str(pair.certificate),
+            "key_file": str(pair.key),
+        }
+
+    @property
+    def operator_tls(self) -> TlsSettings | None:
+        """How a probe connects; None: in plain text. The files are there once the stack was brought up."""
+        return TlsSettings.model_validate(self.tls_files_of(OPERATOR)) if self.has_tls else None
+
     @cached_property
     def credentials(self) -> Credentials:
         """The passwords of this stack, made at the first look."""
@@ -76,6 +100,16 @@ class Site:
         """A short and plain path of this stack alone."""
         digest = hashlib.sha256(os.fsencode(self.run_dir)).hexdigest()[:16]
         return _SHORT_PLACE / f"dousheng-{os.getuid()}-{digest}"
+
+    def ensure_keys(self) -> None:
+        """Make the keys and certificates that do not exist yet."""
+        self.keys.ensure()
+        if not self.has_tls:
+            return
+        self.authority.ensure()
+        for subject in list_subjects({}):
+            if not self.authority.pair(subject.name).key.exists():
+                self.authority.issue(subject, days=_CERTIFICATE_DAYS)
 
     def check(self) -> None:
         """Refuse a place where the stack cannot live.

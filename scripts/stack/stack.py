@@ -3,7 +3,7 @@
 import fcntl
 import os
 import subprocess
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,17 +15,14 @@ from supervisor.states import ProcessStates
 from scripts.stack.component import Component, Kind, Tier
 from scripts.stack.environment import make_environment, without_settings
 from scripts.stack.files import make_private_dir, write_private
-from scripts.stack.ports import DEFAULT_BASE, SERVICES, Ports, check_free, parse_base
+from scripts.stack.inventory import PRODUCT, count_workers, make_product, make_servers
+from scripts.stack.lifecycle import Lifecycle
+from scripts.stack.ports import DEFAULT_BASE, Ports, parse_base
 from scripts.stack.processes import is_alive, list_marked, stop_processes, wait_until
 from scripts.stack.readiness import wait_ready
 from scripts.stack.report import Report, StackError, say_nothing, step
-from scripts.stack.servers.etcd import Etcd
+from scripts.stack.rolling import RollingRestart
 from scripts.stack.servers.mysql import MySQL
-from scripts.stack.servers.nginx import Nginx
-from scripts.stack.servers.rabbitmq import Epmd, RabbitMQ
-from scripts.stack.servers.redis import Redis
-from scripts.stack.servers.s3 import S3
-from scripts.stack.services import Gateway, Service
 from scripts.stack.site import REPOSITORY, Site
 from scripts.stack.supervisor import Supervisor
 from scripts.stack.syntax import to_shell
@@ -57,9 +54,10 @@ class ProcessStatus:
 class Stack:
     """Private copies of all servers, and the product's processes on top of them.
 
-    Everything lives in `run_dir`; the ports follow from `port_base` (by default the one that the
-    folder was brought up with before, else 8080). `overrides` are DOUSHENG_ variables that win
-    over the generated ones. With `die_with_parent` nothing outlives the thread that called `up`.
+    Everything lives in `run_dir`; the ports follow from `port_base`, and there are `workers`
+    gateways and instances of each service (by default both as the folder was brought up with
+    before, else 8080 and one). `overrides` are DOUSHENG_ variables that win over the generated
+    ones. With `die_with_parent` nothing outlives the thread that called `up`.
     """
 
     def __init__(
@@ -67,23 +65,34 @@ class Stack:
         run_dir: Path = REPOSITORY / ".run",
         port_base: int | None = None,
         *,
+        workers: int | None = None,
+        tls: bool | None = None,
         die_with_parent: bool = False,
         overrides: Mapping[str, str] | None = None,
         report: Report = say_nothing,
     ) -> None:
         folder = run_dir.resolve()
-        self._base_file = folder / "port_base"
+        self._base_file, self._workers_file = folder / "port_base", folder / "workers"
+        self._tls_file = folder / "tls"
         base = port_base or self._remembered_base or DEFAULT_BASE
-        self.site = Site(folder, Ports(base))
+        has_tls = self._tls_file.exists() if tls is None else tls
+        self.site = Site(folder, Ports(base), has_tls=has_tls)
+        self.workers = workers or self._remembered_workers or 1
         self._die_with_parent = die_with_parent
         self._overrides = dict(overrides or {})
         self._report = report
         self._supervisor = Supervisor(self.site)
+        self._lifecycle = Lifecycle(self._supervisor, report)
         self._daemon: subprocess.Popen[bytes] | None = None
 
     @property
     def _remembered_base(self) -> int | None:
         return parse_base(self._base_file.read_text().strip()) if self._base_file.exists() else None
+
+    @property
+    def _remembered_workers(self) -> int | None:
+        file = self._workers_file
+        return count_workers(file.read_text().strip()) if file.exists() else None
 
     @property
     def mysql_socket(self) -> Path:
@@ -97,21 +106,11 @@ class Stack:
     @cached_property
     def _components(self) -> dict[str, Component]:
         """All processes by name, in the order in which they start."""
-        site = self.site
-        environment = self.environment()
-        components: list[Component] = [
-            Epmd(site),
-            MySQL(site),
-            Redis(site, "actions"),
-            Redis(site, "cache"),
-            RabbitMQ(site),
-            Etcd(site),
-            S3(site),
-            *(Service(site, name, environment) for name in SERVICES),
-            Gateway(site, environment),
-            Nginx(site),
-        ]
-        return {component.name: component for component in components}
+        return self._make_components(dict.fromkeys(PRODUCT, self.workers))
+
+    def _make_components(self, instances: Mapping[str, int]) -> dict[str, Component]:
+        product = make_product(self.site, self.environment(), instances)
+        return {item.name: item for item in [*make_servers(self.site), *product]}
 
     def _in_tiers(self, *tiers: Tier) -> list[Component]:
         return [item for item in self._components.values() if item.tier in tiers]
@@ -133,20 +132,47 @@ class Stack:
             if only and only != "servers":
                 self._start_named(only)
                 return
-            self._start(self._in_tiers(Tier.NAMES))
-            self._start(self._in_tiers(Tier.SERVERS))
+            self._lifecycle.start(self._in_tiers(Tier.NAMES))
+            self._lifecycle.start(self._in_tiers(Tier.SERVERS))
             if only:
                 return
             with step(self._report, "database migrated"):
                 self.migrate()
             if restart:
-                self._stop([*self._in_tiers(Tier.GATEWAY), *self._in_tiers(Tier.SERVICES)])
-            self._start(self._in_tiers(Tier.SERVICES, Tier.GATEWAY))
-            self._start(self._in_tiers(Tier.EDGE))
+                self._lifecycle.stop(self._in_tiers(Tier.GATEWAY, Tier.SERVICES))
+            self._lifecycle.start(self._in_tiers(Tier.SERVICES, Tier.GATEWAY))
+            self._lifecycle.start(self._in_tiers(Tier.EDGE))
+
+    def restart(self, names: Collection[str] = ()) -> None:
+        """Start the product's processes anew one at a time, so that others serve meanwhile; nginx is reloaded.
+
+        Args:
+            names: of services and gateways, "user" for every instance or "user-2" for one, and "nginx"; none means all.
+
+        Raises:
+            StackError: the stack does not run, or a process does not come back; those after it were not touched.
+        """
+        with self._locked():
+            if not self._is_running():
+                raise StackError("the stack does not run", fix="run scripts/up")
+            rolling = RollingRestart(
+                self._supervisor,
+                self._lifecycle,
+                self._arrange,
+                workers=self.workers,
+                report=self._report,
+            )
+            rolling.run(names)
+
+    def _arrange(self, instances: Mapping[str, int]) -> list[Component]:
+        """Write the configuration of a stack with so many instances of each section; return its processes."""
+        components = list(self._make_components(instances).values())
+        self._prepare(components)
+        return components
 
     def _place(self) -> None:
         """Bring configuration and supervisor to where processes can be started."""
-        running = self._supervisor.find_pid() is not None and self._supervisor.answers()
+        running = self._is_running()
         if running and self._remembered_base != self.site.ports.base:
             raise StackError(
                 f"this stack runs on port base {self._remembered_base} already",
@@ -154,51 +180,35 @@ class Stack:
             )
         if not running:
             self._remove_leftovers()
-            self._check_ports(self._components.values())
+            self._lifecycle.check_ports(self._components.values())
             write_private(self._base_file, f"{self.site.ports.base}\n")
         with step(self._report, "configuration and keys"):
-            self._prepare()
+            self._prepare(list(self._components.values()))
+        write_private(self._workers_file, f"{self.workers}\n")
+        if self.site.has_tls:
+            write_private(self._tls_file, "on\n")
+        else:
+            self._tls_file.unlink(missing_ok=True)
         if running:
             self._supervisor.reload()
         else:
             self._daemon = self._supervisor.launch(die_with_parent=self._die_with_parent)
 
-    def _prepare(self) -> None:
+    def _is_running(self) -> bool:
+        return self._supervisor.find_pid() is not None and self._supervisor.answers()
+
+    def _prepare(self, components: Sequence[Component]) -> None:
         self.site.claim_socket_dir()
-        self.site.keys.ensure()
-        for component in self._components.values():
+        self.site.ensure_keys()
+        for component in components:
             component.prepare()
         write_private(self.site.run_dir / "env", os.fsencode(to_shell(self.environment())))
-        self._supervisor.write_config(self._components.values())
-
-    def _check_ports(self, components: Iterable[Component]) -> None:
-        for component in components:
-            for listener in component.listeners:
-                check_free(
-                    listener.purpose,
-                    host=component.host,
-                    port=self.site.ports.of(listener.port),
-                    run_dir=self.site.run_dir,
-                )
-
-    def _start(self, components: Sequence[Component]) -> None:
-        """Start what does not run and wait until all of it works."""
-        known = self._supervisor.list_processes()
-        idle = [item for item in components if known[item.name].pid is None]
-        self._check_ports(idle)
-        for item in idle:
-            self._supervisor.start(item.name)
-
-        def tell(item: Component, seconds: float) -> None:
-            verb = "started" if item in idle else "runs"
-            self._report(f"  {item.name:<14} {verb:<8} {item.address:<20} {seconds:5.1f} s")
-
-        wait_ready(self._supervisor, components, tell=tell)
+        self._supervisor.write_config(components)
 
     def _start_named(self, names: Collection[str]) -> None:
         wanted = [self._component(name) for name in names]
         for tier in sorted({item.tier for item in wanted}):
-            self._start([item for item in self._in_tiers(tier) if item in wanted])
+            self._lifecycle.start([item for item in self._in_tiers(tier) if item in wanted])
 
     def migrate(self) -> None:
         """Bring the database to the newest schema."""
@@ -239,10 +249,7 @@ class Stack:
     def _stop_in_order(self) -> None:
         for tier in sorted(Tier, reverse=True):
             with step(self._report, f"{tier.name.lower()} stopped"):
-                self._stop(self._in_tiers(tier))
-
-    def _stop(self, components: Sequence[Component]) -> None:
-        self._supervisor.stop([item.name for item in components])
+                self._lifecycle.stop(self._in_tiers(tier))
 
     def _remove_leftovers(self) -> None:
         """End what belongs to this folder but has no supervisor that answers."""
@@ -270,8 +277,7 @@ class Stack:
 
     def status(self) -> list[ProcessStatus]:
         """Return every process of the stack, running or not."""
-        up = self._supervisor.find_pid() is not None and self._supervisor.answers()
-        known = self._supervisor.list_processes() if up else {}
+        known = self._supervisor.list_processes() if self._is_running() else {}
 
         def describe(item: Component) -> ProcessStatus:
             info = known.get(item.name)

@@ -38,6 +38,15 @@ class ProcessInfo:
 
 
 @dataclass(frozen=True)
+class Changes:
+    """How a configuration that was read differs from what supervisord knows: names of processes."""
+
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
+
+
+@dataclass(frozen=True)
 class Supervisor:
     """The supervisor of one stack."""
 
@@ -83,7 +92,7 @@ class Supervisor:
         script = str(self.site.launch_script(component.name))
         environment = {MARKER: str(self.site.place), "STACK_CONFIG": component.fingerprint}
         options = {
-            "command": shlex.join([*_die_with_parent(), "/bin/sh", script]),
+            "command": shlex.join([*_end_with_parent(component.orphan_signal), "/bin/sh", script]),
             "directory": self.site.place,
             "environment": ",".join(f'{k}="{v}"' for k, v in environment.items()),
             "priority": int(component.tier),
@@ -113,7 +122,7 @@ class Supervisor:
         output = self.site.log_dir / "supervisord.out"
         with output.open("wb") as log:
             process = subprocess.Popen(
-                [*(_die_with_parent() if die_with_parent else []), *self._command],
+                [*(_end_with_parent("KILL") if die_with_parent else []), *self._command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -144,12 +153,29 @@ class Supervisor:
 
     def reload(self) -> None:
         """Bring the written configuration into force; what changed is stopped, not yet started."""
+        changes = self.read_changes()
+        self.remove([*changes.changed, *changes.removed])
+        self.add([*changes.changed, *changes.added])
+
+    def read_changes(self) -> Changes:
+        """Read the written configuration; it comes into force for what is removed and added again."""
         (added, changed, removed), *_ = self.call("reloadConfig")
-        self.stop([*changed, *removed])
-        for name in [*changed, *removed]:
+        return Changes(added, changed, removed)
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Stop processes and forget them."""
+        self.stop(names)
+        for name in names:
             self.call("removeProcessGroup", name)
-        for name in [*changed, *added]:
+
+    def add(self, names: Sequence[str]) -> None:
+        """Learn of processes as the configuration that was read last has them; starts none."""
+        for name in names:
             self.call("addProcessGroup", name)
+
+    def signal(self, name: str, signal: str) -> None:
+        """Send a signal, such as "HUP", to a process."""
+        self.call("signalProcess", name, signal)
 
     # Processes
 
@@ -209,8 +235,8 @@ def _make_transport(path: Path) -> Any:
     return transport
 
 
-def _die_with_parent() -> list[str]:
-    return [get_command("setpriv"), "--pdeathsig", "KILL", "--"]
+def _end_with_parent(signal: str) -> list[str]:
+    return [get_command("setpriv"), "--pdeathsig", signal, "--"]
 
 
 def _plain_environment() -> dict[str, str]:

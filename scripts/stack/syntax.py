@@ -35,8 +35,9 @@ def to_launch_script(
     directory: Path,
     environment: Mapping[str, str],
     remove: Sequence[str] = (),
+    preparation: Sequence[str] = (),
 ) -> str:
-    """Return a shell script that removes files and becomes the command.
+    """Return a shell script that removes files, runs the lines of `preparation` and becomes the command.
 
     supervisord's own syntax cannot hold every value.
     """
@@ -48,7 +49,7 @@ def to_launch_script(
     ]
     if remove:
         lines.append(f"rm -f -- {shlex.join(remove)}")
-    return "\n".join([*lines, f"exec {shlex.join(command)}", ""])
+    return "\n".join([*lines, *preparation, f"exec {shlex.join(command)}", ""])
 
 
 def to_sql(value: str) -> str:

@@ -18,6 +18,7 @@ from dal.db.engine import Database, MySQLSettings, open_database
 from dal.redis.client import MAX_CONNECTIONS, Redis, RedisSettings, open_redis, translated_errors
 from dal.redis.clock import VersionClock
 from pkg.errors import DeadlineExceeded, DependencyRefused, DependencyUnavailable
+from pkg.nodes import parse_node
 from tests.bad_servers import BAD, BadServer, Behaviour, bad_server_before, on_uvloop
 from tests.eventually import eventually
 
@@ -34,8 +35,8 @@ def mysql(settings) -> Iterator[tuple[BadServer, MySQLSettings]]:
 
 @pytest.fixture
 def redis(settings) -> Iterator[tuple[BadServer, RedisSettings]]:
-    with bad_server_before(settings.redis_actions.port) as bad:
-        changes = {"port": bad.port, "timeout_s": 0.4}
+    with bad_server_before(parse_node(settings.redis_actions.nodes[0]).port) as bad:
+        changes = {"nodes": [f"127.0.0.1:{bad.port}"], "timeout_s": 0.4}
         yield bad, settings.redis_actions.model_copy(update=changes)
 
 

@@ -12,13 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DataError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dal.db.engine import (
-    CONFLICT_ATTEMPTS,
-    Database,
-    TransactionConflict,
-    open_database,
-    retry_conflicts,
-)
+from dal.db.engine import Database, open_database
+from dal.db.errors import CONFLICT_ATTEMPTS, TransactionConflict, retry_conflicts
 from dal.db.users import insert_user
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
 from tests.eventually import eventually

@@ -18,7 +18,8 @@ from sqlalchemy import table as table_clause
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-from dal.db.engine import Database, MySQLSettings, make_url
+from dal.db.connections import MySQLSettings, make_url
+from dal.db.engine import Database
 from dal.db.migrate import make_alembic_config, migrate
 from dal.db.migrations.journal import InterruptedMigration
 from dal.db.models import Base

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, create_engine, delete, event, insert, text, update
 
-from dal.db.engine import make_url
+from dal.db.connections import make_url
 from dal.db.models import Video, VideoStatus
 from dal.db.upload_jobs import list_publications
 from dal.db.upload_queue import (

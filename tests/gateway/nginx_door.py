@@ -1,7 +1,8 @@
 """nginx with the product's templates, in front of a gateway and of a storage that says what a test wants."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import httpx
 
 from pkg.settings import DEFAULT_CONFIG_DIR
 from scripts.stack.files import get_command, render
+from scripts.stack.servers.nginx import name_gateways
 from tests.eventually import eventually
 
 NGINX_DIR = DEFAULT_CONFIG_DIR / "nginx"
@@ -36,7 +38,7 @@ class Storage:
 
 @asynccontextmanager
 async def open_door(
-    folder: Path, *, port: int, gateway_port: int, storage: Storage
+    folder: Path, *, port: int, gateway_ports: Sequence[int], storage: Storage
 ) -> AsyncIterator[None]:
     """Run nginx on `port` until the block ends."""
     (folder / "temp").mkdir()
@@ -46,15 +48,18 @@ async def open_door(
         "NGINX_LISTEN": f"listen 127.0.0.1:{port};",
         "NGINX_MAX_BODY_MB": 2,
         "NGINX_UPLOAD_TIMEOUT_S": 5,
+        "NGINX_USER": "user root;" if os.geteuid() == 0 else "",
+        "NGINX_GATEWAYS": name_gateways([f"127.0.0.1:{port}" for port in gateway_ports]),
+        "NGINX_STORAGE_SCHEME": "http",
+        "NGINX_STORAGE_TLS": "",
         "NGINX_BEHIND": "listed.conf",
-        "NGINX_GATEWAYS": f"server 127.0.0.1:{gateway_port} max_fails=0;",
-        "NGINX_GATEWAY": f"127.0.0.1:{gateway_port}",
-        "NGINX_RESOLVER": "127.0.0.1",
         "NGINX_DOCS": "on",
         "NGINX_HSTS": "",
         "NGINX_TRUSTED_PROXY": "unix:",
         "NGINX_TLS_CERTIFICATE": "",
         "NGINX_TLS_KEY": "",
+        "NGINX_GATEWAY": "gateway:8089",
+        "NGINX_RESOLVER": "127.0.0.1",
         "NGINX_STORAGE": f"127.0.0.1:{server.sockets[0].getsockname()[1]}",
     }
     for template in NGINX_DIR.glob("*.template"):

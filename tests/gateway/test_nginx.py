@@ -42,7 +42,7 @@ async def door(gateway: RunningGateway, tmp_path: Path) -> AsyncIterator[Door]:
     port = find_free_port_base()
     storage = Storage()
     async with (
-        open_door(folder, port=port, gateway_port=gateway.port, storage=storage),
+        open_door(folder, port=port, gateway_ports=[gateway.port], storage=storage),
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
     ):
         yield Door(port, storage, client)
@@ -271,7 +271,7 @@ async def test_a_gateway_that_is_down_is_503(tmp_path: Path) -> None:
     folder = tmp_path / "nginx"
     folder.mkdir()
     async with (
-        open_door(folder, port=port, gateway_port=dead_port, storage=Storage()),
+        open_door(folder, port=port, gateway_ports=[dead_port], storage=Storage()),
         httpx.AsyncClient(trust_env=False) as client,
     ):
         reply = await client.get(f"http://127.0.0.1:{port}/douyin/feed/")

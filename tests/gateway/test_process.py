@@ -30,7 +30,7 @@ def start(port: int, log: Path, **environment: str) -> "subprocess.Popen[bytes]"
     own = {
         "DOUSHENG_GATEWAY__PORT": str(port),
         "DOUSHENG_GATEWAY__SPOOL_DIR": str(log.parent / "spool"),
-        "DOUSHENG_ETCD__PORT": "1",
+        "DOUSHENG_ETCD__NODES": '["127.0.0.1:1"]',
     }
     with log.open("wb") as file:
         return subprocess.Popen(

@@ -25,7 +25,7 @@ from tests.pkg.mq.broker import Broker, count_messages
 from tests.pkg.test_message_encryption import make_pair
 
 # Nothing listens there.
-NO_PORT = "1"
+NO_NODES = '["127.0.0.1:1"]'
 RELATION = Kind.RELATION
 JUNK = b"junk of an operator's test"
 
@@ -186,20 +186,20 @@ async def test_a_rotation_without_the_pair_that_is_named_changes_nothing(run: Ru
 
 
 @pytest.mark.parametrize(
-    ("command", "server", "told"),
+    ("command", "place", "told"),
     [
-        (["recount"], "MYSQL", "cannot count"),
-        (["account", "suspend", "1"], "MYSQL", "nothing was changed"),
-        (["rotate-keys"], "MYSQL", "nothing was changed"),
-        (["replay", "favorite"], "REDIS_ACTIONS", "cannot go on"),
-        (["replay", "favorite"], "RABBITMQ", "cannot go on"),
+        (["recount"], {"DOUSHENG_MYSQL__PORT": "1"}, "cannot count"),
+        (["account", "suspend", "1"], {"DOUSHENG_MYSQL__PORT": "1"}, "nothing was changed"),
+        (["rotate-keys"], {"DOUSHENG_MYSQL__PORT": "1"}, "nothing was changed"),
+        (["replay", "favorite"], {"DOUSHENG_REDIS_ACTIONS__NODES": NO_NODES}, "cannot go on"),
+        (["replay", "favorite"], {"DOUSHENG_RABBITMQ__NODES": NO_NODES}, "cannot go on"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 async def test_a_server_that_is_down_is_told_in_one_line(
-    run: Run, command: list[str], server: str, told: str
+    run: Run, command: list[str], place: dict[str, str], told: str
 ):
-    done = await run(*command, **{f"DOUSHENG_{server}__PORT": NO_PORT})
+    done = await run(*command, **place)
 
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()

@@ -57,11 +57,11 @@ async def registered(etcd: EtcdSettings, address: str = ADDRESS) -> AsyncIterato
 
 
 async def is_registered(etcd: EtcdSettings, address: str = ADDRESS) -> bool:
-    async with open_etcd(etcd) as client:
-        try:
+    try:
+        async with open_etcd(etcd) as client:
             return await client.get(key_of(etcd, address)) is not None
-        except aetcd.ClientError:
-            return False
+    except (aetcd.ClientError, DependencyUnavailable):
+        return False
 
 
 class Follower:
@@ -257,8 +257,8 @@ async def test_registrations_and_followers_outlive_an_etcd_that_turns_bad(
     etcd, behaviour, monkeypatch
 ):
     monkeypatch.setattr(registry, "RESYNC_INTERVAL_S", 1)
-    with bad_server_before(f"{etcd.host.removeprefix('unix:')}:{etcd.port}") as bad:
-        proxied = etcd.model_copy(update={"host": "127.0.0.1", "port": bad.port})
+    with bad_server_before(etcd.nodes[0].removeprefix("unix:")) as bad:
+        proxied = etcd.model_copy(update={"nodes": [f"127.0.0.1:{bad.port}"]})
         async with registered(proxied), following(proxied) as follower:
             told = len(follower.told)
             bad.turn(behaviour)

@@ -21,17 +21,17 @@ class MySQLProcess(ProcessSettings):
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch):
-    for name in ("DOUSHENG_MYSQL__PASSWORD", "DOUSHENG_ETCD__PORT", "DOUSHENG_CONFIG_DIR"):
+    for name in ("DOUSHENG_MYSQL__PASSWORD", "DOUSHENG_ETCD__TIMEOUT_S", "DOUSHENG_CONFIG_DIR"):
         monkeypatch.delenv(name, raising=False)
 
 
 def test_the_environment_wins_over_the_file(monkeypatch):
-    monkeypatch.setenv("DOUSHENG_ETCD__PORT", "4321")
+    monkeypatch.setenv("DOUSHENG_ETCD__TIMEOUT_S", "4321")
 
     settings = EtcdProcess.load(CONFIG)
 
-    assert settings.etcd.port == 4321
-    assert settings.etcd.host == "127.0.0.1"
+    assert settings.etcd.timeout_s == 4321
+    assert settings.etcd.nodes == ("127.0.0.1:8106",)
 
 
 @pytest.mark.parametrize("variable", ["DOUSHENG_ETCD__PROT", "DOUSHENG_ETDC__PORT", "DOUSHENG_FOO"])
@@ -55,9 +55,9 @@ def test_an_unknown_key_in_a_file_is_refused_by_its_name(tmp_path):
     ("content", "told"),
     [
         (None, r"cannot read .*etcd\.yml"),
-        ("port: [1", r"cannot read .*etcd\.yml"),
-        ("- port", r"etcd\.yml is not a mapping"),
-        ("# nothing yet", r"etcd\.port: Field required"),
+        ("nodes: [1", r"cannot read .*etcd\.yml"),
+        ("- nodes", r"etcd\.yml is not a mapping"),
+        ("# nothing yet", r"etcd\.nodes: Field required"),
     ],
     ids=["missing", "no YAML", "a list", "empty"],
 )
@@ -91,4 +91,4 @@ def test_every_settings_object_is_frozen(monkeypatch):
     settings = EtcdProcess.load(CONFIG)
 
     with pytest.raises(ValueError, match="frozen"):
-        settings.etcd.port = 1  # type: ignore[misc]
+        settings.etcd.timeout_s = 1  # type: ignore[misc]

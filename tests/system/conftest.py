@@ -9,7 +9,7 @@ import pytest
 from dal.db.engine import Database
 from scripts.stack import Stack, find_free_port_base
 from scripts.stack.ports import SERVICES
-from tests.conftest import AllSettings
+from tests.conftest import AllSettings, load_settings
 from tests.eventually import eventually
 from tests.media_samples import append_free_box, make_video, make_video_of_size
 from tests.stored_objects import StoredObjects
@@ -64,10 +64,7 @@ def troubles(system: System, request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def settings(system: System) -> AllSettings:
     """The settings of a process that runs beside those of `system`."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in system.stack.environment().items():
-            patch.setenv(name, value)
-        return AllSettings.load()
+    return load_settings(system.stack)
 
 
 @pytest.fixture

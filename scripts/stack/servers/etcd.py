@@ -80,9 +80,9 @@ class Etcd(Component):
             raise ConnectionError("etcd has no leader yet")
 
 
-def host_of(site: Site) -> str:
-    """Return the setting `etcd.host`: the socket as gRPC names it, without the port that follows it."""
-    return f"unix:{quote(str(_socket(site).with_name('etcd')))}"
+def address_of(site: Site) -> str:
+    """Return the address for the settings: the socket as gRPC names it, which ends with a port as etcd wants it."""
+    return f"unix:{quote(str(_socket(site)), safe='/:')}"
 
 
 def _socket(site: Site) -> Path:

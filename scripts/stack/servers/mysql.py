@@ -85,6 +85,18 @@ class MySQL(Component):
             get_command("mariadbd"),
             f"--defaults-file={self.directory / 'my.cnf'}",
             f"--init-file={self.directory / 'init.sql'}",
+            *self._tls_options(),
+        ]
+
+    def _tls_options(self) -> list[str]:
+        """Refuse whoever speaks plain text over TCP, where the stack has TLS."""
+        if self.tls_pair is None:
+            return []
+        return [
+            "--require-secure-transport=ON",
+            f"--ssl-ca={self.site.authority.certificate_file}",
+            f"--ssl-cert={self.tls_pair.certificate}",
+            f"--ssl-key={self.tls_pair.key}",
         ]
 
     def probe(self) -> None:
@@ -96,6 +108,7 @@ class MySQL(Component):
             # Of a text the driver would send Latin 1.
             password=self.site.credentials.mysql.encode(),
             database=DATABASE,
+            ssl=self.tls_context(),
             connect_timeout=2,
             read_timeout=5,
         )

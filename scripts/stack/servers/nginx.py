@@ -1,17 +1,21 @@
 """nginx: the one door that is open to the network."""
 
 import math
+import os
+import shlex
 import socket
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
 
 from pkg.settings import read_section
 from pkg.uploads import UploadSettings, transfer_time_s
-from scripts.stack.component import Component, Listener, Tier
-from scripts.stack.files import get_command
+from scripts.stack.component import Component, Listener, Tier, digest
+from scripts.stack.files import get_command, write_private
 from scripts.stack.ports import ALL_ADDRESSES
+from scripts.stack.report import StackError
 from scripts.stack.site import Site
 
 # A multipart body is a little longer than the file that it carries.
@@ -22,7 +26,7 @@ _CONTAINERS_ONLY = "resolved.conf.template"
 
 
 class Nginx(Component):
-    """The API and `/media/` under one port; one process, so that a killed one leaves no workers behind."""
+    """The API and `/media/` under one port: a master that lives on while its configuration changes, and a worker."""
 
     name = "nginx"
     tier = Tier.EDGE
@@ -30,10 +34,14 @@ class Nginx(Component):
     listeners = (Listener("nginx", "the API and media"),)
     folders = ("temp",)
     stop_signal = "QUIT"
-    stop_within_s = 5
+    # Longer than its worker may take to finish what it has.
+    stop_within_s = 15
+    # A master that is killed leaves its worker behind; told to end, it takes the worker with it.
+    orphan_signal = "TERM"
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, gateways: Sequence[str]) -> None:
         super().__init__(site)
+        self._gateways = gateways
         found = sorted((site.config_dir / "nginx").glob("*.template"))
         self.templates = [
             str(path.relative_to(site.config_dir))
@@ -44,24 +52,77 @@ class Nginx(Component):
     @property
     def values(self) -> Mapping[str, object]:
         """Where it listens, what it lets pass, and what stands behind it."""
-        ports = self.site.ports
-        # nginx lets pass what the gateway wants to judge.
-        upload = UploadSettings(**read_section(self.site.config_dir, "upload"))
         any_ipv6 = f" listen [::]:{self.port};" if _has_ipv6() else ""
         return {
             "NGINX_DIR": self.directory,
             "NGINX_LISTEN": f"listen {self.port};{any_ipv6}",
-            "NGINX_MAX_BODY_MB": upload.max_upload_mb + _UPLOAD_OVERHEAD_MB,
+            "NGINX_MAX_BODY_MB": find_most_body_mb(self.site.config_dir),
             "NGINX_UPLOAD_TIMEOUT_S": find_upload_timeout_s(self.site.config_dir),
+            "NGINX_USER": "user root;" if os.geteuid() == 0 else "",
+            "NGINX_GATEWAYS": name_gateways(self._gateways),
+            "NGINX_STORAGE": f"127.0.0.1:{self.site.ports.of('s3')}",
+            "NGINX_STORAGE_SCHEME": "https" if self.site.has_tls else "http",
+            "NGINX_STORAGE_TLS": self._storage_tls(),
             "NGINX_BEHIND": "listed.conf",
-            "NGINX_GATEWAYS": f"server 127.0.0.1:{ports.of('gateway')} max_fails=0;",
             "NGINX_DOCS": "on",
             "NGINX_HSTS": "",
             "NGINX_TRUSTED_PROXY": "unix:",
             "NGINX_TLS_CERTIFICATE": "",
             "NGINX_TLS_KEY": "",
-            "NGINX_STORAGE": f"127.0.0.1:{ports.of('s3')}",
         }
+
+    def _storage_tls(self) -> str:
+        """Return whom nginx takes for the storage, where the stack has TLS."""
+        if not self.site.has_tls:
+            return ""
+        authorities = self.site.authority.certificate_file
+        believed = f"proxy_ssl_trusted_certificate {authorities};"
+        return f"proxy_ssl_verify on; proxy_ssl_name storage; {believed}"
+
+    @property
+    def working_directory(self) -> Path:
+        """Its own folder, by which its processes are told from another stack's."""
+        return self.directory
+
+    @property
+    def preparation(self) -> Sequence[str]:
+        """Ask the worker of a master that was killed to finish what it has and to leave the port to the next one."""
+        pid_file = shlex.quote(str(self.directory / "nginx.pid"))
+        return [
+            f"[ ! -s {pid_file} ] || pkill -QUIT -f -g \"$(cat {pid_file})\" '^nginx: worker'",
+        ]
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of its command alone: a changed configuration is read without a restart."""
+        return digest(self.launch_script())
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the configuration that was noted as read is the present one."""
+        return self._note.exists() and self._note.read_text() == digest(str(self.files()))
+
+    def note_current(self) -> None:
+        """Note that nginx has read its present configuration."""
+        write_private(self._note, digest(str(self.files())))
+
+    @property
+    def _note(self) -> Path:
+        return self.directory / "read"
+
+    def check_configuration(self) -> None:
+        """Refuse a configuration that nginx would not read, which a reload would hide.
+
+        Raises:
+            StackError: with what nginx says of it.
+        """
+        done = subprocess.run(
+            [*self.command, "-t", "-q"], capture_output=True, text=True, timeout=10, check=False
+        )
+        if done.returncode != 0:
+            raise StackError(
+                "nginx refuses its configuration", log_tail=done.stderr.splitlines()[-20:]
+            )
 
     @property
     def command(self) -> list[str]:
@@ -84,6 +145,11 @@ class Nginx(Component):
             raise ConnectionError(f"/readyz answers {answer.status_code}: {answer.text[:500]}")
 
 
+def name_gateways(addresses: Sequence[str]) -> str:
+    """Return the servers of the upstream, of which one that fails is left out for a moment."""
+    return "\n    ".join(f"server {address} max_fails=3 fail_timeout=2s;" for address in addresses)
+
+
 def _has_ipv6() -> bool:
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
@@ -91,6 +157,12 @@ def _has_ipv6() -> bool:
     except OSError:
         return False
     return True
+
+
+def find_most_body_mb(config_dir: Path) -> int:
+    """Return how long a body may be, so that nginx lets pass what the gateway wants to judge."""
+    upload = UploadSettings(**read_section(config_dir, "upload"))
+    return upload.max_upload_mb + _UPLOAD_OVERHEAD_MB
 
 
 def find_upload_timeout_s(config_dir: Path) -> int:

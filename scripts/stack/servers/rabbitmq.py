@@ -62,7 +62,23 @@ class RabbitMQ(Component):
     def files(self) -> dict[str, str]:
         """Return the configuration, the definitions, and the plugins: none."""
         empty = {"advanced.config": "[].\n", "enabled_plugins": "[].\n"}
-        return {**super().files(), "definitions.json": self._definitions(), **empty}
+        files = {**super().files(), "definitions.json": self._definitions(), **empty}
+        files["rabbitmq.conf"] += self._listeners()
+        return files
+
+    def _listeners(self) -> str:
+        """Return where it listens, and that it answers nobody without a certificate where the stack has TLS."""
+        if self.tls_pair is None:
+            return f"listeners.tcp.1 = {self.host}:{self.port}\n"
+        return (
+            "listeners.tcp = none\n"
+            f"listeners.ssl.1 = {self.host}:{self.port}\n"
+            f"ssl_options.cacertfile = {self.site.authority.certificate_file}\n"
+            f"ssl_options.certfile = {self.tls_pair.certificate}\n"
+            f"ssl_options.keyfile = {self.tls_pair.key}\n"
+            "ssl_options.verify = verify_peer\n"
+            "ssl_options.fail_if_no_peer_cert = true\n"
+        )
 
     def _definitions(self) -> str:
         permission = {"user": USER, "vhost": VIRTUAL_HOST}
@@ -108,8 +124,6 @@ class RabbitMQ(Component):
             "RABBITMQ_GENERATED_CONFIG_DIR": f"{folder}/generated",
             "RABBITMQ_SCHEMA_DIR": f"{folder}/schema",
             "RABBITMQ_FEATURE_FLAGS_FILE": f"{folder}/feature_flags",
-            "RABBITMQ_NODE_IP_ADDRESS": self.host,
-            "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(ports.of("rabbitmq-distribution")),
             "ERL_EPMD_PORT": str(ports.of("epmd")),
             "ERL_EPMD_ADDRESS": self.host,
@@ -122,6 +136,7 @@ class RabbitMQ(Component):
 
     def probe(self) -> None:
         """Log in as the services do and open a channel."""
+        tls = self.tls_context()
         # pika logs pages for a refused connection, which is what a starting broker gives.
         socket.create_connection((self.host, self.port), 2).close()
         connection = pika.BlockingConnection(
@@ -130,6 +145,7 @@ class RabbitMQ(Component):
                 port=self.port,
                 virtual_host=VIRTUAL_HOST,
                 credentials=pika.PlainCredentials(USER, self.site.credentials.rabbitmq),
+                ssl_options=pika.SSLOptions(tls, self.host) if tls else None,
                 socket_timeout=2,
                 stack_timeout=5,
                 blocked_connection_timeout=5,

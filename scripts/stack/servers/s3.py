@@ -29,6 +29,7 @@ class S3(Component):
     """All parts of SeaweedFS in one process; only its S3 port is used."""
 
     name = "s3"
+    certificate = "storage"
     listeners = tuple(
         Listener(port, port.replace("s3-", "S3's ").replace("s3", "S3")) for port in _PORT_FLAGS
     )
@@ -83,7 +84,14 @@ class S3(Component):
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
             *(f"-{flag}={self.site.ports.of(port)}" for port, flag in _PORT_FLAGS.items()),
+            *self._tls_options(),
         ]
+
+    def _tls_options(self) -> list[str]:
+        """Speak https on the port of S3, where the stack has TLS."""
+        if self.tls_pair is None:
+            return []
+        return [f"-s3.cert.file={self.tls_pair.certificate}", f"-s3.key.file={self.tls_pair.key}"]
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -97,9 +105,11 @@ class S3(Component):
             self.address,
             access_key=credentials.s3_access_key,
             secret_key=credentials.s3_secret_key,
-            secure=False,
+            secure=self.site.has_tls,
             region=REGION,
-            http_client=urllib3.PoolManager(timeout=5, retries=False),
+            http_client=urllib3.PoolManager(
+                timeout=5, retries=False, ssl_context=self.tls_context()
+            ),
         )
         if not client.bucket_exists(_PROBE_BUCKET):
             client.make_bucket(_PROBE_BUCKET)

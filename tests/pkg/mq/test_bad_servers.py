@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from pkg.errors import DeadlineExceeded, DependencyRefused, DependencyUnavailable
 from pkg.mq.connection import BrokerConnection, RabbitMQSettings
 from pkg.mq.publisher import Publisher
+from pkg.nodes import parse_node
 from tests.bad_servers import BAD, BadServer, Behaviour, bad_server_before, on_uvloop
 from tests.eventually import eventually
 from tests.pkg.mq.broker import Recorder, make_consumer, publish_until_accepted, running
@@ -20,9 +21,9 @@ CONFIRM_S, CONNECT_S = 0.5, 1.0
 @pytest.fixture
 def proxied(servers, settings) -> Iterator[tuple[BadServer, "Proxied"]]:
     servers.wait_ready("rabbitmq")
-    with bad_server_before(settings.rabbitmq.port) as bad:
+    with bad_server_before(parse_node(settings.rabbitmq.nodes[0]).port) as bad:
         changes = {
-            "port": bad.port,
+            "nodes": [f"127.0.0.1:{bad.port}"],
             "confirm_timeout_s": CONFIRM_S,
             "connect_timeout_s": CONNECT_S,
         }

@@ -37,7 +37,6 @@ class S3Server:
         return StorageSettings(
             host="127.0.0.1",
             port=site.ports.of("s3"),
-            secure=False,
             access_key=site.credentials.s3_access_key,
             secret_key=site.credentials.s3_secret_key,
             region=REGION,

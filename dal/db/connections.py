@@ -1,0 +1,93 @@
+"""How connections to one server are made."""
+
+from typing import Any, Literal
+
+from sqlalchemy import URL, Engine, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from dal.db.errors import translate_foreign_error
+from pkg.settings import Count, Port, Seconds, Secret, Section
+from pkg.tls import TlsSettings
+
+IsolationLevel = Literal["AUTOCOMMIT", "READ COMMITTED"]
+AUTOCOMMIT: IsolationLevel = "AUTOCOMMIT"
+READ_COMMITTED: IsolationLevel = "READ COMMITTED"
+
+
+class MySQLSettings(Section):
+    """The section `mysql`: source, replicas, pool and deadlines."""
+
+    host: str
+    """Where the source listens."""
+    port: Port
+    """Its port."""
+    tls: TlsSettings | None = None
+    user: str
+    """Who logs in, on the replicas as well."""
+    password: Secret
+    """The password of `user`."""
+    database: str
+    """The database that holds our tables."""
+    replicas: tuple[str, ...] = ()
+    """Addresses `host:port` of servers that may be read."""
+    pool_connections: Count
+    """How many connections one pool holds, at most; a process has two pools for the source and one for each replica."""
+    connect_timeout_s: Seconds
+    """The deadline of connecting, and of waiting for a free connection."""
+    statement_timeout_s: Seconds
+    """The deadline of a read or a transaction; below the gateway's RPC deadline, so that the caller gets the error and not silence."""
+    max_replica_lag_s: Seconds
+    """A replica that is further behind is not read."""
+
+
+def make_url(settings: MySQLSettings, *, driver: str, host: str, port: int) -> URL:
+    """Return the SQLAlchemy URL of one server."""
+    return URL.create(
+        f"mysql+{driver}",
+        username=settings.user,
+        password=settings.password.get_secret_value(),
+        host=host,
+        port=port,
+        database=settings.database,
+        query={"charset": "utf8mb4"},
+    )
+
+
+def encode_password(settings: MySQLSettings) -> bytes:
+    """Return the password as the server knows it; of a text the drivers would send Latin 1."""
+    return settings.password.get_secret_value().encode()
+
+
+def use_tls(engine: Engine, tls: TlsSettings | None) -> None:
+    """Let every connection of an engine, over asyncmy or PyMySQL, begin with a handshake; a server without TLS is refused."""
+    if tls is None:
+        return
+
+    def add_context(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
+        options["ssl"] = tls.make_context()
+
+    event.listen(engine, "do_connect", add_context)
+
+
+def make_engine(
+    settings: MySQLSettings, host: str, port: int, isolation_level: IsolationLevel
+) -> AsyncEngine:
+    """Return a pool of connections to one server."""
+    engine = create_async_engine(
+        make_url(settings, driver="asyncmy", host=host, port=port),
+        pool_size=settings.pool_connections,
+        max_overflow=0,
+        pool_timeout=settings.connect_timeout_s,
+        pool_pre_ping=True,
+        isolation_level=isolation_level,
+        # A read needs no transaction, so a connection that comes back has nothing to roll back.
+        skip_autocommit_rollback=isolation_level == AUTOCOMMIT,
+        hide_parameters=True,  # An error's text must not carry passwords or messages into the log.
+        connect_args={
+            "connect_timeout": settings.connect_timeout_s,
+            "password": encode_password(settings),
+        },
+    )
+    event.listen(engine.sync_engine, "handle_error", translate_foreign_error)
+    use_tls(engine.sync_engine, settings.tls)
+    return engine
