@@ -13,6 +13,8 @@ from scripts.stack.processes import wait_until
 
 _CALL_S = 30
 _SETTLE_S = 10
+# How the engine and its uplink name theirs; others come and go for reasons of their own.
+_LINKS = ("docker", "br-", "veth", "tap")
 _NAMES = ("dockerd", "containerd", "containerd-shim-runc-v2", "docker-proxy", "slirp4netns")
 
 
@@ -44,7 +46,7 @@ def look() -> Machine:
     return Machine(
         packet_filter=_packet_filter(),
         forwarding=frozenset([Path("/proc/sys/net/ipv4/ip_forward").read_text().strip()]),
-        links=frozenset(name for _, name in socket.if_nameindex()),
+        links=frozenset(name for _, name in socket.if_nameindex() if name.startswith(_LINKS)),
         mounts=frozenset(
             " ".join(line.split()[:3])
             for line in Path("/proc/self/mounts").read_text().splitlines()

@@ -6,7 +6,9 @@ from pathlib import Path
 from scripts.compose_test.project import Project
 from scripts.compose_test.stand_ins import BASE
 
+# As /proc/net/tcp writes them; addresses begin with their last byte.
 LISTEN = "0A"
+SELF_V6 = "00000000000000000000000001000000"
 # Tries every address with its port, and prints those that take the connection.
 KNOCK = """
 import json, socket, sys
@@ -26,7 +28,7 @@ def list_listening(pid: int) -> set[int]:
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
             _, local, _, state, *_ = line.split()
             address, _, port = local.partition(":")
-            if state == LISTEN and not address.endswith("7F") and address != "0100007F":
+            if state == LISTEN and not address.endswith("7F") and address != SELF_V6:
                 ports.add(int(port, 16))
     return ports
 

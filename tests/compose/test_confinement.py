@@ -6,9 +6,6 @@ import pytest
 
 from scripts.compose_test.project import Project
 
-# 20.10's init is the first process of a container; whatever it starts has the same rights.
-MOST_LOG_BYTES = 64 * 2**20
-
 
 def read_status(pid: int) -> dict[str, str]:
     """Return what the kernel says of a process."""
