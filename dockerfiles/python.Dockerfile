@@ -49,16 +49,16 @@ RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin dous
     && install -d -m 1777 /var/spool/dousheng
 COPY --from=installed /opt/dousheng /opt/dousheng
 COPY config/*.yml /etc/dousheng/
-USER dousheng
+USER 10001
 ENTRYPOINT ["python", "-m"]
 CMD ["gateway"]
 
 # The same with ffmpeg: for the video service, and for making sample videos.
 FROM app AS media
 # hadolint ignore=DL3002
-USER root
+USER 0
 # hadolint ignore=DL3008
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
     apt-get update && apt-get install --yes --no-install-recommends ffmpeg
-USER dousheng
+USER 10001

@@ -28,7 +28,7 @@ from minio.error import S3Error
 
 from pkg.errors import DependencyRefused, DependencyUnavailable
 from pkg.settings import Port, Seconds, Secret, Section
-from pkg.tls import TlsSettings
+from pkg.tls import TlsSettings, is_refused_certificate
 from pkg.uploads import transfer_time_s
 
 # An object never changes under its key, so that phones and CDNs may keep what they have.
@@ -281,10 +281,11 @@ def _describe_failure(exc: Exception, what: str) -> DependencyUnavailable:
     """Return what an exception of a client means to callers."""
     if isinstance(exc, S3Error):
         exc = _Refused(exc.response.status, str(exc.code))
-    if not isinstance(exc, _Refused):
-        return DependencyUnavailable(detail=f"storage: {what} failed: {type(exc).__name__} {exc}")
-    failure = DependencyRefused if _is_final(exc) else DependencyUnavailable
-    return failure(detail=f"storage: {what} failed: {exc}")
+    if isinstance(exc, _Refused):
+        failure = DependencyRefused if _is_final(exc) else DependencyUnavailable
+        return failure(detail=f"storage: {what} failed: {exc}")
+    failure = DependencyRefused if is_refused_certificate(exc) else DependencyUnavailable
+    return failure(detail=f"storage: {what} failed: {type(exc).__name__} {exc}")
 
 
 def _is_final(refusal: _Refused) -> bool:

@@ -4,6 +4,7 @@ The files are read when the settings are, so that a process does not start on fi
 each new connection, so that certificates that were renewed on disk need no restart.
 """
 
+import re
 import ssl
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +17,11 @@ from pkg.settings import Section
 
 # What the drivers say of certificates that are not what they should be: only an operator helps.
 CERTIFICATE_REFUSALS = r"CERTIFICATE_VERIFY_FAILED|certificate verify failed|(?:alert|ALERT)[ _](?:bad|BAD|unknown|UNKNOWN)|CERTIFICATE_REQUIRED|certificate required"
+
+
+def is_refused_certificate(reason: object) -> bool:
+    """Tell whether a driver's error is about a certificate, ours or the server's."""
+    return re.search(CERTIFICATE_REFUSALS, str(reason)) is not None
 
 
 class TlsFiles(Section):
@@ -122,17 +128,22 @@ class _Context(ssl.SSLContext):
 
     expected_name: str | None = None
 
-    def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
+    def wrap_bio(  # noqa: PLR0917 - the signature is the library's
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
         """Begin a handshake over buffers, as asyncio does."""
-        return super().wrap_bio(*args, **self._with_expected_name(kwargs))
+        name = self.expected_name or server_hostname
+        return super().wrap_bio(incoming, outgoing, server_side, name, session)
 
-    def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
+    def wrap_socket(self, *args: Any, **options: Any) -> ssl.SSLSocket:
         """Begin a handshake on a socket."""
-        return super().wrap_socket(*args, **self._with_expected_name(kwargs))
-
-    def _with_expected_name(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        name = self.expected_name or arguments.get("server_hostname")
-        return arguments | {"server_hostname": name}
+        name = self.expected_name or options.get("server_hostname")
+        return super().wrap_socket(*args, **options | {"server_hostname": name})
 
 
 def read_optional(path: Path | None) -> bytes | None:

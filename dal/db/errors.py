@@ -18,6 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pkg.errors import DeadlineExceeded, DependencyRefused, DependencyUnavailable
+from pkg.tls import is_refused_certificate
 
 # Deadlock; a lock that did not come in time; one that NOWAIT did not get (MariaDB says 1205 for it, MySQL 3572); a row that has
 # changed since the snapshot (MariaDB from 11.6 on).
@@ -67,7 +68,7 @@ def _find_meaning(exc: DBAPIError) -> Exception | None:
     number = error_number(exc)
     if number in CONFLICTS:
         return TransactionConflict()
-    if number in REFUSALS:
+    if number in REFUSALS or is_refused_certificate(exc.orig):
         return DependencyRefused(detail=f"mysql: {exc.orig}")
     if exc.connection_invalidated or isinstance(exc, SERVER_ERRORS):
         return DependencyUnavailable(detail="mysql")

@@ -27,7 +27,7 @@ from pkg.errors import DependencyRefused, DependencyUnavailable
 from pkg.nodes import Addresses, Node, NodeTurns
 from pkg.settings import Seconds, Secret, Section
 from pkg.startup import wait_until_available
-from pkg.tls import CERTIFICATE_REFUSALS, TlsSettings
+from pkg.tls import TlsSettings, is_refused_certificate
 
 __all__ = ["Redis", "RedisSettings", "open_redis", "translated_errors"]
 
@@ -43,7 +43,6 @@ REFUSALS = (
 )
 # The same inside of scripts, whose errors have no class of their own.
 REFUSAL_CODES = re.compile(r"\b(MISCONF|NOAUTH|NOPERM|OOM|READONLY|WRONGPASS)\b")
-REFUSED_CERTIFICATE = re.compile(CERTIFICATE_REFUSALS)
 OUTAGE_CODES = re.compile(r"^(BUSY|MASTERDOWN|NOREPLICAS|UNKILLABLE) ")
 
 
@@ -208,7 +207,7 @@ def translated_errors() -> Iterator[None]:
         if (
             isinstance(exc, REFUSALS)
             or (isinstance(exc, ResponseError) and REFUSAL_CODES.search(str(exc)))
-            or REFUSED_CERTIFICATE.search(str(exc))
+            or is_refused_certificate(exc)
         ):
             raise DependencyRefused(detail=f"redis: {exc}") from exc
         if type(exc) is ResponseError and not OUTAGE_CODES.match(str(exc)):

@@ -61,6 +61,7 @@ END
     setting PUBLISH_ADDRESS 0.0.0.0 "The address of this machine on which nginx is reached; 127.0.0.1 keeps others out."
     setting HTTP_PORT 8080 "Its ports."
     setting HTTPS_PORT 8443 "The certificate lies in .secrets/tls/: certificate.pem (with its chain) and key.pem. A self-signed pair is there for trying."
+    setting PROMETHEUS_PORT 9090 "The port of Prometheus on 127.0.0.1, with --profile observe."
     setting HSTS "" "The header Strict-Transport-Security of replies over HTTPS, such as max-age=31536000; empty: none."
     setting DOCS on "Whether /docs and /openapi.json are public: on or off."
     setting TRUSTED_PROXY unix: "A proxy in front of this nginx whose X-Forwarded-For and X-Forwarded-Proto are believed: an address or a network; unix: is nobody."
@@ -118,8 +119,8 @@ give_keys() {
 
 # Servers read their configuration as users of their own, which a checkout with a strict umask would refuse.
 open_configuration() {
-    chmod a+rx config config/mysql config/nginx config/rabbitmq config/redis
-    chmod a+r config/mysql/* config/nginx/* config/rabbitmq/* config/redis/*
+    chmod a+rx config config/mysql config/nginx config/prometheus config/rabbitmq config/redis
+    chmod a+r config/mysql/* config/nginx/* config/prometheus/* config/rabbitmq/* config/redis/*
 }
 
 write_environment

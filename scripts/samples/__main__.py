@@ -2,8 +2,12 @@
 
 import argparse
 import sys
+import time
 
 from scripts.samples import SAMPLE_USERS, SamplesRefused, put_samples_in
+
+# The system is just starting, and perhaps busy with it; what is there already is not put in twice.
+GIVE_UP_AFTER_S, PAUSE_S = 120, 3
 
 
 def main() -> int:
@@ -15,11 +19,16 @@ def main() -> int:
     if options.wanted == "no":
         print("no samples are wanted")
         return 0
-    try:
-        users, videos = put_samples_in(options.base_url)
-    except SamplesRefused as exc:
-        print(f"the samples could not be put in: {exc}", file=sys.stderr)
-        return 1
+    deadline = time.monotonic() + GIVE_UP_AFTER_S
+    while True:
+        try:
+            users, videos = put_samples_in(options.base_url)
+            break
+        except SamplesRefused as exc:
+            print(f"the samples could not be put in: {exc}", file=sys.stderr)
+            if time.monotonic() > deadline:
+                return 1
+        time.sleep(PAUSE_S)
     names = ", ".join(f"{user.name} / {user.password}" for user in SAMPLE_USERS)
     print(f"{users} sample users and {videos} sample videos are there: {names}")
     return 0

@@ -1,4 +1,4 @@
-"""Discovery on an etcd that asks who one is, and whose tokens end soon."""
+"""Discovery on an etcd that asks who one is, over TCP with and without TLS, and whose tokens end soon."""
 
 import asyncio
 import base64
@@ -13,9 +13,12 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from pkg.errors import DependencyRefused
+from pkg.errors import DependencyRefused, DependencyUnavailable
 from pkg.registry import EtcdSettings, Registration, follow_instances, open_etcd
+from pkg.tls import TlsSettings
 from scripts.stack.ports import find_free_port_base
+from tests.bad_servers import Behaviour, bad_server_before
+from tests.certificates import Certificates
 from tests.eventually import eventually
 
 PREFIX = "kitex/registry-etcd"
@@ -35,7 +38,7 @@ def encode(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-async def enable_login(address: str) -> None:
+async def enable_login(address: str, tls: TlsSettings | None) -> None:
     """Let only root and a user with rights on the prefix in."""
     rights = {"permType": "READWRITE", "key": encode(PREFIX), "range_end": encode("kitex/s")}
     steps = [
@@ -48,7 +51,11 @@ async def enable_login(address: str) -> None:
         ("user/grant", {"user": USER, "role": USER}),
         ("enable", {}),
     ]
-    async with httpx.AsyncClient(base_url=f"{address}/v3/auth/", trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=f"{address}/v3/auth/",
+        trust_env=False,
+        verify=tls.make_context() if tls else False,
+    ) as client:
 
         async def answers() -> bool:
             health = await client.get(f"{address}/health")
@@ -59,17 +66,39 @@ async def enable_login(address: str) -> None:
             (await client.post(path, json=body)).raise_for_status()
 
 
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
 @pytest.fixture
-def process(tmp_path: Path) -> Iterator[int]:
+def tls(request: pytest.FixtureRequest, certificates: Certificates) -> TlsSettings | None:
+    """How etcd is reached: over TLS, with a certificate of our own, unless a test says otherwise."""
+    return certificates.client() if getattr(request, "param", True) else None
+
+
+def tls_options(certificates: Certificates) -> list[str]:
+    """Show a certificate, and ask everybody for one."""
+    own = certificates.pair("etcd")
+    return [
+        *(f"--cert-file={own.certificate}", f"--key-file={own.key}", "--client-cert-auth"),
+        f"--trusted-ca-file={certificates.ca_file}",
+    ]
+
+
+@pytest.fixture
+def process(tmp_path: Path, tls: TlsSettings | None, certificates: Certificates) -> Iterator[int]:
     """An etcd of its own; gives its port."""
     port, peer = find_free_ports()
-    client_url, peer_url = (f"http://127.0.0.1:{number}" for number in (port, peer))
+    client_url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+    peer_url = f"http://127.0.0.1:{peer}"
     command = [
         *(str(shutil.which("etcd")), "--name=a", f"--data-dir={tmp_path / 'data'}"),
         *(f"--listen-client-urls={client_url}", f"--advertise-client-urls={client_url}"),
         *(f"--listen-peer-urls={peer_url}", f"--initial-advertise-peer-urls={peer_url}"),
         *(f"--initial-cluster=a={peer_url}", "--heartbeat-interval=50", "--election-timeout=300"),
         *(f"--auth-token-ttl={TOKEN_LIFE_S}", "--bcrypt-cost=4", "--log-level=error"),
+        *(tls_options(certificates) if tls else []),
     ]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as running:
         yield port
@@ -77,10 +106,11 @@ def process(tmp_path: Path) -> Iterator[int]:
 
 
 @pytest.fixture
-async def etcd(process: int) -> EtcdSettings:
-    await enable_login(f"http://127.0.0.1:{process}")
+async def etcd(process: int, tls: TlsSettings | None) -> EtcdSettings:
+    await enable_login(f"{'https' if tls else 'http'}://127.0.0.1:{process}", tls)
     return EtcdSettings(
         nodes=[f"127.0.0.1:{process}"],
+        tls=tls,
         user=USER,
         password=PASSWORD,
         timeout_s=2,
@@ -107,6 +137,7 @@ async def registered(etcd: EtcdSettings) -> AsyncIterator[None]:
             stop.set()
 
 
+@pytest.mark.parametrize("tls", [False, True], indirect=True, ids=["plain text", "TLS"])
 async def test_whoever_logs_in_registers_follows_and_leaves_also_when_the_token_has_ended(etcd):
     told: list[frozenset[str]] = []
     following = asyncio.create_task(follow_instances(etcd, "UserService", told.append))
@@ -142,6 +173,32 @@ async def test_a_stranger_neither_registers_nor_looks(etcd, changes):
             await client.put(key, b"{}")
     with pytest.raises(DependencyRefused):
         await find(stranger)
+
+
+async def test_a_member_is_let_alone_whose_certificate_or_ours_is_not_what_it_should_be(
+    etcd, certificates, tmp_path
+):
+    theirs = Certificates(tmp_path / "theirs")
+    wrong = {
+        "their authority": certificates.client(ca_file=theirs.ca_file),
+        "another name": certificates.client(server_name="redis-cache"),
+        "no certificate of ours": certificates.client(None),
+        "a certificate of theirs": theirs.client(ca_file=certificates.ca_file),
+        "plain text": None,
+    }
+    for tls in wrong.values():
+        with pytest.raises(DependencyUnavailable):
+            await find(etcd.model_copy(update={"tls": tls}))
+
+
+async def test_members_that_are_down_or_hang_leave_time_for_the_one_that_answers(etcd):
+    with bad_server_before(1) as silent:
+        silent.turn(Behaviour.SILENT)
+        members = ("127.0.0.1:1", f"127.0.0.1:{silent.port}", *etcd.nodes)
+        several = etcd.model_copy(update={"nodes": members})
+
+        async with registered(several):
+            assert await find(several)
 
 
 async def test_a_user_writes_nothing_outside_of_the_prefix(etcd):

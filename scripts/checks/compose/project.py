@@ -82,7 +82,8 @@ def read_project(root: Path = REPOSITORY) -> Project:
 
 def parse_project(text: str, made: Made, root: Path = REPOSITORY) -> Project:
     """Return what a file says; its anchors are merged, its variables not filled in."""
-    return Project(yaml.safe_load(text), text, made, root)
+    # The loader in C is ten times as fast.
+    return Project(yaml.load(text, yaml.CSafeLoader), text, made, root)  # noqa: S506 - it is a safe one
 
 
 def run_setup(root: Path = REPOSITORY) -> Made:

@@ -32,6 +32,7 @@ def find_problems(project: Project) -> list[str]:
         told = project.environment_of(service)
         found += [f"{name}: {problem}" for problem in _find_unreadable(project, service, told)]
         found += [f"{name}: {problem}" for problem in _find_unreachable(project, service, told)]
+        found += [f"{name}: {problem}" for problem in _find_wrong_health(name, service)]
         found += [
             f"{name}: is told of the secret {secret}, which it does not get"
             for value in told.values()
@@ -109,6 +110,15 @@ def _list_addresses(told: Mapping[str, str]) -> Iterator[tuple[str, int]]:
             yield from ((host, int(port)) for host, port in _ADDRESS.findall(value))
         if name.startswith(ENV_PREFIX) and name.endswith("__HOST") and value != "0.0.0.0":  # noqa: S104 - compared only
             yield value, int(told[name.removesuffix("HOST") + "PORT"])
+
+
+def _find_wrong_health(name: str, service: Service) -> Iterator[str]:
+    """Compare the port that a service is asked on with its own."""
+    asked = str((service.get("healthcheck") or {}).get("test", [""])[-1])
+    for port in re.findall(r"127\.0\.0\.1:(\d+)", asked):
+        listens = _find_port(name, service)
+        if listens is not None and int(port) != listens:
+            yield f"is asked for its health on {port}, listens on {listens}"
 
 
 def _find_port(name: str, service: Service) -> int | None:

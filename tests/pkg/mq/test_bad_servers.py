@@ -74,6 +74,20 @@ async def test_connecting_to_a_bad_broker_ends_in_time(proxied, behaviour):
     assert time.monotonic() - began < CONNECT_S + 0.5
 
 
+@on_uvloop
+async def test_nodes_that_are_down_or_hang_leave_time_for_the_one_that_answers(proxied, settings):
+    bad, broker = proxied
+    bad.turn(Behaviour.SILENT)
+    nodes = ("127.0.0.1:1", *broker.settings.nodes, *settings.rabbitmq.nodes)
+    several = {"nodes": nodes, "connect_timeout_s": 3 * CONNECT_S}
+
+    connection = await BrokerConnection.open(
+        broker.settings.model_copy(update=several), name="test"
+    )
+
+    await connection.close()
+
+
 @pytest.mark.parametrize(
     "changes", [{"password": SecretStr("wrong")}, {"virtual_host": "nowhere"}], ids=str
 )
