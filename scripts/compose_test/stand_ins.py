@@ -46,7 +46,7 @@ def make_stand_ins(engine: Engine, steps: Steps, place: Place, names: Iterable[s
     Raises:
         StackError: nothing stands in for one of them.
     """
-    wanted = {name: _find_folder(name) for name in sorted(names)}
+    wanted = {name: find_folder(name) for name in sorted(names)}
     if not engine.has_image(BASE):
         _make_base(engine, steps, place)
     for name, folder in wanted.items():
@@ -61,7 +61,12 @@ def make_stand_ins(engine: Engine, steps: Steps, place: Place, names: Iterable[s
             )
 
 
-def _find_folder(name: str) -> str | None:
+def find_folder(name: str) -> str | None:
+    """Return the folder of what stands in for an image, None where that is the base itself.
+
+    Raises:
+        StackError: nothing stands in for it.
+    """
     repository = name.partition("@")[0].rpartition(":")[0]
     if repository not in FOLDERS:
         raise StackError(
