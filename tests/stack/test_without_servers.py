@@ -15,7 +15,8 @@ from scripts.stack.environment import make_instance_environment
 from scripts.stack.files import render
 from scripts.stack.inventory import PRODUCT, choose_product, make_product
 from scripts.stack.ports import OFFSETS, SPAN
-from scripts.stack.site import REPOSITORY
+from scripts.stack.servers.nginx import Nginx
+from scripts.stack.site import REPOSITORY, Site
 
 COMMAND = (str(REPOSITORY / ".venv" / "bin" / "python"), "-m", "scripts.stack")
 
@@ -153,6 +154,22 @@ def test_a_template_with_an_unknown_name_is_refused(tmp_path: Path) -> None:
     assert render(template, {"KNOWN": 1, "UNKNOWN": 2}) == "$uri 1 2"
     with pytest.raises(StackError, match="UNKNOWN"):
         render(template, {"KNOWN": 1})
+
+
+@pytest.mark.parametrize("has_tls", [False, True])
+def test_nginx_serves_https_where_the_stack_has_tls_and_only_there(
+    tmp_path: Path, has_tls: bool
+) -> None:
+    nginx = Nginx(Site(tmp_path / "run", Ports(12000), has_tls=has_tls), ["127.0.0.1:12009"])
+
+    site = nginx.files()["site.conf"]
+
+    assert "listen 12000;" in site
+    assert ("listen 12007 ssl http2;" in site) is has_tls
+    assert ("include tls.conf;" in site) is has_tls
+    assert [listener.port for listener in nginx.listeners] == ["nginx", "nginx-https"][
+        : 1 + has_tls
+    ]
 
 
 def test_down_and_status_work_where_nothing_was_ever_started(tmp_path: Path) -> None:
