@@ -32,7 +32,7 @@ DRAIN_S = 2  # how long a refused client may go on writing before it is cut off
 SLOW_CLIENT_S = 10  # a WebSocket whose client reads nothing for this long is closed
 WEBSOCKET_PING_S = 20
 KEEP_ALIVE_S = 75
-# Told to stop, idle connections are kept for this long: longer than nginx keeps one (config/nginx/gateways.conf.template).
+# Told to stop, idle connections are kept for this long: longer than nginx keeps one (config/nginx/listed.conf.template).
 # A request may be on its way in them, and nobody would send one again that was sent and not answered.
 LEAVING_S = 2.5
 CANCELLED_WITHIN_S = 1

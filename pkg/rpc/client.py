@@ -116,8 +116,10 @@ class ServiceClient(Generic[StubT]):
 
         Told the same ones again, as the registry does now and then, it looks whether its certificate was renewed.
         """
+        if not addresses:
+            return
         is_renewed = self._is_certificate_renewed()
-        if not addresses or (addresses == self._addresses and not is_renewed):
+        if addresses == self._addresses and not is_renewed:
             return
         logger.bind(service=self.service, addresses=sorted(addresses)).info("instances changed")
         metrics.RPC_INSTANCES.labels(self.name).set(len(addresses))
