@@ -29,15 +29,8 @@ RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels \
     /opt/dousheng/bin/python -m pip install --no-deps --no-index /wheels/*.whl \
     && /opt/dousheng/bin/python -m pip uninstall --yes setuptools pip
 
-# Everything but the processing of videos.
-FROM ${PYTHON_IMAGE} AS app
-ARG VERSION=0.1.0
-ARG REVISION=unknown
-LABEL org.opencontainers.image.title="dousheng" \
-      org.opencontainers.image.description="Short-video backend: gateway, services, migration and scripts" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.base.name="python:3.11-slim-bookworm"
+# What both images are, before code that changes comes in.
+FROM ${PYTHON_IMAGE} AS system
 ENV PATH=/opt/dousheng/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -47,18 +40,37 @@ ENV PATH=/opt/dousheng/bin:$PATH \
 # Whoever it runs as may spool there; the name is for those who run it without one.
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin dousheng \
     && install -d -m 1777 /var/spool/dousheng
+
+FROM system AS media-system
+# hadolint ignore=DL3008
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
+    apt-get update && apt-get install --yes --no-install-recommends ffmpeg
+
+# For the video service, and for making sample videos.
+FROM media-system AS media
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="dousheng-media" \
+      org.opencontainers.image.description="Short-video backend: what works on videos, with ffmpeg" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=installed /opt/dousheng /opt/dousheng
+COPY config/*.yml /etc/dousheng/
+USER 10001
+ENTRYPOINT ["python", "-m"]
+CMD ["services.video"]
+
+# Everything else: gateway, services, migration and scripts.
+FROM system AS app
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="dousheng" \
+      org.opencontainers.image.description="Short-video backend: gateway, services, migration and scripts" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
 COPY --from=installed /opt/dousheng /opt/dousheng
 COPY config/*.yml /etc/dousheng/
 USER 10001
 ENTRYPOINT ["python", "-m"]
 CMD ["gateway"]
-
-# The same with ffmpeg: for the video service, and for making sample videos.
-FROM app AS media
-# hadolint ignore=DL3002
-USER 0
-# hadolint ignore=DL3008
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
-    apt-get update && apt-get install --yes --no-install-recommends ffmpeg
-USER 10001

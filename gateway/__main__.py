@@ -43,7 +43,9 @@ async def run_gateway(settings: GatewayProcessSettings, tokens: TokenVerifier) -
     """Serve until a signal; end with an error when the registry can no longer be followed."""
     max_upload_bytes = settings.upload.max_bytes
     clients = make_clients(
-        longest_upload_s=settings.gateway.hand_over_time_s(max_upload_bytes), tls=settings.rpc.tls
+        longest_upload_s=settings.gateway.hand_over_time_s(max_upload_bytes),
+        calls_together=settings.gateway.calls_together,
+        tls=settings.rpc.tls,
     )
     app = create_app(settings.gateway, clients, tokens, max_upload_bytes=max_upload_bytes)
     server = make_server(app, settings.gateway)

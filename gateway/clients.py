@@ -74,14 +74,17 @@ class Clients:
                 tasks.create_task(client.follow(settings))
 
 
-def make_clients(*, longest_upload_s: float, tls: TlsFiles | None = None) -> Clients:
+def make_clients(
+    *, longest_upload_s: float, calls_together: bool, tls: TlsFiles | None = None
+) -> Clients:
     """Return clients that know no instance yet.
 
     Args:
         longest_upload_s: how long the hand-over of the largest upload may go on, also on an instance that is replaced.
+        calls_together: whether unary calls travel together, or each by itself.
         tls: how services prove who they are, and the gateway to them; None: plain text.
     """
-    make = partial(_make_client, tls=tls)
+    make = partial(_make_client, together=calls_together, tls=tls)
     return Clients(
         user=make(user_pb2.DESCRIPTOR, UserServiceStub),
         video=make(video_pb2.DESCRIPTOR, VideoServiceStub, longest_call_s=longest_upload_s),
@@ -96,6 +99,7 @@ def _make_client(
     file: FileDescriptor,
     make_stub: Callable[[grpc.aio.Channel], StubT],
     *,
+    together: bool,
     tls: TlsFiles | None,
     longest_call_s: float = LONGEST_CALL_S,
 ) -> ServiceClient[StubT]:
@@ -106,5 +110,6 @@ def _make_client(
         methods=[method.name for method in service.methods],
         unrepeatable=UNREPEATABLE,
         longest_call_s=longest_call_s,
+        together=together,
         tls=tls,
     )

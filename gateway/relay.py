@@ -1,6 +1,6 @@
 """From an endpoint to a service and back: one call, its reply as the HTTP reply."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import grpc
@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from gateway.replies import render_reply
 from gateway.viewer import Viewer
-from pkg.rpc.client import call
+from pkg.rpc.client import NO_METADATA, call
 
 
 async def relay(
@@ -17,7 +17,7 @@ async def relay(
     method: "grpc.aio.UnaryUnaryMultiCallable[Any, Any]",
     request: Message,
     *,
-    metadata: Sequence[tuple[str, str]] = (),
+    metadata: Mapping[str, str] = NO_METADATA,
 ) -> Response:
     """Call a service for a viewer and return its reply as the HTTP reply.
 

@@ -224,7 +224,8 @@ class Server(uvicorn.Server):
                 connection.shutdown()
         clock = asyncio.get_running_loop().time
         leaving_until = clock() + LEAVING_S
-        while self.server_state.connections and clock() < leaving_until:
+        # Nobody is told of the end of a connection.
+        while self.server_state.connections and clock() < leaving_until:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         await super().shutdown(sockets)
         if self.server_state.tasks:

@@ -76,6 +76,8 @@ class GatewaySettings(Section):
     spool: SpoolLimits
     rpc_timeout_s: Seconds
     """The deadline of every other RPC."""
+    calls_together: bool
+    """Whether calls to an instance travel together on one stream, which costs a fifth; else each by itself."""
     ready_timeout_s: Seconds
     """The deadline of the health checks behind `/readyz`."""
     rate_limit: RateLimitSettings

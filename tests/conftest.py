@@ -54,6 +54,11 @@ def load_settings(stack: Stack) -> AllSettings:
         return AllSettings.load()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the whole system of tests/system speak TLS everywhere: `scripts/test --tls tests/system/test_main_job.py`."""
+    parser.addoption("--tls", action="store_true", help="encrypt every connection of the system")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs servers, and sort: what needs none first, what plays with the whole system last.

@@ -11,11 +11,14 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import grpc
 
 from pkg import log
+from pkg.rpc.admission import Admission
 from pkg.rpc.interceptor import ErrorInterceptor
+from pkg.rpc.many.servicer import serve_together
 from pkg.rpc.server import Composition, ServiceDefinition, ServiceProcessSettings, run_service
 from pkg.rpc.tls import RpcSettings, add_port
 from protos import user_pb2, user_pb2_grpc
@@ -71,11 +74,14 @@ class Instance(user_pb2_grpc.UserServiceServicer):
 
 @asynccontextmanager
 async def serve(
-    handler: Instance, port: int = 0, *, rpc: RpcSettings = PLAIN_TEXT
+    handler: Instance, port: int = 0, *, rpc: RpcSettings = PLAIN_TEXT, together: bool = True
 ) -> AsyncIterator[tuple[grpc.aio.Server, str]]:
-    """Serve a handler on 127.0.0.1; gives the server and its address."""
+    """Serve a handler on 127.0.0.1; gives the server and its address. `together` as every service does."""
     server = grpc.aio.server(interceptors=[ErrorInterceptor()])
-    user_pb2_grpc.add_UserServiceServicer_to_server(handler, server)
+    add_to_server = partial(user_pb2_grpc.add_UserServiceServicer_to_server, handler)
+    add_to_server(server)
+    if together:
+        serve_together(server, add_to_server, Admission(max_calls=1000, max_streams=10))
     bound = add_port(server, f"127.0.0.1:{port}", rpc)
     await server.start()
     try:

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Engine
 
 from pkg.errors import DomainError
 from pkg.rpc.interceptor import ErrorInterceptor
+from pkg.rpc.method import MethodChannel
 from pkg.rpc.status import decode_error
 
 
@@ -30,6 +31,11 @@ async def serving(
             yield channel
     finally:
         await server.stop(0)
+
+
+def methods_of(channel: grpc.aio.Channel) -> Any:
+    """Return what stands for the channel where a stub is made for `pkg.rpc.client.call`."""
+    return MethodChannel(channel, None, unrepeatable=frozenset())
 
 
 @contextmanager

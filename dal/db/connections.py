@@ -1,9 +1,11 @@
 """How connections to one server are made."""
 
+import math
 from typing import Any, Literal
 
-from sqlalchemy import URL, Engine, event
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from dal.db.errors import translate_foreign_error
 from pkg.settings import Count, Port, Seconds, Secret, Section
@@ -18,7 +20,7 @@ class MySQLSettings(Section):
     """The section `mysql`: source, replicas, pool and deadlines."""
 
     host: str
-    """Where the source listens."""
+    """Where the source listens; with `replicas`, where it is looked for first."""
     port: Port
     """Its port."""
     tls: TlsSettings | None = None
@@ -29,9 +31,9 @@ class MySQLSettings(Section):
     database: str
     """The database that holds our tables."""
     replicas: tuple[str, ...] = ()
-    """Addresses `host:port` of servers that may be read."""
+    """Addresses `host:port` of the other servers: they are read while they keep up, and one of them is the source after a fail-over."""
     pool_connections: Count
-    """How many connections one pool holds, at most; a process has two pools for the source and one for each replica."""
+    """How many connections one pool holds, at most; a process uses two pools for the source and one for each replica."""
     connect_timeout_s: Seconds
     """The deadline of connecting, and of waiting for a free connection."""
     statement_timeout_s: Seconds
@@ -90,4 +92,24 @@ def make_engine(
     )
     event.listen(engine.sync_engine, "handle_error", translate_foreign_error)
     use_tls(engine.sync_engine, settings.tls)
+    return engine
+
+
+def make_blocking_engine(settings: MySQLSettings, *, read_timeout_s: int | None = None) -> Engine:
+    """Return what connects to the server `host` for a migration or an administrator; each connection is a new one.
+
+    Args:
+        read_timeout_s: the deadline of each answer; None: a statement may take as long as it takes.
+    """
+    engine = create_engine(
+        make_url(settings, driver="pymysql", host=settings.host, port=settings.port),
+        poolclass=NullPool,
+        hide_parameters=True,
+        connect_args={
+            "connect_timeout": math.ceil(settings.connect_timeout_s),
+            "read_timeout": read_timeout_s,
+            "password": encode_password(settings),
+        },
+    )
+    use_tls(engine, settings.tls)
     return engine

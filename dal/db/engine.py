@@ -1,12 +1,11 @@
 """Where SQL runs: on the source for writes and for reads that must see them, on a healthy replica otherwise.
 
-A replica that is down or lags is left out; without one everything runs on the source.
+A replica that is down or lags is left out; without one everything runs on the source. The source is followed where it moves; see nodes.py.
 """
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
 from loguru import logger
@@ -14,9 +13,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dal.db.connections import AUTOCOMMIT, READ_COMMITTED, MySQLSettings, make_engine
+from dal.db.connections import MySQLSettings
 from dal.db.errors import TransactionConflict, opened, retry_conflicts, translated_errors
-from dal.db.replicas import REPLICA_CHECK_INTERVAL_S, Replica
+from dal.db.nodes import NODE_CHECK_INTERVAL_S, Nodes
 from dal.db.schema_version import is_new_enough, newest_version
 from pkg.endurance import repeat_until_stopped
 from pkg.errors import DependencyUnavailable
@@ -34,32 +33,28 @@ class Database:
 
     def __init__(self, settings: MySQLSettings) -> None:
         self._timeout_s = settings.statement_timeout_s
-        self._writer = make_engine(settings, settings.host, settings.port, READ_COMMITTED)
-        self._reader = make_engine(settings, settings.host, settings.port, AUTOCOMMIT)
-        self._replicas = [Replica(settings, address) for address in settings.replicas]
-        self._turn = itertools.count()
+        self._nodes = Nodes(settings)
 
     @property
     def has_replicas(self) -> bool:
         """Whether `read` may run on a server that is a moment behind."""
-        return bool(self._replicas)
+        return not self._nodes.is_one
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """Read what may be a moment old: on a healthy replica, in turn, or on the source."""
-        async with translated_errors(self._timeout_s), AsyncExitStack() as stack:
+        async with self._translated(), AsyncExitStack() as stack:
             yield await self._connect_to_any(stack)
 
     async def _connect_to_any(self, stack: AsyncExitStack) -> AsyncConnection:
-        healthy = [replica for replica in self._replicas if replica.is_healthy]
-        if healthy:
-            replica = healthy[next(self._turn) % len(healthy)]
+        replica = self._nodes.next_replica()
+        if replica is not None:
             try:
-                return await stack.enter_async_context(opened(replica.engine.connect()))
+                return await stack.enter_async_context(opened(replica.reader.connect()))
             except (SQLAlchemyError, OSError, DependencyUnavailable):
                 # It died since the last check, or all of its connections are busy.
                 logger.bind(replica=replica.address).info("read moved to the source")
-        return await stack.enter_async_context(opened(self._reader.connect()))
+        return await stack.enter_async_context(opened(self._nodes.source.source_reader.connect()))
 
     async def read_replicas(self, query: Callable[[AsyncConnection], Awaitable[T]]) -> list[T]:
         """Return what a query returns on each healthy replica; one that fails meanwhile is left out, as `read` does.
@@ -68,9 +63,9 @@ class Database:
             DeadlineExceeded: one did not answer in time.
         """
         answers = []
-        for replica in [replica for replica in self._replicas if replica.is_healthy]:
+        for replica in self._nodes.healthy_replicas:
             try:
-                async with translated_errors(self._timeout_s), replica.engine.connect() as read:
+                async with self._translated(), replica.reader.connect() as read:
                     answers.append(await query(read))
             except DependencyUnavailable:
                 logger.bind(replica=replica.address).info("replica left out")
@@ -79,10 +74,8 @@ class Database:
     @asynccontextmanager
     async def read_source(self) -> AsyncIterator[AsyncConnection]:
         """Read what was committed before now, statement by statement."""
-        async with (
-            translated_errors(self._timeout_s),
-            opened(self._reader.connect()) as connection,
-        ):
+        source = self._nodes.source
+        async with self._translated(), opened(source.source_reader.connect()) as connection:
             yield connection
 
     @asynccontextmanager
@@ -92,11 +85,17 @@ class Database:
         Raises:
             TransactionConflict: see `retry_conflicts`.
         """
-        async with (
-            translated_errors(timeout_s or self._timeout_s),
-            opened(self._writer.begin()) as connection,
-        ):
+        source = self._nodes.source
+        async with self._translated(timeout_s), opened(source.writer.begin()) as connection:
             yield connection
+
+    def _translated(self, timeout_s: float | None = None) -> AbstractAsyncContextManager[None]:
+        # Of several servers a source that takes no writes any more is being replaced, without an operator of ours.
+        return translated_errors(timeout_s or self._timeout_s, source_may_move=self.has_replicas)
+
+    async def find_source(self) -> None:
+        """Find out which of the servers takes writes, as `check_nodes` does in a service."""
+        await self._nodes.find_source()
 
     async def ping(self) -> None:
         """Check that the source answers and is migrated.
@@ -104,6 +103,7 @@ class Database:
         Raises:
             DependencyUnavailable: it does not, or is not.
         """
+        await self.find_source()
         try:
             async with self.read_source() as connection:
                 found = await connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -113,21 +113,24 @@ class Database:
             detail = f"mysql: not migrated: at {found}, needs {newest_version()}"
             raise DependencyUnavailable(detail=detail)
 
-    async def check_replicas(self, stop: asyncio.Event) -> None:
-        """Keep telling healthy replicas from others until `stop`; a background task of a service."""
+    async def check_nodes(self, stop: asyncio.Event) -> None:
+        """Keep following the source and telling healthy replicas from others until `stop`; a background task of a service."""
 
         async def check() -> None:
-            await asyncio.gather(*(replica.check() for replica in self._replicas))
-            await wait_for_stop(stop, REPLICA_CHECK_INTERVAL_S)
+            await self._nodes.check()
+            await wait_for_stop(stop, NODE_CHECK_INTERVAL_S)
 
-        pause_s = REPLICA_CHECK_INTERVAL_S
-        await repeat_until_stopped(stop, check, name="replica checks", pause_s=pause_s)
+        pause_s = NODE_CHECK_INTERVAL_S
+        await repeat_until_stopped(stop, check, name="node checks", pause_s=pause_s)
+
+    @property
+    def source_address(self) -> str:
+        """Where writes go, `host:port`."""
+        return self._nodes.source.address
 
     async def close(self) -> None:
         """Close every pool."""
-        replicas = [replica.engine for replica in self._replicas]
-        for engine in (self._writer, self._reader, *replicas):
-            await engine.dispose()
+        await self._nodes.close()
 
 
 @asynccontextmanager

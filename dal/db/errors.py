@@ -40,8 +40,13 @@ class TransactionConflict(Exception):
 
 
 @asynccontextmanager
-async def translated_errors(timeout_s: float) -> AsyncIterator[None]:
+async def translated_errors(
+    timeout_s: float, *, source_may_move: bool = False
+) -> AsyncIterator[None]:
     """Turn the driver's errors into ours and hold the deadline.
+
+    Args:
+        source_may_move: a server that takes no writes any more is an outage that ends by itself, and no refusal.
 
     Raises:
         DependencyUnavailable: the server is down or full.
@@ -55,7 +60,7 @@ async def translated_errors(timeout_s: float) -> AsyncIterator[None]:
     except (TimeoutError, PoolTimeoutError) as exc:
         raise DeadlineExceeded(detail="mysql") from exc
     except DBAPIError as exc:
-        error = _find_meaning(exc)
+        error = _find_meaning(exc, source_may_move=source_may_move)
         if error is None:
             raise
         raise error from exc
@@ -63,11 +68,13 @@ async def translated_errors(timeout_s: float) -> AsyncIterator[None]:
         raise DependencyUnavailable(detail="mysql") from exc
 
 
-def _find_meaning(exc: DBAPIError) -> Exception | None:
+def _find_meaning(exc: DBAPIError, *, source_may_move: bool) -> Exception | None:
     """Return what a driver's error means to callers; None for one that is about the statement or its data."""
     number = error_number(exc)
     if number in CONFLICTS:
         return TransactionConflict()
+    if number in READ_ONLY and source_may_move:
+        return DependencyUnavailable(detail="mysql: the source has been closed")
     if number in REFUSALS or is_refused_certificate(exc.orig):
         return DependencyRefused(detail=f"mysql: {exc.orig}")
     if exc.connection_invalidated or isinstance(exc, SERVER_ERRORS):

@@ -4,7 +4,6 @@ A migration that was killed goes on where it was; see migrations/journal.py.
 """
 
 import asyncio
-import math
 import sys
 import time
 from pathlib import Path
@@ -12,11 +11,10 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from loguru import logger
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
-from sqlalchemy.pool import NullPool
 
-from dal.db.connections import MySQLSettings, encode_password, make_url, use_tls
+from dal.db.connections import MySQLSettings, make_blocking_engine
 from dal.db.engine import Database
 from pkg.errors import DomainError
 from pkg.log import setup_logging
@@ -48,14 +46,7 @@ def migrate(settings: MySQLSettings) -> None:
     Raises:
         OperationalError: the server is down or refuses.
     """
-    url = make_url(settings, driver="pymysql", host=settings.host, port=settings.port)
-    connect_args = {
-        "connect_timeout": math.ceil(settings.connect_timeout_s),
-        "password": encode_password(settings),
-    }
-    engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=connect_args)
-    use_tls(engine, settings.tls)
-    with engine.connect() as connection:
+    with make_blocking_engine(settings).connect() as connection:
         locked = connection.scalar(
             text("SELECT GET_LOCK(:name, :timeout)"),
             {"name": LOCK_NAME, "timeout": LOCK_TIMEOUT_S},
@@ -76,8 +67,8 @@ def main() -> None:
     deadline = time.monotonic() + WAIT_FOR_SERVER_S
     while True:
         try:
-            asyncio.run(_wait_for_server(settings.mysql, deadline - time.monotonic()))
-            migrate(settings.mysql)
+            waiting = _wait_for_source(settings.mysql, deadline - time.monotonic())
+            migrate(asyncio.run(waiting))
         except (TimeoutError, DomainError) as exc:
             sys.exit(f"cannot migrate: {exc or 'mysql is not there'}")
         except LOST as exc:
@@ -91,23 +82,29 @@ def main() -> None:
             return
 
 
-async def _wait_for_server(settings: MySQLSettings, timeout_s: float) -> None:
-    """Wait until MySQL answers; by the driver of the services, which has a deadline for every step of connecting.
+async def _wait_for_source(settings: MySQLSettings, timeout_s: float) -> MySQLSettings:
+    """Wait until MySQL answers; return the settings of the server that takes writes.
+
+    By the driver of the services, which has a deadline for every step of connecting.
 
     Raises:
         TimeoutError: it does not.
     """
     database = Database(settings)
 
-    async def ask() -> None:
+    async def ask() -> str:
+        await database.find_source()
         async with database.read_source() as connection:
             await connection.execute(text("SELECT 1"))
+        return database.source_address
 
     try:
         async with asyncio.timeout(timeout_s):
-            await wait_until_available("mysql", ask)
+            source = await wait_until_available("mysql", ask)
     finally:
         await database.close()
+    host, _, port = source.rpartition(":")
+    return settings.model_copy(update={"host": host, "port": int(port)})
 
 
 if __name__ == "__main__":

@@ -218,6 +218,17 @@ class FavoriteComment(Base):
     created_at: Mapped[datetime] = _created_at()
 
 
+class ReplicationTerm(Base):
+    """One row: how often the source has moved to another server, and which one it is now."""
+
+    __tablename__ = "replication_term"
+    __table_args__ = (TABLE_OPTIONS,)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    term: Mapped[int] = mapped_column(BigInteger, nullable=False)
+    source: Mapped[str] = mapped_column(String(255), nullable=False)
+
+
 class FlushGuard(Base):
     """One row per kind of action; a flush locks it, so that there is one at a time."""
 

@@ -31,16 +31,16 @@ async def register(viewer: AnonymousViewer, username: UserName, password: Passwo
         viewer,
         viewer.clients.user.stub.Register,
         request,
-        metadata=((CLIENT_ADDRESS_KEY, address),),
+        metadata={CLIENT_ADDRESS_KEY: address},
     )
 
 
 @router.post("/login/", response_model=schemas.SessionReply, dependencies=[ProperText])
 async def login(viewer: AnonymousViewer, username: UserName, password: Password) -> Response:
     """Get a token; repeated failures are slowed down with 429."""
-    address = (CLIENT_ADDRESS_KEY, address_of(viewer.connection.scope))
+    address = {CLIENT_ADDRESS_KEY: address_of(viewer.connection.scope)}
     request = LoginRequest(username=username, password=password)
-    return await relay(viewer, viewer.clients.user.stub.Login, request, metadata=(address,))
+    return await relay(viewer, viewer.clients.user.stub.Login, request, metadata=address)
 
 
 @router.get("/", response_model=schemas.UserReply)

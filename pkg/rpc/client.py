@@ -1,24 +1,26 @@
 """A client of one service on all of its instances, found through etcd.
 
-The channel balances round robin over the addresses that the registry knows and is replaced when they change; the old
-one finishes its calls. Calls that are safe to repeat are tried on another instance when the transport fails.
+Unary calls travel together on a line to each instance (`many/`). Uploads and streams, and all calls where lines are switched off, have
+a channel that balances round robin over the addresses that the registry knows and is replaced when they change; the old one finishes
+its calls. Calls that are safe to repeat are tried on another instance when the transport fails.
 """
 
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar, cast
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from loguru import logger
 
-from pkg import log, metrics
-from pkg.errors import DependencyUnavailable
+from pkg import metrics
+from pkg.errors import DependencyUnavailable, DomainError
 from pkg.registry import EtcdSettings, follow_instances
-from pkg.rpc.metadata import REQUEST_ID_KEY
-from pkg.rpc.status import decode_error
+from pkg.rpc.many.lines import Lines
+from pkg.rpc.method import Method, MethodChannel
 from pkg.rpc.tls import make_channel
 from pkg.tls import Renewal, TlsFiles
 
@@ -26,6 +28,7 @@ StubT = TypeVar("StubT")
 RequestT = TypeVar("RequestT")
 ReplyT = TypeVar("ReplyT")
 
+NO_METADATA: Mapping[str, str] = MappingProxyType({})
 CHANNEL_OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 500),
@@ -49,6 +52,7 @@ class ServiceClient(Generic[StubT]):
         service: full protobuf name, "dousheng.UserService"; its last part is the name in the registry.
         unrepeatable: methods that must not be sent twice.
         longest_call_s: how long a call may go on after the set of instances has changed.
+        together: whether unary calls travel together; else each by itself.
         tls: how instances prove that they are of this service, and we who we are; None: plain text.
     """
 
@@ -60,11 +64,14 @@ class ServiceClient(Generic[StubT]):
         methods: Sequence[str],
         unrepeatable: frozenset[str] = frozenset(),
         longest_call_s: float = 5,
+        together: bool = True,
         tls: TlsFiles | None = None,
     ) -> None:
         self.service = service
         self._make_stub = make_stub
+        self._unrepeatable = unrepeatable
         self._longest_call_s = longest_call_s
+        self._lines = Lines(self._connect, longest_call_s=longest_call_s) if together else None
         self._config = _service_config(service, [m for m in methods if m not in unrepeatable])
         self._channel: grpc.aio.Channel | None = None
         self._addresses: frozenset[str] = frozenset()
@@ -100,6 +107,8 @@ class ServiceClient(Generic[StubT]):
     async def close(self) -> None:
         """Let running calls finish and close every channel."""
         self._retire_channel()
+        if self._lines is not None:
+            await self._lines.close()
         await asyncio.gather(*self._closing)
 
     def use(self, addresses: frozenset[str]) -> None:
@@ -107,7 +116,8 @@ class ServiceClient(Generic[StubT]):
 
         Told the same ones again, as the registry does now and then, it looks whether its certificate was renewed.
         """
-        if not addresses or (addresses == self._addresses and not self._is_certificate_renewed()):
+        is_renewed = self._is_certificate_renewed()
+        if not addresses or (addresses == self._addresses and not is_renewed):
             return
         logger.bind(service=self.service, addresses=sorted(addresses)).info("instances changed")
         metrics.RPC_INSTANCES.labels(self.name).set(len(addresses))
@@ -119,7 +129,12 @@ class ServiceClient(Generic[StubT]):
             self._tls,
             options=[*CHANNEL_OPTIONS, ("grpc.service_config", self._config)],
         )
-        self._stub = self._make_stub(self._channel)
+        if self._lines is not None:
+            if is_renewed:
+                self._lines.use(frozenset())
+            self._lines.use(addresses)
+        methods: Any = MethodChannel(self._channel, self._lines, unrepeatable=self._unrepeatable)
+        self._stub = self._make_stub(methods)
         self._known.set()
 
     async def wait_known(self) -> None:
@@ -139,6 +154,9 @@ class ServiceClient(Generic[StubT]):
             return False
         return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
 
+    def _connect(self, address: str) -> grpc.aio.Channel:
+        return make_channel(f"ipv4:{address}", self.service, self._tls, options=CHANNEL_OPTIONS)
+
     def _is_certificate_renewed(self) -> bool:
         return self._renewal is not None and self._renewal.has_come()
 
@@ -155,25 +173,37 @@ async def call(
     request: RequestT,
     *,
     timeout_s: float,
-    metadata: Sequence[tuple[str, str]] = (),
+    metadata: Mapping[str, str] = NO_METADATA,
 ) -> ReplyT:
     """Make one unary call under a deadline, with the request id of this context.
+
+    Args:
+        method: of a stub of `ServiceClient`.
 
     Raises:
         DomainError: what the service raised, or DependencyUnavailable or DeadlineExceeded.
     """
-    name = type(request).__name__.removesuffix("Request")
-    with observe_call(name) as outcome:
+    reply = await call_for_bytes(method, request, timeout_s=timeout_s, metadata=metadata)
+    return cast("Method", method).parse(reply)  # type: ignore[no-any-return]
+
+
+async def call_for_bytes(
+    method: grpc.aio.UnaryUnaryMultiCallable[RequestT, Any],
+    request: RequestT,
+    *,
+    timeout_s: float,
+    metadata: Mapping[str, str] = NO_METADATA,
+) -> bytes:
+    """Make the call of `call`, and return the reply as it travels."""
+    sendable = cast("Method", method)
+    with observe_call(sendable.name) as outcome:
         try:
-            reply = await method(
-                request,
-                timeout=timeout_s,
-                metadata=((REQUEST_ID_KEY, log.request_id.get()), *metadata),
+            return await sendable.send(
+                sendable.serialize(request), timeout_s=timeout_s, metadata=metadata
             )
-        except grpc.aio.AioRpcError as exc:
-            outcome.code = exc.code()
-            raise decode_error(exc) from exc
-        return reply
+        except DomainError as exc:
+            outcome.code = exc.grpc_code
+            raise
 
 
 class observe_call:  # noqa: N801 - used as a context manager

@@ -17,8 +17,8 @@ from pkg.rpc.admission import Admission
 from pkg.rpc.metadata import REQUEST_ID_KEY
 from pkg.rpc.status import encode_error
 
-# Reflection and health speak for themselves and are not worth a metric.
-UNTOUCHED_PREFIX = "/grpc."
+# Reflection and health speak for themselves and are not worth a metric; each call that is carried with others has its own.
+UNTOUCHED_PREFIXES = ("/grpc.", "/dousheng.CallService/")
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Admit = Callable[[], AbstractContextManager[None]]
@@ -42,7 +42,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
         handler: Any = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or method.startswith(UNTOUCHED_PREFIX):
+        if handler is None or method.startswith(UNTOUCHED_PREFIXES):
             return handler  # type: ignore[no-any-return]
         request_id = _find_metadata(handler_call_details, REQUEST_ID_KEY) or log.new_request_id()
         streaming = handler.response_streaming or handler.request_streaming
@@ -65,44 +65,57 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
 
 def _wrap_unary(behaviour: Any, method: str, request_id: str, admit: Admit) -> Any:
     async def call(request: Any, context: Context) -> Any:
-        with _observed(method, request_id) as outcome:
-            try:
-                with admit():
-                    return await behaviour(request, context)
-            except Exception as exc:  # noqa: BLE001 - the place where errors are reported
-                await _abort(context, outcome, exc)
+        try:
+            with reported(method, request_id), admit():
+                return await behaviour(request, context)
+        except errors.DomainError as error:
+            await _abort(context, error)
 
     return call
 
 
 def _wrap_stream(behaviour: Any, method: str, request_id: str, admit: Admit) -> Any:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
-        with _observed(method, request_id) as outcome:
-            try:
-                with admit():
-                    async for reply in behaviour(request, context):
-                        yield reply
-            except Exception as exc:  # noqa: BLE001 - the place where errors are reported
-                await _abort(context, outcome, exc)
+        try:
+            with reported(method, request_id), admit():
+                async for reply in behaviour(request, context):
+                    yield reply
+        except errors.DomainError as error:
+            await _abort(context, error)
 
     return call
 
 
-class _Outcome:
-    """What the metric will say of a call; cancelled unless it ends by itself."""
-
-    code = grpc.StatusCode.CANCELLED
+async def _abort(context: Context, error: errors.DomainError) -> None:
+    await context.abort(error.grpc_code, error.message, encode_error(error))
 
 
 @contextmanager
-def _observed(method: str, request_id: str) -> Iterator[_Outcome]:
+def reported(method: str, request_id: str) -> Iterator[None]:
+    """Run one call under its request id, count it, and report what it raises.
+
+    Args:
+        method: with its service, "/dousheng.UserService/Login".
+
+    Raises:
+        DomainError: in place of whatever the call raises.
+    """
     token = log.request_id.set(request_id)
-    outcome, began = _Outcome(), time.perf_counter()
+    code, began = grpc.StatusCode.CANCELLED, time.perf_counter()
     try:
-        yield outcome
-        outcome.code = grpc.StatusCode.OK
+        yield
+        code = grpc.StatusCode.OK
+    except grpc.aio.AbortError:
+        raise
+    except Exception as exc:
+        error = _to_domain_error(exc)
+        code = error.grpc_code
+        _log_outage(error)
+        if error is exc:
+            raise
+        raise error from exc
     finally:
-        labels = metrics.RPC_SERVED.labels(method.rpartition("/")[2], outcome.code.name)
+        labels = metrics.RPC_SERVED.labels(method.rpartition("/")[2], code.name)
         labels.observe(time.perf_counter() - began)
         try:
             log.request_id.reset(token)
@@ -111,16 +124,11 @@ def _observed(method: str, request_id: str) -> Iterator[_Outcome]:
             log.request_id.set("-")
 
 
-async def _abort(context: Context, outcome: _Outcome, exc: Exception) -> None:
-    if isinstance(exc, grpc.aio.AbortError):
-        raise exc
-    error = _to_domain_error(exc)
-    outcome.code = error.grpc_code
+def _log_outage(error: errors.DomainError) -> None:
     if isinstance(error, errors.DependencyRefused):
         logger.bind(error=str(error)).error("dependency refuses: an operator must act")
     elif isinstance(error, errors.DependencyUnavailable | errors.DeadlineExceeded):
-        logger.bind(error=str(error), cause=repr(exc.__cause__)).warning("dependency failed")
-    await context.abort(error.grpc_code, error.message, encode_error(error))
+        logger.bind(error=str(error), cause=repr(error.__cause__)).warning("dependency failed")
 
 
 def _to_domain_error(exc: Exception) -> errors.DomainError:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import grpc
@@ -24,6 +25,7 @@ from pkg.metrics import metrics_server
 from pkg.registry import EtcdSettings, Registration
 from pkg.rpc.admission import Admission
 from pkg.rpc.interceptor import ErrorInterceptor
+from pkg.rpc.many.servicer import serve_together
 from pkg.rpc.tls import RpcSettings, add_port, check_own_certificate
 from pkg.settings import Count, Port, ProcessSettings, Seconds, Section, SettingsError
 from pkg.stopping import stop_on_signals
@@ -165,6 +167,9 @@ async def _serve(
     )
     server = grpc.aio.server(interceptors=[ErrorInterceptor(admission)], options=SERVER_OPTIONS)
     definition.add_to_server(composition.handler, server)
+    together = serve_together(
+        server, partial(definition.add_to_server, composition.handler), admission
+    )
     health_servicer = _add_standard_services(server, definition.descriptor.full_name)
     add_port(server, f"{own.host}:{own.port}", settings.rpc)
     await server.start()
@@ -187,6 +192,7 @@ async def _serve(
                 health_servicer, definition, health_pb2.HealthCheckResponse.NOT_SERVING
             )
             await asyncio.sleep(DISCOVERY_DELAY_S)
+            together.stop()
             await server.stop(own.stop_grace_s)
             stop_background.set()
     finally:

@@ -15,45 +15,54 @@ from pkg import errors
 ERROR_DOMAIN = "dousheng"
 # Another instance has the same dependencies: only a failure of the transport is worth a retry.
 DO_NOT_RETRY = ("grpc-retry-pushback-ms", "-1")
+CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 
-def encode_error(error: errors.DomainError) -> tuple[tuple[str, str | bytes], ...]:
-    """Return the trailing metadata that carry `error`."""
+def make_status(error: errors.DomainError) -> Status:
+    """Return the status that carries `error`."""
     metadata = {"status_code": str(error.status_code)}
     if error.retry_after_s is not None:
         metadata["retry_after_s"] = str(error.retry_after_s)
     detail = Any()
     detail.Pack(ErrorInfo(reason=type(error).__name__, domain=ERROR_DOMAIN, metadata=metadata))
     code: int = error.grpc_code.value[0]
-    status = Status(code=code, message=error.message, details=[detail])
-    return (*rpc_status.to_status(status).trailing_metadata, DO_NOT_RETRY)
+    return Status(code=code, message=error.message, details=[detail])
+
+
+def encode_error(error: errors.DomainError) -> tuple[tuple[str, str | bytes], ...]:
+    """Return the trailing metadata that carry `error`."""
+    return (*rpc_status.to_status(make_status(error)).trailing_metadata, DO_NOT_RETRY)
 
 
 def decode_error(failure: grpc.aio.AioRpcError) -> errors.DomainError:
     """Return the DomainError that a failed call means; its cause is for the caller to chain."""
-    info = _find_error_info(failure)
-    if info is not None:
-        error_class = errors.find_error_class(int(info.metadata["status_code"]))
-        if error_class is not None:
-            retry_after = info.metadata.get("retry_after_s")
-            return error_class(
-                failure.details(), retry_after_s=int(retry_after) if retry_after else None
-            )
-    return _from_transport(failure)
-
-
-def _find_error_info(failure: grpc.aio.AioRpcError) -> ErrorInfo | None:
     status = rpc_status.from_call(failure)
-    for detail in status.details if status else ():
-        info = ErrorInfo()
+    found = _find_error(status) if status else None
+    return found or _from_transport(failure.code(), failure.details())
+
+
+def read_status(status: Status) -> errors.DomainError:
+    """Return the DomainError that a status means."""
+    code = CODES.get(status.code, grpc.StatusCode.UNKNOWN)
+    return _find_error(status) or _from_transport(code, status.message)
+
+
+def _find_error(status: Status) -> errors.DomainError | None:
+    info = ErrorInfo()
+    for detail in status.details:
         if detail.Unpack(info) and info.domain == ERROR_DOMAIN:
-            return info
+            error_class = errors.find_error_class(int(info.metadata["status_code"]))
+            if error_class is not None:
+                retry_after = info.metadata.get("retry_after_s")
+                return error_class(
+                    status.message, retry_after_s=int(retry_after) if retry_after else None
+                )
     return None
 
 
-def _from_transport(failure: grpc.aio.AioRpcError) -> errors.DomainError:
-    detail = f"{failure.code().name}: {failure.details()}"
-    match failure.code():
+def _from_transport(code: grpc.StatusCode, details: str | None) -> errors.DomainError:
+    detail = f"{code.name}: {details}"
+    match code:
         case grpc.StatusCode.UNAVAILABLE:
             return errors.DependencyUnavailable(detail=detail)
         case grpc.StatusCode.DEADLINE_EXCEEDED | grpc.StatusCode.CANCELLED:

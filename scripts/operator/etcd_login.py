@@ -12,7 +12,7 @@ import grpc
 from aetcd import rpc
 from pydantic import SecretStr
 
-from pkg.errors import DependencyUnavailable
+from pkg.errors import DependencyRefused
 from pkg.registry import EtcdSettings, open_etcd
 from pkg.settings import ProcessSettings
 from scripts.operator.console import run_to_status
@@ -31,16 +31,16 @@ async def require_login(settings: EtcdSettings, root_password: str) -> int:
     """Make the two users and let nobody else in; return 0.
 
     Raises:
-        DependencyUnavailable: etcd is down, or its root has another password.
+        DependencyUnavailable: etcd is down, or DependencyRefused: its root has another password.
     """
     root = {"user": ROOT, "password": SecretStr(root_password)}
     nobody = {"user": None, "password": None}
     try:
         async with open_etcd(settings.model_copy(update=root)) as client:
             await _make_service_user(client, settings)
-    except (aetcd.ClientError, DependencyUnavailable) as exc:
-        if NOT_ENABLED not in f"{exc!r} {exc.__cause__!r}":
-            raise DependencyUnavailable(detail=f"etcd: {exc!r}") from exc
+    except DependencyRefused as exc:
+        if NOT_ENABLED not in (exc.detail or ""):
+            raise
         async with open_etcd(settings.model_copy(update=nobody)) as client:
             await _make_user(client, ROOT, root_password)
             await _make_service_user(client, settings)
@@ -50,13 +50,11 @@ async def require_login(settings: EtcdSettings, root_password: str) -> int:
 
 async def _make_service_user(client: aetcd.Client, settings: EtcdSettings) -> None:
     if settings.user is None or settings.password is None:
-        raise DependencyUnavailable(detail="etcd.user and etcd.password are not set")
+        raise DependencyRefused(detail="etcd.user and etcd.password are not set")
     await _make_user(client, settings.user, settings.password.get_secret_value())
-    prefix = f"{settings.prefix}/".encode()
-    # A range of keys ends before the first key that is not in it; "0" follows "/".
-    rights = rpc.Permission(
-        permType=rpc.Permission.READWRITE, key=prefix, range_end=prefix[:-1] + b"0"
-    )
+    # The prefix, which is read to see whether etcd answers, and all below it: "0" follows "/".
+    prefix = settings.prefix.encode()
+    rights = rpc.Permission(permType=rpc.Permission.READWRITE, key=prefix, range_end=prefix + b"0")
     grant = rpc.AuthRoleGrantPermissionRequest(name=settings.user, perm=rights)
     await rpc.AuthStub(client.channel).RoleGrantPermission(grant, metadata=client.metadata)
 

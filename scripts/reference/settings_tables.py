@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import yaml
 
+from dal.db.replication import ReplicationSettings
 from pkg.settings import ENV_PREFIX, ProcessSettings, Section
 from scripts.reference.tables import render_table
 from scripts.stack.site import REPOSITORY
@@ -59,6 +60,7 @@ def list_sections() -> dict[str, tuple[type[Section], list[str]]]:
         for name, field in cls.model_fields.items():
             model: Any = field.annotation
             sections.setdefault(name, (model, []))[1].append(process)
+    sections["replication"] = (ReplicationSettings, ["`scripts/failover`"])
     return {path.stem: sections[path.stem] for path in sorted(CONFIG.glob("*.yml"))}
 
 

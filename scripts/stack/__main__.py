@@ -92,6 +92,13 @@ def _add_up_options(up: ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="encrypt every connection, with certificates made here (default: as before, at first not)",
     )
+    up.add_argument(
+        "--replicas",
+        type=int,
+        choices=(0, 1, 2),
+        default=0,
+        help="how many replicas of MySQL (default: as before, at first 0); those that are there stay",
+    )
     up.add_argument("--no-seed", action="store_true", help="no sample users and videos")
 
 
@@ -100,9 +107,10 @@ def _up(options: argparse.Namespace) -> int:
     stack = Stack(
         options.run_dir,
         parse_base(base) if base else None,
-        workers=count_workers(options.workers) if options.workers else None,
+        workers=None if options.workers is None else count_workers(options.workers),
         tls=options.tls,
         overrides=_read_overrides(os.environ),
+        mysql_replicas=options.replicas,
         report=print,
     )
     print(f"bringing dousheng up in {stack.site.run_dir}")
@@ -189,6 +197,7 @@ def _print_addresses(stack: Stack) -> None:
     rows = {
         "API, this machine": f"{base}/douyin/",
         "API, from a phone in the LAN": f"http://{_find_lan_address()}:{port}/",
+        **_https_row(stack),
         "API documentation": f"{base}/docs",
         "gateway, without nginx": f"http://127.0.0.1:{stack.site.ports.of('gateway')}/",
         "services (gRPC)": ", ".join(
@@ -205,6 +214,13 @@ def _print_addresses(stack: Stack) -> None:
     print("\ntry:")
     print(f"  curl '{base}/douyin/feed/'")
     print(f"  curl -X POST '{base}/douyin/user/register/?username=me&password=secret'")
+
+
+def _https_row(stack: Stack) -> dict[str, str]:
+    if not stack.site.has_tls:
+        return {}
+    address = f"https://127.0.0.1:{stack.site.ports.of('nginx-https')}/douyin/"
+    return {"API over HTTPS": f"{address}, believe {stack.site.authority.certificate_file}"}
 
 
 def _find_lan_address() -> str:

@@ -25,6 +25,7 @@ class Credentials:
 
     mysql: str
     mysql_replica: str
+    mysql_admin: str
     redis_actions: str
     redis_cache: str
     rabbitmq: str

@@ -66,7 +66,25 @@ def _among(site: Site, name: str, **more: object) -> dict[str, object]:
 def _servers(site: Site) -> dict[str, dict[str, object]]:
     known = site.credentials
     return {
-        "mysql": _at(site, "mysql", user=mysql.USER, password=known.mysql, database=mysql.DATABASE),
+        "mysql": _at(
+            site,
+            "mysql",
+            user=mysql.USER,
+            password=known.mysql,
+            database=mysql.DATABASE,
+            replicas=json.dumps(
+                [
+                    f"{LOCALHOST}:{site.ports.of(f'mysql-replica-{number}')}"
+                    for number in range(1, site.mysql_replicas + 1)
+                ]
+            ),
+        ),
+        "replication": {
+            "admin_user": mysql.ADMIN_USER,
+            "admin_password": known.mysql_admin,
+            "user": mysql.REPLICA_USER,
+            "password": known.mysql_replica,
+        },
         "redis_actions": _among(site, "redis-actions", password=known.redis_actions),
         "redis_cache": _among(site, "redis-cache", password=known.redis_cache),
         "rabbitmq": _among(

@@ -22,7 +22,7 @@ def make_servers(site: Site) -> list[Component]:
     """Return the outside servers, in the order in which they start."""
     return [
         Epmd(site),
-        MySQL(site),
+        *(MySQL(site, number) for number in range(site.mysql_replicas + 1)),
         Redis(site, "actions"),
         Redis(site, "cache"),
         RabbitMQ(site),

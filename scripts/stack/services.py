@@ -1,6 +1,6 @@
 """The product's own processes: six services and the gateway, each as often as is wanted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import grpc
 import httpx
@@ -72,20 +72,23 @@ class Service(ProductProcess):
             ("grpc.use_local_subchannel_pool", 1),
             ("grpc.enable_http_proxy", 0),
         ]
-        with self._open_channel(options) as channel:
+        with open_channel(self.site, self.section, self.address, options) as channel:
             reply = health_pb2_grpc.HealthStub(channel).Check(
                 health_pb2.HealthCheckRequest(), timeout=2
             )
         if reply.status != health_pb2.HealthCheckResponse.SERVING:
             raise ConnectionError(f"health is {reply.status}, not SERVING")
 
-    def _open_channel(self, options: list[tuple[str, object]]) -> grpc.Channel:
-        tls = self.site.operator_tls
-        if tls is None:
-            return grpc.insecure_channel(self.address, options)
-        expected = ("grpc.ssl_target_name_override", certificate_name(self.section))
-        credentials = tls.make_channel_credentials()
-        return grpc.secure_channel(self.address, credentials, [*options, expected])
+
+def open_channel(
+    site: Site, section: str, address: str, options: Sequence[tuple[str, object]] = ()
+) -> grpc.Channel:
+    """Return a blocking channel to an instance of a service, encrypted where the stack has TLS."""
+    tls = site.operator_tls
+    if tls is None:
+        return grpc.insecure_channel(address, options)
+    expected = ("grpc.ssl_target_name_override", certificate_name(section))
+    return grpc.secure_channel(address, tls.make_channel_credentials(), [*options, expected])
 
 
 class Gateway(ProductProcess):

@@ -38,6 +38,7 @@ class Site:
     ports: Ports
     repository: Path = REPOSITORY
     has_tls: bool = False
+    mysql_replicas: int = 0
 
     @property
     def config_dir(self) -> Path:

@@ -69,14 +69,16 @@ class Stack:
         tls: bool | None = None,
         die_with_parent: bool = False,
         overrides: Mapping[str, str] | None = None,
+        mysql_replicas: int = 0,
         report: Report = say_nothing,
     ) -> None:
         folder = run_dir.resolve()
         self._base_file, self._workers_file = folder / "port_base", folder / "workers"
-        self._tls_file = folder / "tls"
+        self._tls_file, self._replicas_file = folder / "tls", folder / "mysql_replicas"
         base = port_base or self._remembered_base or DEFAULT_BASE
+        replicas = max(mysql_replicas, self._remembered_replicas)
         has_tls = self._tls_file.exists() if tls is None else tls
-        self.site = Site(folder, Ports(base), has_tls=has_tls)
+        self.site = Site(folder, Ports(base), has_tls=has_tls, mysql_replicas=replicas)
         self.workers = workers or self._remembered_workers or 1
         self._die_with_parent = die_with_parent
         self._overrides = dict(overrides or {})
@@ -93,6 +95,11 @@ class Stack:
     def _remembered_workers(self) -> int | None:
         file = self._workers_file
         return count_workers(file.read_text().strip()) if file.exists() else None
+
+    @property
+    def _remembered_replicas(self) -> int:
+        """How many replicas MySQL has had in this folder: those stay."""
+        return int(self._replicas_file.read_text()) if self._replicas_file.exists() else 0
 
     @property
     def mysql_socket(self) -> Path:
@@ -134,6 +141,7 @@ class Stack:
                 return
             self._lifecycle.start(self._in_tiers(Tier.NAMES))
             self._lifecycle.start(self._in_tiers(Tier.SERVERS))
+            self.attach_replicas()
             if only:
                 return
             with step(self._report, "database migrated"):
@@ -182,6 +190,7 @@ class Stack:
             self._remove_leftovers()
             self._lifecycle.check_ports(self._components.values())
             write_private(self._base_file, f"{self.site.ports.base}\n")
+        write_private(self._replicas_file, f"{self.site.mysql_replicas}\n")
         with step(self._report, "configuration and keys"):
             self._prepare(list(self._components.values()))
         write_private(self._workers_file, f"{self.workers}\n")
@@ -209,6 +218,12 @@ class Stack:
         wanted = [self._component(name) for name in names]
         for tier in sorted({item.tier for item in wanted}):
             self._lifecycle.start([item for item in self._in_tiers(tier) if item in wanted])
+
+    def attach_replicas(self) -> None:
+        """Let every replica of MySQL follow the source; one that is new is filled first."""
+        if self.site.mysql_replicas:
+            with step(self._report, "MySQL replicas follow"):
+                self.run_module("scripts.operator.failover", "--rejoin", "all")
 
     def migrate(self) -> None:
         """Bring the database to the newest schema."""

@@ -37,7 +37,7 @@ def replica(servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MySQL
 @pytest.fixture
 async def replicated(monkeypatch, settings, replica) -> AsyncIterator[Database]:
     """A database with this replica, of which nothing is known yet; it will be looked at often."""
-    monkeypatch.setattr(engine, "REPLICA_CHECK_INTERVAL_S", 0.1)
+    monkeypatch.setattr(engine, "NODE_CHECK_INTERVAL_S", 0.1)
     changes = {"replicas": (replica.address,), "max_replica_lag_s": 1, "connect_timeout_s": 0.5}
     async with open_database(settings.mysql.model_copy(update=changes)) as database:
         yield database
@@ -48,7 +48,7 @@ async def watched(database: Database) -> AsyncIterator[None]:
     """Let the health of the replicas be checked in the background, as a service does."""
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(database.check_replicas(stop))
+        tasks.create_task(database.check_nodes(stop))
         try:
             yield
         finally:
@@ -57,7 +57,7 @@ async def watched(database: Database) -> AsyncIterator[None]:
 
 async def check_once(database: Database) -> None:
     stop = asyncio.Event()
-    checking = asyncio.create_task(database.check_replicas(stop))
+    checking = asyncio.create_task(database.check_nodes(stop))
     await asyncio.sleep(0)
     stop.set()
     await checking
@@ -156,7 +156,7 @@ async def test_a_frozen_replica_is_left_out(replicated, replica, settings):
         await eventually(lambda: reads_on(replicated, replica.port))
 
         with frozen(replica.pid):
-            await eventually(lambda: not replicated._replicas[0].is_healthy, within_s=5)
+            await eventually(lambda: not replicated._nodes.healthy_replicas, within_s=5)
             assert await read_port(replicated) == settings.mysql.port
 
         await eventually(lambda: reads_on(replicated, replica.port))
@@ -230,4 +230,4 @@ def found_on(replica: MySQLReplica, user_id: int) -> bool:
 
 async def is_healthy_after_check(database: Database) -> bool:
     await check_once(database)
-    return all(replica.is_healthy for replica in database._replicas)
+    return bool(database._nodes.healthy_replicas)

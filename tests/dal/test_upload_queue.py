@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from dal.db.models import Video, VideoStatus
 from dal.db.upload_jobs import (
@@ -19,6 +19,7 @@ from dal.db.upload_queue import (
     heavy_lane,
     list_waiting,
 )
+from tests.eventually import eventually
 from tests.videos import LIGHT
 
 HEAVY = heavy_lane(max_per_author=1)
@@ -93,6 +94,25 @@ async def test_workers_that_begin_at_once_keep_the_bound(videos):
 
     authors = [video.author_id for video in claimed if video]
     assert sorted(authors) == [MANY, OTHER]
+
+
+async def test_of_workers_that_have_seen_the_same_free_job_one_gets_it(videos):
+    (video_id,) = await add_jobs(videos, MANY)
+    async with videos.database.write() as holder:
+        await holder.execute(select(Video.id).where(Video.id == video_id).with_for_update())
+        claims = [asyncio.create_task(videos.claim()) for _ in range(4)]
+        await eventually(lambda: are_updating(videos, len(claims)), within_s=1.5)
+
+    claimed = await asyncio.gather(*claims)
+
+    assert sorted(video.id for video in claimed if video) == [video_id]
+
+
+async def are_updating(videos, count):
+    """Whether so many claims wait for the lock of a row that they have read without one."""
+    waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'UPDATE videos%'"
+    async with videos.database.read_source() as connection:
+        return await connection.scalar(text(waiting)) == count
 
 
 async def test_a_lane_takes_only_its_own_jobs(videos):

@@ -111,7 +111,10 @@ def start_gateway(
     ) -> AsyncIterator[RunningGateway]:
         gateway_settings = make_settings(**({"spool_dir": tmp_path} | changes))
         max_upload_bytes = max_upload_mb * 1024 * 1024
-        clients = make_clients(longest_upload_s=gateway_settings.hand_over_time_s(max_upload_bytes))
+        clients = make_clients(
+            longest_upload_s=gateway_settings.hand_over_time_s(max_upload_bytes),
+            calls_together=gateway_settings.calls_together,
+        )
         if reachable:
             for _, service in clients.named():
                 service.use(frozenset({services.address}))
@@ -139,7 +142,7 @@ def app(token_settings: TokenSettings, tmp_path_factory: pytest.TempPathFactory)
     """An application that is not served, for what can be asked without a request."""
     return create_app(
         make_settings(tmp_path_factory.mktemp("spool")),
-        make_clients(longest_upload_s=1),
+        make_clients(longest_upload_s=1, calls_together=True),
         TokenVerifier(token_settings),
         max_upload_bytes=1,
     )

@@ -12,7 +12,9 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from pkg.rpc.admission import Admission
 from pkg.rpc.interceptor import ErrorInterceptor
+from pkg.rpc.many.servicer import serve_together
 from pkg.uploads import UPLOAD_ACCEPTED
 from protos import comment_pb2, favorite_pb2, message_pb2, relation_pb2, user_pb2, video_pb2
 
@@ -43,16 +45,22 @@ class FakeServices:
 
     async def start(self) -> None:
         """Serve all six on a free port, healthy."""
+        self._add_to_server(self._server)
+        serve_together(
+            self._server, self._add_to_server, Admission(max_calls=1000, max_streams=1000)
+        )
         for file in FILES.values():
             (service,) = file.services_by_name.values()
-            handlers = {method.name: self._handler(method) for method in service.methods}
-            self._server.add_generic_rpc_handlers(
-                (grpc.method_handlers_generic_handler(service.full_name, handlers),)
-            )
             await self.health.set(service.full_name, health_pb2.HealthCheckResponse.SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         await self._server.start()
+
+    def _add_to_server(self, server: Any) -> None:
+        for file in FILES.values():
+            (service,) = file.services_by_name.values()
+            handlers = {method.name: self._handler(method) for method in service.methods}
+            server.add_registered_method_handlers(service.full_name, handlers)
 
     async def stop(self) -> None:
         """Stop at once."""

@@ -38,12 +38,12 @@ class Storage:
 
 @asynccontextmanager
 async def open_door(
-    folder: Path, *, port: int, gateway_ports: Sequence[int], storage: Storage
+    folder: Path, *, port: int, gateway_ports: Sequence[int], storage: Storage, **values: object
 ) -> AsyncIterator[None]:
-    """Run nginx on `port` until the block ends."""
+    """Run nginx on `port` until the block ends; `values` of its templates win over those of this test."""
     (folder / "temp").mkdir()
     server = await asyncio.start_server(storage.answer, "127.0.0.1", 0)
-    values = {
+    given = {
         "NGINX_DIR": folder,
         "NGINX_LISTEN": f"listen 127.0.0.1:{port};",
         "NGINX_MAX_BODY_MB": 2,
@@ -63,7 +63,9 @@ async def open_door(
         "NGINX_STORAGE": f"127.0.0.1:{server.sockets[0].getsockname()[1]}",
     }
     for template in NGINX_DIR.glob("*.template"):
-        (folder / template.name.removesuffix(".template")).write_text(render(template, values))
+        (folder / template.name.removesuffix(".template")).write_text(
+            render(template, given | values)
+        )
     nginx = await asyncio.create_subprocess_exec(
         get_command("nginx"), "-p", f"{folder}/", "-c", f"{folder}/nginx.conf", "-e", "stderr"
     )

@@ -39,13 +39,14 @@ METHODS = ("Register", "Login", "UserInfo")
 HERE = os.getpid()
 
 
-@pytest.fixture
-async def client() -> AsyncIterator[Client]:
+@pytest.fixture(params=[True, False], ids=["together", "each by itself"])
+async def client(request) -> AsyncIterator[Client]:
     made: Client = ServiceClient(
         "dousheng.UserService",
         user_pb2_grpc.UserServiceStub,
         methods=METHODS,
         unrepeatable=frozenset({"Register"}),
+        together=request.param,
     )
     yield made
     await made.close()
@@ -102,7 +103,7 @@ async def calls_while_one_dies(
         async def held_at_other() -> bool:
             calls.append(asyncio.create_task(one(client)))  # type: ignore[arg-type]
             await asyncio.sleep(0)
-            return other.lines.count(method) >= 3
+            return method in other.lines
 
         await eventually(held_at_other)
         other.send(signal.SIGKILL)
@@ -121,7 +122,7 @@ async def test_an_unrepeatable_call_is_never_sent_to_another_instance(client):
 
     answered = [result for result in results if result == HERE]
     lost = [result for result in results if isinstance(result, DependencyUnavailable)]
-    assert len(lost) >= 3
+    assert lost
     assert len(answered) + len(lost) == len(results)
     assert handler.calls["Register"] == len(answered)
 

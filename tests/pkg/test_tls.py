@@ -1,6 +1,10 @@
 """Files for TLS that cannot be used are named before anything starts; renewed ones are noticed."""
 
+import asyncio
 import os
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -9,8 +13,8 @@ from pydantic import ValidationError
 
 from pkg.registry import EtcdSettings
 from pkg.settings import ProcessSettings, SettingsError
-from pkg.tls import Renewal, TlsFiles, TlsSettings
-from tests.certificates import SUBJECTS, Certificates
+from pkg.tls import Renewal, TlsFiles, TlsSettings, is_refused_certificate
+from tests.certificates import EXPIRED, SUBJECTS, Certificates
 
 CONFIG = Path(__file__).parents[2] / "config"
 
@@ -110,3 +114,53 @@ def test_a_renewed_certificate_counts_when_its_key_is_there_and_once(certificate
 
     assert renewal.has_come()
     assert not renewal.has_come()
+
+
+@asynccontextmanager
+async def tls_server(certificates: Certificates, *, days: float) -> AsyncIterator[int]:
+    """Serve anybody who gets through the handshake with the certificate of MySQL; gives the port."""
+    pair = certificates.authority.issue(SUBJECTS["mysql"], days=days)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.certificate, pair.key)
+
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def shake_hands(tls: TlsSettings, port: int) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls.make_context())
+    writer.transport.abort()
+
+
+async def test_a_certificate_is_believed_for_its_time_its_names_and_its_authority(
+    certificates, tmp_path
+):
+    others = Certificates(tmp_path / "others")
+    wrong = {
+        "another name": certificates.client(None, server_name="redis-cache"),
+        "another authority": others.client(None),
+    }
+    async with tls_server(certificates, days=1) as port:
+        await shake_hands(certificates.client(None), port)
+        await shake_hands(certificates.client(None, server_name="mysql"), port)
+        for tls in wrong.values():
+            with pytest.raises(ssl.SSLCertVerificationError) as caught:
+                await shake_hands(tls, port)
+            assert is_refused_certificate(caught.value)
+    async with tls_server(certificates, days=EXPIRED) as port:
+        with pytest.raises(ssl.SSLCertVerificationError, match="expired") as caught:
+            await shake_hands(certificates.client(None), port)
+        assert is_refused_certificate(caught.value)
+
+
+async def test_a_new_context_holds_what_was_renewed(certificates):
+    tls = certificates.client(None)
+    certificates.authority.pair("ca").key.unlink()
+    certificates.authority.ensure()
+
+    async with tls_server(certificates, days=1) as port:
+        await shake_hands(tls, port)

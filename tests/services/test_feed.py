@@ -31,7 +31,7 @@ from services.video.handler import VideoHandler
 from services.video.leases import Leases
 from services.video.outcomes import Outcomes
 from services.video.uploads import Uploads
-from tests.serving import counted_statements, serving
+from tests.serving import counted_statements, methods_of, serving
 
 if TYPE_CHECKING:
     from protos.video_pb2_grpc import VideoServiceAsyncStub
@@ -76,7 +76,7 @@ async def phone(database, storage, verifier, tmp_path, *, actions_redis) -> Asyn
     async with serving(
         lambda server: add_VideoServiceServicer_to_server(handler, server)
     ) as channel:
-        yield Phone(VideoServiceStub(channel))
+        yield Phone(VideoServiceStub(methods_of(channel)))
 
 
 def times(reply: FeedReply | PublishListReply) -> list[int]:

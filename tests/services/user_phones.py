@@ -13,7 +13,7 @@ from protos.user_pb2_grpc import UserServiceStub, add_UserServiceServicer_to_ser
 from services.user.__main__ import compose
 from services.user.settings import UserProcessSettings
 from tests.conftest import AllSettings
-from tests.serving import serving
+from tests.serving import methods_of, serving
 
 if TYPE_CHECKING:
     from protos.user_pb2_grpc import UserServiceAsyncStub
@@ -26,7 +26,7 @@ class Phone:
 
     def __init__(self, stub: "UserServiceAsyncStub", address: str) -> None:
         self._stub = stub
-        self._metadata: tuple[tuple[str, str], ...] = (("x-client-address", address),)
+        self._metadata = {"x-client-address": address}
 
     async def register(self, name: str, password: str = PASSWORD) -> tuple[int, str]:
         request = RegisterRequest(username=name, password=password)
@@ -41,7 +41,7 @@ class Phone:
     def without_gateway(self) -> "Phone":
         """Return one that calls the service itself, as a person with grpcurl does."""
         direct = Phone(self._stub, "")
-        direct._metadata = ()
+        direct._metadata = {}
         return direct
 
     def elsewhere(self, address: str) -> "Phone":
@@ -70,7 +70,7 @@ def make_opener(settings: AllSettings) -> OpenPhone:
         async with compose(process) as composition:
             add_to_server = partial(add_UserServiceServicer_to_server, composition.handler)
             async with serving(add_to_server) as channel:
-                yield Phone(UserServiceStub(channel), address or uuid.uuid4().hex)
+                yield Phone(UserServiceStub(methods_of(channel)), address or uuid.uuid4().hex)
 
     return open_it
 

@@ -31,13 +31,16 @@ OVERRIDES = {
 
 
 @pytest.fixture(scope="session")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def system(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Iterator[System]:
     """Every server and every process of the product."""
     stack = Stack(
         tmp_path_factory.mktemp("system"),
         find_free_port_base(),
         die_with_parent=True,
         overrides=OVERRIDES,
+        tls=pytestconfig.getoption("tls"),
     )
     try:
         stack.up()

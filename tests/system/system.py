@@ -8,11 +8,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import grpc
 import psutil
 
 from pkg.storage import object_path
 from scripts.stack import Stack
 from scripts.stack.processes import is_alive, wait_until
+from scripts.stack.services import open_channel
 from services.buckets import BUCKETS
 from tests.stored_objects import StoredObjects
 from tests.system.app import Spoken
@@ -38,6 +40,10 @@ class System:
     def port(self, name: str) -> int:
         """Return a port of the stack by its name."""
         return self.stack.site.ports.of(name)
+
+    def open_channel(self, name: str) -> grpc.Channel:
+        """Return a channel to a service, past the gateway."""
+        return open_channel(self.stack.site, name, f"127.0.0.1:{self.port(name)}")
 
     def read_log(self, name: str) -> str:
         """Return everything that a process has printed."""

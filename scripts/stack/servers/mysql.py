@@ -12,26 +12,47 @@ import pymysql
 from scripts.stack.component import Component, Listener
 from scripts.stack.files import get_command
 from scripts.stack.report import StackError
+from scripts.stack.site import Site
 from scripts.stack.syntax import to_sql
 
 DATABASE = "db_tiktok"
 USER = "dousheng"
 REPLICA_USER = "dousheng_replica"
+ADMIN_USER = "dousheng_admin"
+# A commit is answered when a replica has it, however long that takes: whoever wrote is told in time that the outcome is unknown.
+_REPLICATION = """
+read-only
+rpl-semi-sync-master-wait-point=AFTER_SYNC
+rpl-semi-sync-master-timeout=4294967295
+rpl-semi-sync-slave-enabled
+rpl-semi-sync-slave-kill-conn-timeout=1
+relay-log-recovery
+slave-parallel-threads=2
+"""
+_TAKE_ROLE = (
+    "SET GLOBAL rpl_semi_sync_master_enabled = (SELECT is_source FROM dousheng_node.role);\n"
+    "SET GLOBAL read_only = (SELECT NOT is_source FROM dousheng_node.role);"
+)
 
 
 class MySQL(Component):
-    """The source of all truth: durable at every commit, with a binary log for replicas."""
+    """The source of all truth, or a replica of it: durable at every commit, with a binary log."""
 
-    name = "mysql"
-    listeners = (Listener("mysql", "MySQL"),)
     folders = ("tmp",)
     templates = ("mysql/my.cnf.template", "mysql/init.sql.template")
     stop_within_s = 30
 
+    def __init__(self, site: Site, number: int = 0) -> None:
+        super().__init__(site)
+        self.number = number
+        self.name = f"mysql-replica-{number}" if number else "mysql"
+        title = f"MySQL's replica {number}" if number else "MySQL"
+        self.listeners = (Listener(self.name, title),)
+
     @property
     def socket(self) -> Path:
         """Where the owner of the processes logs in as root without a password."""
-        return self.site.socket_dir / "mysql.sock"
+        return self.site.socket_dir / f"{self.name}.sock"
 
     @property
     def values(self) -> Mapping[str, object]:
@@ -46,6 +67,12 @@ class MySQL(Component):
             "MYSQL_DATABASE_PATTERN": DATABASE.replace("_", r"\_"),
             "MYSQL_USER": USER,
             "MYSQL_PASSWORD": to_sql(self.site.credentials.mysql),
+            "MYSQL_SERVER_ID": self.number + 1,
+            "MYSQL_REPLICATION": _REPLICATION.strip() if self.site.mysql_replicas else "",
+            "MYSQL_IS_SOURCE": 0 if self.number else 1,
+            "MYSQL_TAKE_ROLE": _TAKE_ROLE if self.site.mysql_replicas else "",
+            "MYSQL_ADMIN_USER": ADMIN_USER,
+            "MYSQL_ADMIN_PASSWORD": to_sql(self.site.credentials.mysql_admin),
             "MYSQL_REPLICA_USER": REPLICA_USER,
             "MYSQL_REPLICA_PASSWORD": to_sql(self.site.credentials.mysql_replica),
         }

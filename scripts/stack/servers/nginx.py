@@ -31,7 +31,6 @@ class Nginx(Component):
     name = "nginx"
     tier = Tier.EDGE
     host = ALL_ADDRESSES
-    listeners = (Listener("nginx", "the API and media"),)
     folders = ("temp",)
     stop_signal = "QUIT"
     # Longer than its worker may take to finish what it has.
@@ -42,6 +41,10 @@ class Nginx(Component):
     def __init__(self, site: Site, gateways: Sequence[str]) -> None:
         super().__init__(site)
         self._gateways = gateways
+        encrypted = (
+            [Listener("nginx-https", "the API and media over HTTPS")] if site.has_tls else []
+        )
+        self.listeners = [Listener("nginx", "the API and media"), *encrypted]
         found = sorted((site.config_dir / "nginx").glob("*.template"))
         self.templates = [
             str(path.relative_to(site.config_dir))
@@ -52,10 +55,10 @@ class Nginx(Component):
     @property
     def values(self) -> Mapping[str, object]:
         """Where it listens, what it lets pass, and what stands behind it."""
-        any_ipv6 = f" listen [::]:{self.port};" if _has_ipv6() else ""
+        pair = self.tls_pair
         return {
             "NGINX_DIR": self.directory,
-            "NGINX_LISTEN": f"listen {self.port};{any_ipv6}",
+            "NGINX_LISTEN": self._listen(),
             "NGINX_MAX_BODY_MB": find_most_body_mb(self.site.config_dir),
             "NGINX_UPLOAD_TIMEOUT_S": find_upload_timeout_s(self.site.config_dir),
             "NGINX_USER": "user root;" if os.geteuid() == 0 else "",
@@ -67,9 +70,19 @@ class Nginx(Component):
             "NGINX_DOCS": "on",
             "NGINX_HSTS": "",
             "NGINX_TRUSTED_PROXY": "unix:",
-            "NGINX_TLS_CERTIFICATE": "",
-            "NGINX_TLS_KEY": "",
+            "NGINX_TLS_CERTIFICATE": pair.certificate if pair else "",
+            "NGINX_TLS_KEY": pair.key if pair else "",
         }
+
+    def _listen(self) -> str:
+        """Return the addresses, HTTPS too where the stack has TLS."""
+        hosts = ("", "[::]:") if _has_ipv6() else ("",)
+        plain = [f"listen {host}{self.port};" for host in hosts]
+        if self.tls_pair is None:
+            return " ".join(plain)
+        port = self.port_of(self.listeners[1])
+        encrypted = [f"listen {host}{port} ssl http2;" for host in hosts]
+        return " ".join([*plain, *encrypted, "include tls.conf;"])
 
     def _storage_tls(self) -> str:
         """Return whom nginx takes for the storage, where the stack has TLS."""

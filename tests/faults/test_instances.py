@@ -1,0 +1,180 @@
+"""Two of each process under load: one dies or is told to stop, and nobody loses what was acknowledged.
+
+SIGKILL fails at most calls that were in flight on that instance, none that is safe to repeat; SIGTERM fails none.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from scripts.stack import Stack, find_free_port_base
+from scripts.stack.inventory import PRODUCT
+from scripts.stack.processes import is_alive
+from tests.conftest import AllSettings
+from tests.eventually import eventually
+from tests.faults.conftest import OVERRIDES
+from tests.faults.ledger import SAFE_TO_REPEAT, Call, count_by_kind
+from tests.faults.load import Load, steady_load
+from tests.system.system import System
+
+pytestmark = pytest.mark.timeout(300)
+
+# These change something, but nothing more when they are done twice: gateway and nginx repeat them.
+REPEATED = SAFE_TO_REPEAT | {"like", "follow", "login"}
+# Few people with much patience: what a busy machine fails is not told from what a fault fails.
+PEOPLE, CALLS_PER_S = 12, 20
+PATIENT = {"DOUSHENG_GATEWAY__RPC_TIMEOUT_S": "4.5"}
+WARM_S = 5
+HEALS_WITHIN_S = 30
+# Whatever was sent to a dead process before anybody could know.
+NOTICED_WITHIN_S = 0.3
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """Two gateways and two instances of each service."""
+    stack = Stack(
+        tmp_path_factory.mktemp("system"),
+        find_free_port_base(workers=2),
+        workers=2,
+        die_with_parent=True,
+        overrides=OVERRIDES | PATIENT,
+        report=print,
+    )
+    try:
+        stack.up()
+        yield System(stack)
+    finally:
+        stack.down()
+
+
+@dataclass
+class Play:
+    """A load on the system, and what happens to one of its processes meanwhile."""
+
+    system: System
+    settings: AllSettings
+    load: Load
+
+    async def send(self, name: str, signal_number: signal.Signals) -> float:
+        """Send a signal to a process that then ends, wait until another one has its place; return when."""
+        pid = self.system.stack.pid(name)
+        sent_s = self.load.now()
+        os.kill(pid, signal_number)
+        await eventually(lambda: not is_alive(pid), within_s=30)
+        await asyncio.to_thread(self.system.stack.wait_ready, name)
+        return sent_s
+
+    async def end(self) -> None:
+        """Check that the load goes on as if nothing had been, and that all it was told is true."""
+        await self.load.heals(within_s=HEALS_WITHIN_S)
+        await self.load.stop()
+        await self.load.verify(self.settings)
+        print(f"  {self.load.describe()}")
+
+    def failures(self, since_s: float) -> list[Call]:
+        """Return the calls that failed since a time."""
+        return self.load.ledger.failures(since_s)
+
+
+@asynccontextmanager
+async def playing(system: System, settings: AllSettings, small_video: Path) -> AsyncIterator[Play]:
+    """Let people use everything while the block runs."""
+    print()
+    async with steady_load(
+        system.base_url, small_video, people=PEOPLE, calls_per_s=CALLS_PER_S
+    ) as load:
+        play = Play(system, settings, load)
+        await load.goes_on(WARM_S)
+        assert not play.failures(0), count_by_kind(play.failures(0))
+        yield play
+
+
+def name_instances(section: str) -> tuple[str, str]:
+    """Return the names of both instances."""
+    return section, f"{section}-2"
+
+
+@pytest.mark.parametrize("section", PRODUCT)
+async def test_an_instance_that_is_killed_fails_nothing_but_what_was_in_flight_on_it(
+    system: System, settings: AllSettings, small_video: Path, section: str
+) -> None:
+    async with playing(system, settings, small_video) as play:
+        for name in name_instances(section):
+            killed_s = await play.send(name, signal.SIGKILL)
+            await play.load.goes_on(WARM_S)
+
+            failed = play.failures(killed_s)
+            print(f"  {name} killed: failed {count_by_kind(failed)}")
+            assert not [call for call in failed if call.kind in REPEATED], count_by_kind(failed)
+            later = [call for call in failed if call.began_s > killed_s + NOTICED_WITHIN_S]
+            assert not later, count_by_kind(later)
+
+        await play.end()
+
+
+@pytest.mark.parametrize("section", PRODUCT)
+async def test_an_instance_that_is_told_to_stop_fails_no_call(
+    system: System, settings: AllSettings, small_video: Path, section: str
+) -> None:
+    async with playing(system, settings, small_video) as play:
+        for name in name_instances(section):
+            stopped_s = await play.send(name, signal.SIGTERM)
+            await play.load.goes_on(WARM_S)
+            assert not play.failures(stopped_s), count_by_kind(play.failures(stopped_s))
+
+        await play.end()
+
+
+async def test_a_rolling_restart_of_everything_fails_no_call(
+    system: System, settings: AllSettings, small_video: Path
+) -> None:
+    before = {item.name: item.pid for item in system.stack.status()}
+    async with playing(system, settings, small_video) as play:
+        await asyncio.to_thread(system.stack.restart)
+        after = {item.name: item.pid for item in system.stack.status()}
+
+        assert not play.failures(0), count_by_kind(play.failures(0))
+        renewed = {name for name in before if before[name] != after[name]}
+        assert renewed == {name for section in PRODUCT for name in name_instances(section)}
+        await play.end()
+
+
+async def test_an_nginx_worker_that_is_killed_fails_at_most_what_was_in_flight(
+    system: System, settings: AllSettings, small_video: Path
+) -> None:
+    async with playing(system, settings, small_video) as play:
+        (worker,) = psutil.Process(system.stack.pid("nginx")).children()
+        killed_s = play.load.now()
+
+        worker.kill()
+        await play.load.goes_on(WARM_S)
+
+        failed = play.failures(killed_s)
+        assert not [call for call in failed if call.began_s > killed_s + NOTICED_WITHIN_S], failed
+        await play.end()
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGQUIT])
+async def test_an_nginx_that_ends_fails_no_call_that_it_has_taken(
+    system: System, settings: AllSettings, small_video: Path, signal_number: signal.Signals
+) -> None:
+    async with playing(system, settings, small_video) as play:
+        (worker,) = psutil.Process(system.stack.pid("nginx")).children()
+
+        ended_s = await play.send("nginx", signal_number)
+        await play.load.goes_on(WARM_S)
+
+        # Until the next one listens there is nobody to connect to.
+        failed = play.failures(ended_s)
+        print(f"  nginx ended: failed {count_by_kind(failed)}")
+        assert {call.error for call in failed} <= {"ConnectError"}, count_by_kind(failed)
+        await eventually(lambda: not is_alive(worker.pid), within_s=30)
+        await play.end()
