@@ -63,7 +63,10 @@ def _run_outside(options: argparse.Namespace) -> int:
     _install_compose(place)
     before = look()
     flags = ["--shell"] if options.shell else []
-    status = run_isolated([sys.executable, "-m", "scripts.compose_test", *flags])
+    try:
+        status = run_isolated([sys.executable, "-m", "scripts.compose_test", *flags])
+    except KeyboardInterrupt:
+        status = _INTERRUPTED
     differences = find_differences(before)
     if differences:
         raise StackError("\n".join(["the machine is not as it was before:", *differences]))
