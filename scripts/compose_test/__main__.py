@@ -1,6 +1,7 @@
 """The command behind scripts/test-compose."""
 
 import argparse
+import os
 import shutil
 import signal
 import subprocess
@@ -56,14 +57,24 @@ def _parse() -> argparse.Namespace:
 
 
 def _run_outside(options: argparse.Namespace) -> int:
+    if os.getuid() != 0:
+        raise StackError("an engine of its own needs root", fix="run it as root")
     place = Place()
-    if options.fresh:
-        shutil.rmtree(place.home, ignore_errors=True)
     place.make()
+    with place.claimed():
+        return _try_all(place, options)
+
+
+def _try_all(place: Place, options: argparse.Namespace) -> int:
+    if options.fresh:
+        shutil.rmtree(place.data, ignore_errors=True)
     _install_compose(place)
     before = look()
     flags = ["--shell"] if options.shell else []
-    status = run_isolated([sys.executable, "-m", "scripts.compose_test", *flags])
+    try:
+        status = run_isolated([sys.executable, "-m", "scripts.compose_test", *flags])
+    except KeyboardInterrupt:
+        status = _INTERRUPTED
     differences = find_differences(before)
     if differences:
         raise StackError("\n".join(["the machine is not as it was before:", *differences]))

@@ -1,9 +1,13 @@
 """Where the trial keeps what is its own: below .run/compose-test, for its owner alone."""
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.stack.files import make_private_dir
+from scripts.stack.report import StackError
 from scripts.stack.site import REPOSITORY
 
 STAND_INS = Path(__file__).parent / "images"
@@ -22,6 +26,22 @@ class Place:
         """Make the folders."""
         for folder in (self.logs, self.client_config):
             make_private_dir(folder)
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keep other runs out while the block runs.
+
+        Raises:
+            StackError: there is one.
+        """
+        with (self.home / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as exc:
+                raise StackError(
+                    f"another scripts/test-compose works in {self.home}", fix="wait for its end"
+                ) from exc
+            yield
 
     @property
     def data(self) -> Path:

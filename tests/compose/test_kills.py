@@ -6,7 +6,6 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import pytest
 
 from scripts.compose_test.project import Project
@@ -30,15 +29,6 @@ def is_back(project: Project, container: str, *, restarts: int) -> bool:
     state = project.engine.inspect(container)
     healthy = state["State"].get("Health", {}).get("Status") == "healthy"
     return bool(state["RestartCount"] > restarts and healthy)
-
-
-async def try_to(call: Callable[[], object]) -> bool:
-    """Say whether a call succeeds."""
-    try:
-        await call()  # type: ignore[misc]
-    except (AssertionError, httpx.TransportError):
-        return False
-    return True
 
 
 @pytest.mark.parametrize("service", SERVICES)
