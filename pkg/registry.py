@@ -84,8 +84,8 @@ async def _connect(settings: EtcdSettings, node: Node) -> aetcd.Client:
     try:
         with _translated_errors():
             await client.connect()
-            # Such a read needs a leader: a member that lost the others answers none.
-            await client.get(settings.prefix.encode())
+            # Such a read needs a leader: a member that lost the others answers none. A user may read below the prefix alone.
+            await client.get(f"{settings.prefix}/".encode())
     except BaseException:
         await client.close()
         raise

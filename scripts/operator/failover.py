@@ -19,7 +19,7 @@ from scripts.operator.cluster import Cluster, FailoverSettings, Refused, connect
 from scripts.operator.console import quiet_logs
 from scripts.operator.rejoining import rejoin
 from scripts.operator.settings import load_settings
-from scripts.stack.processes import wait_until
+from scripts.waiting import wait_until
 
 CATCH_UP_WITHIN_S = 60.0
 FOLLOW_WITHIN_S = 30.0

@@ -7,7 +7,7 @@ from pathlib import Path
 from dal.db.connections import MySQLSettings
 from dal.db.replication import Server
 from scripts.operator.cluster import Cluster, Refused
-from scripts.stack.processes import wait_until
+from scripts.waiting import wait_until
 
 CATCH_UP_WITHIN_S = 120.0
 COPY_WITHIN_S = 6 * 3600

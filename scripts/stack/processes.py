@@ -1,11 +1,22 @@
 """Which processes live, which one listens on a port, and which belong to a stack."""
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
+
+from scripts.waiting import wait_until
+
+__all__ = [
+    "MARKER",
+    "describe_listener",
+    "find_process",
+    "is_alive",
+    "list_marked",
+    "stop_processes",
+    "wait_until",
+]
 
 # Every supervised process, and whatever it starts, carries this variable in its environment: it
 # is how leftovers are recognised after their supervisor was killed.
@@ -72,15 +83,3 @@ def stop_processes(pids: Iterable[int], *, timeout_s: float) -> list[int]:
         if wait_until(all_ended, timeout_s=wait_s):
             break
     return [target.pid for target in targets if is_alive(target.pid)]
-
-
-def wait_until(
-    condition: Callable[[], bool], *, timeout_s: float, interval_s: float = 0.05
-) -> bool:
-    """Wait for the condition; say whether it came true in time."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(interval_s)
-    return True

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.checks.compose import rules, settings
+from scripts.checks.compose import metrics, rules, settings
 from scripts.checks.compose.project import Project, parse_project, read_project
 from scripts.checks.sources import REPOSITORY
 
@@ -21,6 +21,7 @@ def present() -> Project:
 def test_the_file_of_the_repository_has_no_fault() -> None:
     assert rules.find_problems(present()) == []
     assert settings.find_problems(present()) == []
+    assert metrics.find_problems(present()) == []
 
 
 # What is written instead of what, once, and what is said of it.
@@ -89,6 +90,21 @@ def test_a_password_that_set_up_does_not_make_is_missed() -> None:
     found = rules.find_problems(replace(project, made=replace(project.made, variables=kept)))
 
     assert "$ETCD_ROOT_PASSWORD is not made by scripts/setup --compose" in found
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("port: 8095", "port: 8094", "user is asked on 8094, shows metrics on 8095"),
+        ("names: [video]", "names: [videos]", "video is asked on None"),
+    ],
+)
+def test_metrics_that_nobody_shows_are_found(right: str, wrong: str, said: str) -> None:
+    text = (REPOSITORY / metrics.PROMETHEUS_FILE).read_text()
+
+    found = list(metrics.find_wrong_targets(text.replace(right, wrong), present()))
+
+    assert any(said in problem for problem in found), found
 
 
 def test_a_dockerfile_against_the_rules_is_refused(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 
-from scripts.checks.compose import rules, settings
+from scripts.checks.compose import metrics, rules, settings
 from scripts.checks.compose.project import read_project
 from scripts.checks.sources import report
 
@@ -10,7 +10,8 @@ from scripts.checks.sources import report
 def main() -> int:
     """Look at everything."""
     project = read_project()
-    return report([*rules.find_problems(project), *settings.find_problems(project)])
+    checks = (rules, settings, metrics)
+    return report([problem for check in checks for problem in check.find_problems(project)])
 
 
 if __name__ == "__main__":
