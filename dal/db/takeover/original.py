@@ -26,7 +26,9 @@ class NotTheOriginal(Exception):
     """The database lacks a table or a column of the original; the text says which."""
 
 
-def _table(name: str, *, ids: Sequence[str], texts: Sequence[str] = (), timed: bool = True) -> Table:
+def _table(
+    name: str, *, ids: Sequence[str], texts: Sequence[str] = (), timed: bool = True
+) -> Table:
     columns: list[Column[Any]] = [Column(column, BigInteger) for column in ids]
     columns += [Column(column, String) for column in texts]
     columns += [Column(column, DATETIME(fsp=3)) for column in (TIMES if timed else ())]
@@ -69,12 +71,16 @@ class OriginalDatabase(Database):
             "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = DATABASE()"
         )
         async with self.read_source() as connection:
-            found = {(str(table), str(column)) for table, column in await connection.execute(statement)}
+            found = {
+                (str(table), str(column)) for table, column in await connection.execute(statement)
+            }
         there = frozenset(table for table, _ in found)
         for table in METADATA.sorted_tables:
             if table.name not in there and table.name in OPTIONAL:
                 continue
-            missing = [column.name for column in table.columns if (table.name, column.name) not in found]
+            missing = [
+                column.name for column in table.columns if (table.name, column.name) not in found
+            ]
             if missing:
                 raise NotTheOriginal(f"{table.name} has no {', '.join(missing)}")
         return there
@@ -89,7 +95,9 @@ class OriginalDatabase(Database):
                     measures[table.name] = [str(value) for value in row]
         return measures
 
-    async def read_rows(self, query: Select[Any], *, skip: int, limit: int) -> AsyncIterator[Sequence[Any]]:
+    async def read_rows(
+        self, query: Select[Any], *, skip: int, limit: int
+    ) -> AsyncIterator[Sequence[Any]]:
         """Yield all rows of a query but the first `skip`, up to `limit` at a time, as the server sends them.
 
         The query must have a total order; each fetch has the deadline of a statement.

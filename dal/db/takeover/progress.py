@@ -7,7 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import BigInteger, Boolean, Column, MetaData, String, Table, insert, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    MetaData,
+    String,
+    Table,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.mysql import LONGTEXT
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateTable
@@ -23,7 +34,8 @@ PROGRESS = Table(
     Column("is_done", Boolean, nullable=False),
     Column("state", LONGTEXT, nullable=False),
     Column("findings", LONGTEXT, nullable=False),
-    **TABLE_OPTIONS,
+    mysql_charset=TABLE_OPTIONS["mysql_charset"],
+    mysql_collate=TABLE_OPTIONS["mysql_collate"],
 )
 # Filled by the migrations.
 BORN_WITH_ROWS = frozenset({"flush_guards", "publication_clock"})
@@ -58,7 +70,11 @@ async def list_progress(connection: AsyncConnection) -> dict[str, StepProgress]:
     rows = await connection.execute(select(PROGRESS))
     return {
         row.step: StepProgress(
-            row.step, row.rows_read, row.is_done, orjson.loads(row.state), orjson.loads(row.findings)
+            row.step,
+            row.rows_read,
+            row.is_done,
+            orjson.loads(row.state),
+            orjson.loads(row.findings),
         )
         for row in rows
     }

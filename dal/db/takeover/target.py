@@ -54,9 +54,9 @@ async def list_videos_taken(connection: AsyncConnection) -> Sequence[Any]:
     ).all()
 
 
-async def list_comments_taken(connection: AsyncConnection) -> Sequence[int]:
-    """Return the ids of all comments that can be seen."""
-    return (await connection.scalars(select(Comment.id).where(Comment.deleted_at.is_(None)))).all()
+async def list_comments_taken(connection: AsyncConnection) -> Sequence[Any]:
+    """Return the id of every comment, and whether it can be seen."""
+    return (await connection.execute(select(Comment.id, Comment.deleted_at.is_(None)))).all()
 
 
 async def spread_follows(connection: AsyncConnection) -> None:

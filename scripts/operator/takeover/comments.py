@@ -25,7 +25,7 @@ class Comments(Step):
     async def convert(self, rows: Sequence[Any], findings: Findings) -> Mapping[Table, Rows]:
         comments = [self._convert(row, findings) for row in rows if self._is_wanted(row, findings)]
         self.taken.comments.update(
-            comment["id"] for comment in comments if comment["deleted_at"] is None
+            (comment["id"], comment["deleted_at"] is None) for comment in comments
         )
         return {table_of(Comment): comments}
 
@@ -65,7 +65,7 @@ class CommentLikes(Step):
         for row in rows:
             what = f"comment {row.comment_id} by {row.user_id}"
             pair = [row.user_id, row.comment_id]
-            if row.user_id not in self.taken.users or row.comment_id not in self.taken.comments:
+            if row.user_id not in self.taken.users or not self.taken.comments.get(row.comment_id):
                 findings.add(Kind.COMMENT_LIKE_WITHOUT_TARGET, what)
             elif pair == self.state.get("last"):
                 findings.add(Kind.COMMENT_LIKE_REPEATED, what)

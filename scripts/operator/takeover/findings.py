@@ -12,7 +12,7 @@ EXAMPLE_CHARS = 80
 class Kind(Enum):
     """A kind of dirt, as the operator reads it; False: the row does not become one of ours."""
 
-    def __init__(self, label: str, is_kept: bool) -> None:  # noqa: FBT001 - the members below are a table
+    def __init__(self, label: str, is_kept: bool) -> None:
         self.label = label
         self.is_kept = is_kept
 
@@ -24,19 +24,31 @@ class Kind(Enum):
     ACCOUNT_DELETED = "account deleted: stays deleted, its name stays taken", True
     NAME_TIDIED = "name with spaces around it or not in NFC: tidied, the login stays", True
     NAME_REPLACED = "name that nobody can log in with: replaced", True
-    NAME_LOOKS_ALIKE = "name that looks like an older one's: kept, its look belongs to the older", True
+    NAME_LOOKS_ALIKE = (
+        "name that looks like an older one's: kept, its look belongs to the older",
+        True,
+    )
     NAME_LIKE_A_NEW_ONE_MUST_NOT_BE = "name that a new account could not have: kept", True
-    PASSWORD_UNUSABLE = "password that is no MD5: the account cannot log in", True  # noqa: S105
+    PASSWORD_UNUSABLE = "password that is no MD5: the account cannot log in", True
     PICTURE_MISSING = "avatar or background without a file: the default", True
 
-    FILE_COPIED = "file whose key or type cannot be served as it is: copied under a key of ours", True
-    FILE_NOT_SERVED = "file whose key or type cannot be served as it is: left there, will not be seen", True
+    FILE_COPIED = (
+        "file whose key or type cannot be served as it is: copied under a key of ours",
+        True,
+    )
+    FILE_NOT_SERVED = (
+        "file whose key or type cannot be served as it is: left there, will not be seen",
+        True,
+    )
     FILE_IS_NO_MP4 = "video file that is no MP4: taken as it is", True
     COVER_MISSING = "cover without a file: a default", True
     VIDEO_TIME_MOVED = "video published at the time of another: moved by milliseconds", True
     MESSAGE_TIME_MOVED = "message sent at the time of another: moved by milliseconds", True
     MESSAGE_PLAIN = "message stored in plain text: encrypted", True
-    MESSAGE_UNREADABLE = "message that the given key cannot read: kept as it is, shown as unreadable", True
+    MESSAGE_UNREADABLE = (
+        "message that the given key cannot read: kept as it is, shown as unreadable",
+        True,
+    )
 
     ID_UNUSABLE = "id below 1 or above 2^53 - 1", False
     VIDEO_DELETED = "video deleted", False

@@ -102,9 +102,7 @@ class Messages(Step):
             return []
         number = self.state["conversation_id"] + 1
         self.state = {"pair": pair, "conversation_id": number, "last_ms": 0}
-        return [
-            {"id": number, "low_user_id": pair[0], "high_user_id": pair[1], "last_time_ms": 0}
-        ]
+        return [{"id": number, "low_user_id": pair[0], "high_user_id": pair[1], "last_time_ms": 0}]
 
     def _convert(self, row: Any, text: str | None, findings: Findings) -> dict[str, Any]:
         what = f"message {row.id}"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pkg.media import HEAD_SIZE
 from pkg.media.containers import Container, find_container
-from pkg.storage import Bucket, ObjectMissing, object_path
+from pkg.storage import Bucket, object_path
 from pkg.storage_copies import CopyingStorage
 from scripts.operator.takeover.findings import Findings, Kind
 from services.buckets import VIDEO_COVERS_BUCKET, VIDEOS_BUCKET

@@ -38,7 +38,12 @@ class Sink(ABC):
         return self.progress[step]
 
     async def write(
-        self, progress: StepProgress, rows: Mapping[Table, Rows], findings: Findings, *, rows_read: int
+        self,
+        progress: StepProgress,
+        rows: Mapping[Table, Rows],
+        findings: Findings,
+        *,
+        rows_read: int,
     ) -> None:
         """Keep rows, what was found, and that so many more rows of the source are dealt with: all or nothing."""
         before = progress.rows_read
@@ -67,7 +72,7 @@ class Sink(ABC):
 
     @abstractmethod
     async def _write(
-        self, progress: StepProgress, rows: Mapping[Table, Rows], *, rows_before: int
+        self, progress: StepProgress, rows: Mapping[Table, Rows], /, *, rows_before: int
     ) -> None: ...
 
 
@@ -83,8 +88,9 @@ class DatabaseSink(Sink):
         async with self._database.read_source() as connection:
             accounts = await list_names(connection)
             videos = await list_videos_taken(connection)
-            taken.comments.update(await list_comments_taken(connection))
+            comments = await list_comments_taken(connection)
         names.restore(accounts)
+        taken.comments.update((comment, bool(is_shown)) for comment, is_shown in comments)
         taken.users.update(account[0] for account in accounts)
         taken.videos.update((video, (author, time_ms)) for video, author, time_ms in videos)
 
@@ -103,7 +109,7 @@ class DatabaseSink(Sink):
             await begin_step(connection, progress)
 
     async def _write(
-        self, progress: StepProgress, rows: Mapping[Table, Rows], *, rows_before: int
+        self, progress: StepProgress, rows: Mapping[Table, Rows], /, *, rows_before: int
     ) -> None:
         async with self._database.write() as connection:
             await insert_rows(connection, rows)
@@ -130,21 +136,22 @@ class DrySink(Sink):
         there: dict[str, Collection[int]] = {
             "users": self._taken.users,
             "videos": self._taken.videos,
+            "comments": self._taken.comments,
         }
         counts = [self._counts[table, column] for column in columns]
-        # Comments that were deleted have counters too, which are 0.
         return {
             row_id: tuple(count[row_id] for count in counts)
             for row_id in ids
-            if row_id in there.get(table, ids)
+            if row_id in there[table]
         }
 
     async def _begin(self, progress: StepProgress) -> None:
         pass
 
     async def _write(
-        self, progress: StepProgress, rows: Mapping[Table, Rows], *, rows_before: int
+        self, progress: StepProgress, rows: Mapping[Table, Rows], /, *, rows_before: int
     ) -> None:
+        del progress, rows_before  # a dry run never goes on
         for row in rows.get(table_of(FavoriteVideo), ()):
             self._add("users", "favorite_count", row["user_id"])
             self._add("users", "total_favorited", self._taken.videos[row["video_id"]][0])

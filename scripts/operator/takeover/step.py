@@ -20,7 +20,8 @@ class Taken:
     users: set[int] = field(default_factory=set)
     # By video: its author, and when it was published.
     videos: dict[int, tuple[int, int]] = field(default_factory=dict)
-    comments: set[int] = field(default_factory=set)
+    # By comment: whether it can be seen.
+    comments: dict[int, bool] = field(default_factory=dict)
 
 
 class Step(ABC):

@@ -68,7 +68,10 @@ class Videos(Step):
             play_key = await self._files.keep_video(row.play_url or "", findings, what)
             if play_key is None:
                 return None, findings
-            return (play_key, await self._files.keep_cover(row.cover_url or "", findings, what)), findings
+            return (
+                play_key,
+                await self._files.keep_cover(row.cover_url or "", findings, what),
+            ), findings
 
     def _convert(self, row: Any, keys: tuple[str, str], findings: Findings) -> dict[str, Any]:
         what = f"video {row.id}"
