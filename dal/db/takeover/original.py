@@ -92,7 +92,8 @@ class OriginalDatabase(Database):
             for table in METADATA.sorted_tables:
                 if table.name in there:
                     row = (await connection.execute(_measure(table))).one()
-                    measures[table.name] = [str(value) for value in row]
+                    # orjson takes no subclass of str.
+                    measures[str(table.name)] = [str(value) for value in row]
         return measures
 
     async def read_rows(

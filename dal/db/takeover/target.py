@@ -27,9 +27,7 @@ Rows = list[dict[str, Any]]
 
 def table_of(model: type[Base]) -> Table:
     """Return the table of a model."""
-    table = model.__table__
-    assert isinstance(table, Table)
-    return table
+    return Base.metadata.tables[model.__tablename__]
 
 
 async def insert_rows(connection: AsyncConnection, rows: Mapping[Table, Rows]) -> None:
