@@ -24,6 +24,7 @@ from pkg.errors import DependencyUnavailable
 from pkg.names import make_name_keys
 from tests.databases import MakeDatabase, making_databases
 
+
 @pytest.fixture
 def make_database(servers, settings) -> Iterator[MakeDatabase]:
     """Make empty databases, which are gone at the end of the test."""

@@ -1,6 +1,6 @@
 """The original's database, which is only read: its tables, whether they are all there, and their rows in a total order."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from sqlalchemy import Column, MetaData, Select, Table, func, select, text
@@ -98,7 +98,7 @@ class OriginalDatabase(Database):
 
     async def read_rows(
         self, query: Select[Any], *, skip: int, limit: int
-    ) -> AsyncIterator[Sequence[Any]]:
+    ) -> AsyncGenerator[Sequence[Any]]:
         """Yield all rows of a query but the first `skip`, up to `limit` at a time, as the server sends them.
 
         The query must have a total order; each fetch has the deadline of a statement.

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ from pkg.ids import MAX_ID
 from scripts.operator.takeover.findings import Findings, Kind
 from scripts.operator.takeover.progress_bar import ProgressBar
 from scripts.operator.takeover.sinks import Sink
-from scripts.operator.takeover.step import Step
+from scripts.operator.takeover.step import Step, table_name
 
 COUNTERS: tuple[tuple[Select[Any], tuple[str, ...]], ...] = (
     (USERS_BY_ID, USER_COUNTERS),
@@ -88,12 +89,13 @@ async def _take(
         step.state = progress.state
     if total:
         reading = original.read_rows(step.query, skip=progress.rows_read, limit=step.rows_per_batch)
-        async for rows in reading:
-            findings = Findings()
-            converted = await step.convert(rows, findings)
-            progress.state = step.state
-            await sink.write(progress, converted, findings, rows_read=len(rows))
-            bar.move(len(rows))
+        async with aclosing(reading):
+            async for rows in reading:
+                findings = Findings()
+                converted = await step.convert(rows, findings)
+                progress.state = step.state
+                await sink.write(progress, converted, findings, rows_read=len(rows))
+                bar.move(len(rows))
     progress.is_done = True
     await sink.write(progress, {}, Findings(), rows_read=0)
 
@@ -108,17 +110,29 @@ async def take_counters(original: OriginalDatabase, sink: Sink, measures: Measur
     with ProgressBar("counters", total=total) as bar:
         await sink.count()
         for query, columns in COUNTERS:
-            table = str(query.get_final_froms()[0])
-            async for rows in original.read_rows(query, skip=0, limit=ROWS_PER_COMPARISON):
-                counted = await sink.map_counters(table, columns, [row.id for row in rows])
-                for row in rows:
-                    # What was left out has no counters.
-                    if row.id in counted:
-                        numbers = dict(zip(columns, counted[row.id], strict=True))
-                        _compare(row, numbers, findings, table=table)
-                bar.move(len(rows))
+            await _compare_counters(original, sink, query, columns=columns, findings=findings)
+            bar.move(measures.count(table_name(query)))
     progress.is_done = True
     await sink.write(progress, {}, findings, rows_read=total)
+
+
+async def _compare_counters(
+    original: OriginalDatabase,
+    sink: Sink,
+    query: Select[Any],
+    *,
+    columns: Sequence[str],
+    findings: Findings,
+) -> None:
+    table = table_name(query)
+    async with aclosing(original.read_rows(query, skip=0, limit=ROWS_PER_COMPARISON)) as reading:
+        async for rows in reading:
+            counted = await sink.map_counters(table, columns, [row.id for row in rows])
+            for row in rows:
+                # What was left out has no counters.
+                if row.id in counted:
+                    numbers = dict(zip(columns, counted[row.id], strict=True))
+                    _compare(row, numbers, findings, table=table)
 
 
 def _compare(row: Any, counted: Mapping[str, int], findings: Findings, *, table: str) -> None:

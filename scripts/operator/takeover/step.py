@@ -39,11 +39,16 @@ class Step(ABC):
     @property
     def source(self) -> str:
         """The name of the original's table."""
-        return str(self.query.get_final_froms()[0])
+        return table_name(self.query)
 
     @abstractmethod
     async def convert(self, rows: Sequence[Any], findings: Findings) -> Mapping[Table, Rows]:
         """Return the rows of ours that these rows of the original become, and say what was wrong with them."""
+
+
+def table_name(query: Select[Any]) -> str:
+    """Return the name of the one table that a query reads."""
+    return str(query.get_final_froms()[0])
 
 
 def is_usable(row_id: Any, findings: Findings, what: str) -> bool:

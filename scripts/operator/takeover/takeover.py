@@ -149,7 +149,6 @@ class Takeover:
     async def _begin(self, begin: dict[str, Any]) -> None:
         async with self._database.write() as connection:
             await create_progress(connection)
-        async with self._database.write() as connection:
             await begin_step(connection, StepProgress(BEGIN, state=begin))
 
     async def _take(self, steps: Sequence[Step], sink: Sink, begin: dict[str, Any]) -> None:

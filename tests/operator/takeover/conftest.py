@@ -32,7 +32,7 @@ class Job:
 
     ours: OurSettings
     file: Path
-    original: Original
+    source: str  # the name of the original's database
 
     async def run(self, *, is_dry: bool = False) -> int:
         """Run it in this process and return the exit status."""
@@ -88,7 +88,7 @@ def make_job(
     ours = OurSettings(
         log=settings.log, mysql=target, crypt=settings.crypt, storage=settings.storage
     )
-    return Job(ours, file, original)
+    return Job(ours, file, source.database)
 
 
 @pytest.fixture

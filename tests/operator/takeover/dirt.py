@@ -21,7 +21,7 @@ JPEG = b"\xff\xd8\xff\xe0" + bytes(60)
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(60)
 MP4 = b"\x00\x00\x00\x20ftypisom" + bytes(60)
 
-ALICE, BOB, DELETED, LOOKALIKE, SPACES, LONG, NO_MD5, UPPER, TWIN = range(1, 10)
+ALICE, BOB, DELETED, LOOKALIKE, SPACES, LONG, NO_MD5, UPPER, TWIN, HIDDEN = range(1, 11)
 GONE = 4_000
 PLAIN, CHINESE, REAL_PNG, NO_COVER, SAME_TIME, ODD_TIME, NO_MP4, FUTURE = range(1, 9)
 VIDEO_DELETED, NO_AUTHOR, NO_FILE = range(20, 23)
@@ -64,6 +64,7 @@ def add_accounts(original: Original) -> None:
         user(NO_MD5, "dora", password="open"),
         user(UPPER, "frank", password=md5("secret").upper(), created_at=None),
         user(TWIN, "bob"),
+        user(HIDDEN, "ab\u200bc"),
         user(0, "zero"),
     )
 

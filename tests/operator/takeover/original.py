@@ -29,7 +29,9 @@ TABLES = {
     "user_favorite_comments": f"""user_id {OF}, comment_id {OF}, PRIMARY KEY (user_id, comment_id),
         CONSTRAINT FOREIGN KEY (comment_id) REFERENCES comments (id)""",
 }
-KEYS = re.compile(r",\s*(CONSTRAINT )?(UNIQUE |FOREIGN |PRIMARY )?KEY \([a-z_, ]+\)( REFERENCES [a-z]+ \(id\))?")
+KEYS = re.compile(
+    r",\s*(CONSTRAINT )?(UNIQUE |FOREIGN |PRIMARY )?KEY \([a-z_, ]+\)( REFERENCES [a-z]+ \(id\))?"
+)
 
 
 class Original:
