@@ -1,13 +1,15 @@
 """The steps of a takeover, in their order: for a run, which may be killed and go on, and for a dry run, which writes nothing."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dal.db.engine import Database
 from dal.db.takeover.original import (
@@ -41,7 +43,7 @@ COUNTERS: tuple[tuple[Select[Any], tuple[str, ...]], ...] = (
 ROWS_PER_COMPARISON = 2_000
 PASSWORDS_PER_BATCH = 100
 # By name, as they are stored.
-FINISHING = {
+FINISHING: dict[str, Callable[[AsyncConnection], Awaitable[None]]] = {
     "follow versions": spread_follows,
     "conversations": finish_conversations,
     "publication clock": finish_publication_clock,
@@ -108,7 +110,7 @@ async def take_counters(original: OriginalDatabase, sink: Sink, measures: Measur
     findings = Findings()
     total = sum(measures.count(table) for table in ("users", "videos", "comments"))
     with ProgressBar("counters", total=total) as bar:
-        await sink.count()
+        await sink.count(progress)
         for query, columns in COUNTERS:
             await _compare_counters(original, sink, query, columns=columns, findings=findings)
             bar.move(measures.count(table_name(query)))
@@ -145,16 +147,15 @@ def _compare(row: Any, counted: Mapping[str, int], findings: Findings, *, table:
 
 async def finish(database: Database, sink: Sink, measures: Measures) -> None:
     """Compute what depends on all rows, one transaction each, and let new ids begin above the original's."""
-    for name, statement in FINISHING.items():
+    greatest = {table: measures.greatest_id(table) for table in measures.by_table}
+    statements = FINISHING | {"ids": partial(reserve_ids, above=greatest)}
+    for name, statement in statements.items():
         progress = await sink.begin(name)
         if not progress.is_done:
             progress.is_done = True
             async with database.write() as connection:
                 await statement(connection)
                 await move_step(connection, progress, rows_before=0)
-    async with database.write() as connection:
-        greatest = {table: measures.greatest_id(table) for table in measures.by_table}
-        await reserve_ids(connection, greatest)
 
 
 async def wrap_passwords(

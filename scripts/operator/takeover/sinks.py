@@ -58,8 +58,8 @@ class Sink(ABC):
         """Tell what an earlier run has taken over."""
 
     @abstractmethod
-    async def count(self) -> None:
-        """Set the counters to what the rows say."""
+    async def count(self, progress: StepProgress) -> None:
+        """Set the counters to what the rows say, once."""
 
     @abstractmethod
     async def map_counters(
@@ -94,9 +94,13 @@ class DatabaseSink(Sink):
         taken.users.update(account[0] for account in accounts)
         taken.videos.update((video, (author, time_ms)) for video, author, time_ms in videos)
 
-    async def count(self) -> None:
+    async def count(self, progress: StepProgress) -> None:
+        if progress.state:
+            return
+        progress.state = {"is_set": True}
         async with self._database.write() as connection:
             await set_counters(connection)
+            await move_step(connection, progress, rows_before=0)
 
     async def map_counters(
         self, table: str, columns: Sequence[str], ids: Collection[int]
@@ -127,7 +131,7 @@ class DrySink(Sink):
     async def restore(self, taken: Taken, names: Names) -> None:
         pass
 
-    async def count(self) -> None:
+    async def count(self, progress: StepProgress) -> None:
         pass
 
     async def map_counters(

@@ -58,7 +58,7 @@ def add_accounts(original: Original) -> None:
         user(ALICE, "alice", password=md5("alice's"), avatar="face.png", favorite_count=2**64 - 1),
         user(BOB, "bob", avatar="lost.png", background_image=None, signature="hi\x1b[31m"),
         user(DELETED, "carol", deleted_at=at(1)),
-        user(LOOKALIKE, "аlice"),  # noqa: RUF001 - a Cyrillic а is meant
+        user(LOOKALIKE, "аlice"),
         user(SPACES, " e\u0301ve "),
         user(LONG, "x" * 40),
         user(NO_MD5, "dora", password="open"),

@@ -57,7 +57,7 @@ async def test_accounts_keep_their_ids_and_names(result: Database):
         ALICE: "alice",
         BOB: "bob",
         DELETED: "carol",
-        LOOKALIKE: "аlice",  # noqa: RUF001
+        LOOKALIKE: "аlice",
         SPACES: "éve",
         LONG: "x" * 30 + "_6",
         NO_MD5: "dora",
