@@ -15,7 +15,7 @@ from tests.operator.takeover.original import Original
 
 ZONE = "Asia/Shanghai"
 # Noon there; in UTC it is four o'clock in the morning.
-NOON = datetime(2023, 6, 1, 12)
+NOON = datetime(2023, 6, 1, 12)  # noqa: DTZ001 - the original's times have no zone
 NOON_MS = 1_685_592_000_000
 JPEG = b"\xff\xd8\xff\xe0" + bytes(60)
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(60)
@@ -189,7 +189,7 @@ def add_messages(original: Original, pair: rsa.RSAPrivateKey) -> None:
 
 def write_pair(path: Path) -> rsa.RSAPrivateKey:
     """Make a pair as weak as the one that the original published, in its format."""
-    pair = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    pair = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505
     pem = pair.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
     path.write_bytes(pem)
     return pair
