@@ -15,6 +15,7 @@ from dal.db.models import Base
 from scripts.operator.takeover.step import Step
 from scripts.stack import Stack
 from tests.databases import root_cursor
+from tests.operator.conftest import Run
 from tests.operator.takeover.conftest import Job, Taken
 from tests.operator.takeover.dirt import ALICE
 
@@ -210,3 +211,19 @@ async def test_nobody_looks_at_files_where_keys_are_kept(
                 text("SELECT state FROM takeover_progress WHERE step = 'begin'")
             )
     assert json.loads(str(state))["objects"] == "keep"
+
+
+async def test_the_command_tells_how_far_it_is_and_how_it_ended(run: Run, job: Job):
+    ours = {"DOUSHENG_MYSQL__DATABASE": job.ours.mysql.database}
+
+    done = await run("takeover", "--dry-run", str(job.file), **ours)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("dry run: nothing was written\n")
+    assert "accounts: 11 of 11\n" in done.stderr
+
+    # Nothing listens there.
+    job.change(mysql={"port": 1})
+    done = await run("takeover", str(job.file), **ours)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("stopped; run it again, and it goes on: mysql")
