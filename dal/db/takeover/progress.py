@@ -20,6 +20,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.mysql import LONGTEXT
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateTable
 
@@ -101,10 +102,10 @@ async def begin_step(connection: AsyncConnection, step: StepProgress) -> None:
     Raises:
         AnotherTakeover: it is there.
     """
-    result = await connection.execute(select(PROGRESS.c.step).where(PROGRESS.c.step == step.step))
-    if result.first():
-        raise AnotherTakeover
-    await connection.execute(insert(PROGRESS).values(_values(step)))
+    try:
+        await connection.execute(insert(PROGRESS).values(_values(step)))
+    except IntegrityError as exc:
+        raise AnotherTakeover from exc
 
 
 async def move_step(connection: AsyncConnection, step: StepProgress, *, rows_before: int) -> None:

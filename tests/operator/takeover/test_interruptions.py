@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +15,10 @@ from dal.db.engine import Database, MySQLSettings, open_database
 from dal.db.models import Base
 from scripts.operator.takeover.step import Step
 from scripts.stack import Stack
-from tests.databases import root_cursor
+from tests.conftest import AllSettings
+from tests.databases import MakeDatabase, root_cursor
 from tests.operator.conftest import Run
-from tests.operator.takeover.conftest import Job, Taken
+from tests.operator.takeover.conftest import Job, Taken, make_job
 from tests.operator.takeover.dirt import ALICE
 
 # Different at every run: salts, nonces, keys and what the clock says of the rows themselves.
@@ -191,6 +193,23 @@ async def test_it_does_not_go_on_with_another_original(
     with root_cursor(servers) as cursor:
         cursor.execute(f"UPDATE {job.source}.users SET updated_at = NOW(3) WHERE id = {ALICE}")  # noqa: S608
     assert "the original has changed" in await refuse(job, capsys)
+
+
+async def test_the_published_tables_do_with_and_without_likes_of_comments(
+    servers: Stack,
+    settings: AllSettings,
+    make_database: MakeDatabase,
+    *,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    job = make_job(servers, settings, make_database, tmp_path, with_keys=True)
+    with root_cursor(servers) as cursor:
+        cursor.execute(f"DROP TABLE {job.source}.user_favorite_comments")
+
+    assert await job.run() == 0
+
+    assert "done: start the services" in capsys.readouterr().out
 
 
 async def test_nobody_looks_at_files_where_keys_are_kept(
