@@ -16,7 +16,7 @@ from pkg.media.containers import Container, find_container
 from pkg.storage import Bucket, object_path
 from pkg.storage_copies import CopyingStorage
 from scripts.operator.takeover.findings import Findings, Kind
-from services.buckets import VIDEO_COVERS_BUCKET, VIDEOS_BUCKET
+from services.buckets import BUCKETS, VIDEO_COVERS_BUCKET, VIDEOS_BUCKET
 from services.user.default_images import IMAGES_DIR
 
 MP4, JPEG, PNG = "video/mp4", "image/jpeg", "image/png"
@@ -49,7 +49,13 @@ def type_of(bucket: Bucket, start: bytes) -> str:
 
 
 class Objects(ABC):
-    """The files of the original."""
+    """The files of the original.
+
+    Attributes:
+        moves_everything: whether none of them is where we serve files from.
+    """
+
+    moves_everything: bool
 
     @abstractmethod
     async def read_start(self, bucket: Bucket, key: str) -> bytes | None:
@@ -60,10 +66,8 @@ class Objects(ABC):
         """Make the file an object of ours under another key; safe to repeat."""
 
     @abstractmethod
-    async def put_default_cover(self) -> None:
-        """Store what stands for a cover that is missing."""
-
-    moves_everything: bool
+    async def prepare(self) -> None:
+        """Make our buckets where they are missing, and store what stands for a cover that is missing."""
 
 
 class SameStorage(Objects):
@@ -80,14 +84,15 @@ class SameStorage(Objects):
     async def bring(self, bucket: Bucket, key: str, new_key: str, content_type: str) -> None:
         await self._storage.copy(bucket, key, new_key, content_type)
 
-    async def put_default_cover(self) -> None:
+    async def prepare(self) -> None:
+        await self._storage.ensure_buckets(BUCKETS)
         await self._storage.put_file(
             VIDEO_COVERS_BUCKET, DEFAULT_COVER, IMAGES_DIR / DEFAULT_COVER, JPEG
         )
 
 
 class OtherStorage(SameStorage):
-    """They come from another storage, through this machine's disk, one at a time."""
+    """They come from another storage, through this machine's disk."""
 
     moves_everything = True
 
@@ -118,7 +123,7 @@ class ReadOnly(Objects):
     async def bring(self, bucket: Bucket, key: str, new_key: str, content_type: str) -> None:
         pass
 
-    async def put_default_cover(self) -> None:
+    async def prepare(self) -> None:
         pass
 
 
@@ -145,8 +150,6 @@ class MediaFiles:
         kept = await self._keep(VIDEO_COVERS_BUCKET, key, findings, what)
         if kept is None:
             findings.add(Kind.COVER_MISSING, f"{what}: {key}")
-            if self._objects:
-                await self._objects.put_default_cover()
         return kept or DEFAULT_COVER
 
     async def keep_picture(

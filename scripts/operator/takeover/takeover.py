@@ -97,6 +97,8 @@ class Takeover:
         if BEGIN not in progress:
             await self._begin(begin)
         progress.setdefault(BEGIN, StepProgress(BEGIN, state=begin))
+        if self._objects:
+            await self._objects.prepare()
         sink = DatabaseSink(self._database, progress)
         taken, names = Taken(), Names()
         await sink.restore(taken, names)
