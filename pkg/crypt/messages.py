@@ -22,6 +22,7 @@ from pkg.settings import Section, SettingsError
 DATA_KEY_BITS = 256
 NONCE_BYTES = 12
 MIN_RSA_BITS = 2048
+MIN_ORIGINAL_BITS = 1024
 OAEP = padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
 
 
@@ -80,6 +81,31 @@ class DataKey:
             raise UnreadableMessage from exc
 
 
+class OriginalKey:
+    """The pair of a Go original, which may be weaker than ours have to be; it only reads."""
+
+    def __init__(self, path: Path) -> None:
+        self._pair = _load_pair(path, min_bits=MIN_ORIGINAL_BITS)
+
+    def is_ciphertext(self, stored: str) -> bool:
+        """Tell whether a stored text has the form of a message of this pair."""
+        try:
+            return len(base64.b64decode(stored, validate=True)) == self._pair.key_size // 8
+        except ValueError:
+            return False
+
+    def decrypt(self, stored: str) -> str:
+        """Return the text of a message; takes about a millisecond of computing and lets other threads run.
+
+        Raises:
+            UnreadableMessage: another pair's, or changed.
+        """
+        try:
+            return _decrypt_original(self._pair, base64.b64decode(stored, validate=True))
+        except ValueError as exc:
+            raise UnreadableMessage from exc
+
+
 class WrappingKeys:
     """The RSA key pairs that wrap data keys; each is read from its file when it is needed first.
 
@@ -124,15 +150,10 @@ class WrappingKeys:
             raise UnreadableMessage from exc
         for pair_id in self._original_pairs():
             pair = self._get_pair(pair_id)
-            if pair.key_size // 8 != len(ciphertext):
-                continue
-            # A wrong pair gives random bytes instead of an error; they are hardly ever text.
             try:
-                text = pair.decrypt(ciphertext, padding.PKCS1v15()).decode()
-            except ValueError:
+                return _decrypt_original(pair, ciphertext)
+            except UnreadableMessage:
                 continue
-            if text:
-                return text
         raise UnreadableMessage
 
     def _original_pairs(self) -> list[str]:
@@ -152,17 +173,32 @@ class WrappingKeys:
 
     def _get_pair(self, pair_id: str) -> RSAPrivateKey:
         if pair_id not in self._pairs:
-            self._pairs[pair_id] = _load_pair(self._settings.private_keys_dir / f"{pair_id}.pem")
+            try:
+                path = self._settings.private_keys_dir / f"{pair_id}.pem"
+                self._pairs[pair_id] = _load_pair(path)
+            except SettingsError as exc:
+                raise SettingsError(f"crypt.private_keys_dir: {exc}") from exc
         return self._pairs[pair_id]
 
 
-def _load_pair(path: Path) -> RSAPrivateKey:
+def _decrypt_original(pair: RSAPrivateKey, ciphertext: bytes) -> str:
+    if pair.key_size // 8 != len(ciphertext):
+        raise UnreadableMessage
+    # A wrong pair gives random bytes instead of an error; they are hardly ever text.
+    try:
+        text = pair.decrypt(ciphertext, padding.PKCS1v15()).decode()
+    except ValueError as exc:
+        raise UnreadableMessage from exc
+    if not text:
+        raise UnreadableMessage
+    return text
+
+
+def _load_pair(path: Path, *, min_bits: int = MIN_RSA_BITS) -> RSAPrivateKey:
     try:
         pair = load_pem_private_key(path.read_bytes(), password=None)
     except (OSError, ValueError) as exc:
-        raise SettingsError(f"crypt.private_keys_dir: cannot read {path}: {exc}") from exc
-    if not isinstance(pair, RSAPrivateKey) or pair.key_size < MIN_RSA_BITS:
-        raise SettingsError(
-            f"crypt.private_keys_dir: {path} is not an RSA key of {MIN_RSA_BITS} bits"
-        )
+        raise SettingsError(f"cannot read the RSA key {path}: {exc}") from exc
+    if not isinstance(pair, RSAPrivateKey) or pair.key_size < min_bits:
+        raise SettingsError(f"{path} is not an RSA key of {min_bits} bits")
     return pair

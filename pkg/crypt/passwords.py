@@ -1,4 +1,4 @@
-"""Password hashes: argon2id, and the MD5 of the original until its owner logs in once.
+"""Password hashes: argon2id, and the MD5 of the original, bare or within argon2id, until its owner logs in once.
 
 Hashing takes tens of milliseconds and 19 MiB on purpose; it runs in threads, a few at a time. Whose turn it is, a fair
 queue says: logins go before registrations, and each network has its turn.
@@ -26,6 +26,8 @@ MEMORY_COST_KIB = 19 * 1024
 PARALLELISM = 1
 HASHING_THREADS = 2
 LEGACY_MD5 = re.compile(r"[0-9a-f]{32}")
+# In front of the argon2id hash of an MD5.
+WRAPPED_MD5 = "md5:"
 
 
 class HashingSettings(Section):
@@ -53,7 +55,7 @@ class Passwords:
             max_waiting_per_holder=settings.max_waiting_per_address,
             max_wait_s=settings.max_wait_s,
         )
-        self._hasher = PasswordHasher(TIME_COST, MEMORY_COST_KIB, PARALLELISM)
+        self._hasher = _make_hasher()
         self._threads = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="argon2")
         # Verified when a name is unknown, so that the answer takes as long as for a known one.
         self._decoy = self._hasher.hash("decoy")
@@ -75,7 +77,9 @@ class Passwords:
 
     def needs_rehash(self, stored: str) -> bool:
         """Return whether a hash that was just verified should be replaced by a stronger one."""
-        return bool(LEGACY_MD5.fullmatch(stored)) or self._hasher.check_needs_rehash(stored)
+        if LEGACY_MD5.fullmatch(stored) or stored.startswith(WRAPPED_MD5):
+            return True
+        return self._hasher.check_needs_rehash(stored)
 
     def close(self) -> None:
         """Let the threads end."""
@@ -85,8 +89,9 @@ class Passwords:
         if LEGACY_MD5.fullmatch(stored):
             # As slow as the others: how long a login takes must not tell whose hash is old.
             self._hasher.hash(password)
-            digest = hashlib.md5(password.encode(), usedforsecurity=False).hexdigest()
-            return hmac.compare_digest(digest, stored)
+            return hmac.compare_digest(_md5(password), stored)
+        if stored.startswith(WRAPPED_MD5):
+            stored, password = stored.removeprefix(WRAPPED_MD5), _md5(password)
         try:
             return self._hasher.verify(stored, password)
         except (VerificationError, InvalidHashError):
@@ -94,3 +99,19 @@ class Passwords:
 
     async def _run(self, function: Callable[..., T], *args: str) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+
+
+def wrap_md5(digest: str) -> str:
+    """Return what is stored in the place of the original's MD5: its argon2id hash, which `verify` knows.
+
+    Takes tens of milliseconds and lets other threads run.
+    """
+    return WRAPPED_MD5 + _make_hasher().hash(digest)
+
+
+def _make_hasher() -> PasswordHasher:
+    return PasswordHasher(TIME_COST, MEMORY_COST_KIB, PARALLELISM)
+
+
+def _md5(password: str) -> str:
+    return hashlib.md5(password.encode(), usedforsecurity=False).hexdigest()

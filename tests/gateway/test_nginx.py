@@ -209,6 +209,8 @@ async def test_conditions_that_the_storage_would_call_errors_do_not_reach_it(doo
         ("/media/tiktok-videos/a.mp4", "video/mp4"),
         ("/media/tiktok-videos/a.html", "video/mp4"),
         ("/media/tiktok-video-covers/a.jpg", "image/jpeg"),
+        ("/media/tiktok-video-covers/1_title_1690000000000.png", "image/jpeg"),
+        (f"/media/tiktok-video-covers/{'0a' * 20}.png", "image/png"),
         ("/media/tiktok-user-avatars/a.png", "image/png"),
         ("/media/tiktok-user-backgrounds/a.jpg", "image/jpeg"),
         ("/media/tiktok-user-backgrounds/a.html", "image/jpeg"),

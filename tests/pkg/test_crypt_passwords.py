@@ -10,7 +10,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from pkg.crypt import passwords as module
-from pkg.crypt.passwords import HASHING_THREADS, HashingSettings, Passwords
+from pkg.crypt.passwords import HASHING_THREADS, HashingSettings, Passwords, wrap_md5
 
 NETWORK = "192.0.2.1"
 PASSWORD = "密码 🐶 s3cret"
@@ -100,6 +100,18 @@ async def test_the_md5_of_the_original_matches_and_is_to_be_replaced(passwords):
     assert passwords.needs_rehash(stored)
 
 
+async def test_a_wrapped_md5_matches_the_password_and_is_to_be_replaced(passwords):
+    stored = wrap_md5(md5(PASSWORD))
+
+    assert md5(PASSWORD) not in stored
+    assert await passwords.verify(stored, PASSWORD, network=NETWORK)
+    assert not await passwords.verify(stored, "other", network=NETWORK)
+    # The MD5 itself is worth nothing, with and without what marks it.
+    assert not await passwords.verify(stored, md5(PASSWORD), network=NETWORK)
+    assert not await passwords.verify(stored.removeprefix("md5:"), PASSWORD, network=NETWORK)
+    assert passwords.needs_rehash(stored)
+
+
 async def test_a_hash_with_weaker_parameters_is_to_be_replaced(passwords):
     weak = PasswordHasher(1, 8 * 1024, 1).hash(PASSWORD)
 
@@ -117,12 +129,16 @@ async def test_no_hash_matches_nothing(passwords):
     assert not await passwords.verify(None, "decoy", network=NETWORK)
 
 
-@pytest.mark.parametrize("kind", ["known", "known, wrong", "unknown", "md5", "md5, wrong"])
+@pytest.mark.parametrize(
+    "kind", ["known", "known, wrong", "unknown", "md5", "md5, wrong", "wrapped", ""]
+)
 async def test_every_login_costs_one_hash_whoever_it_is(passwords, hasher, kind):
     stored = {
         "known": PasswordHasher(2, 19 * 1024, 1).hash(PASSWORD),
         "unknown": None,
         "md5": md5(PASSWORD),
+        "wrapped": "md5:" + PasswordHasher(2, 19 * 1024, 1).hash(md5(PASSWORD)),
+        "": "",
     }[kind.removesuffix(", wrong")]
 
     await passwords.verify(stored, "other" if kind.endswith("wrong") else PASSWORD, network=NETWORK)

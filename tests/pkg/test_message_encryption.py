@@ -16,6 +16,7 @@ from pkg.crypt.messages import (
     CryptSettings,
     DataKey,
     MessageIdentity,
+    OriginalKey,
     UnreadableMessage,
     WrappingKeys,
 )
@@ -104,6 +105,21 @@ def test_messages_of_the_original_are_readable(tmp_path: Path, named: str | None
     sealed = pair.public_key().encrypt("你好".encode(), padding.PKCS1v15())
 
     assert keys.decrypt_original(base64.b64encode(sealed).decode()) == "你好"
+
+
+def test_the_pair_of_an_original_may_be_weak_but_reads_alone(tmp_path: Path):
+    pair = make_pair(tmp_path, "original", bits=1024)
+    key = OriginalKey(tmp_path / "original.pem")
+    stored = base64.b64encode(pair.public_key().encrypt(TEXT.encode(), padding.PKCS1v15())).decode()
+
+    assert key.is_ciphertext(stored)
+    assert key.decrypt(stored) == TEXT
+    for other in (stored[:-4], "plain text", "QUJD", ""):
+        assert not key.is_ciphertext(other)
+        with pytest.raises(UnreadableMessage):
+            key.decrypt(other)
+    with pytest.raises(SettingsError, match="not an RSA key"):
+        make_keys(tmp_path, "original")
 
 
 def test_what_no_pair_encrypted_is_unreadable(tmp_path: Path):
