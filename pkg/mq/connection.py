@@ -1,7 +1,6 @@
 """One AMQP connection and its channels as futures, and how lost ones are opened again."""
 
 import asyncio
-import logging
 import random
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -134,8 +133,6 @@ class BrokerConnection:
     """An open connection; `lost` is done, with the reason, as soon as it is not."""
 
     def __init__(self, settings: RabbitMQSettings, name: str) -> None:
-        # It logs one refused connection in seven lines of ERROR; we log it in one.
-        logging.getLogger("pika").setLevel(logging.CRITICAL)
         loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[str] = loop.create_future()
         self._opened: asyncio.Future[BaseException | None] = loop.create_future()

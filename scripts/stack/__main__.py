@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import logging
 import os
 import socket
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from pkg.log import quiet_drivers
 from scripts.stack.ports import parse_base
 from scripts.stack.report import StackError, say_nothing
 from scripts.stack.seed import SAMPLE_USERS, seed
@@ -23,7 +23,7 @@ _DONE, _FAILED, _NOT_ALL_RUNNING = 0, 1, 3
 def main(arguments: Sequence[str]) -> int:
     """Run one command; return the exit code."""
     # A broker that is still starting refuses connections; that is what probing is for.
-    logging.getLogger("pika").setLevel(logging.CRITICAL)
+    quiet_drivers()
     options = _parse(arguments)
     try:
         code: int = options.run(options)
