@@ -141,6 +141,8 @@ def start_gateway(
         ) as client:
             yield RunningGateway(port, app, server, client)
         await _stop(server, serving)
+        # A channel that lives on keeps calling its port, on which the next test's services may listen.
+        await asyncio.gather(*(service.close() for _, service in clients.named()))
 
     return start
 
