@@ -1,14 +1,11 @@
 """Migrations, each test on a database of its own."""
 
-import getpass
 import subprocess
 import sys
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import pymysql
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -25,30 +22,14 @@ from dal.db.models import Base
 from dal.db.schema_version import VERSIONS
 from pkg.errors import DependencyUnavailable
 from pkg.names import make_name_keys
-
-MakeDatabase = Callable[[], MySQLSettings]
+from tests.databases import MakeDatabase, making_databases
 
 
 @pytest.fixture
 def make_database(servers, settings) -> Iterator[MakeDatabase]:
     """Make empty databases, which are gone at the end of the test."""
-    names: list[str] = []
-    user = f"'{settings.mysql.user}'@'127.0.0.1'"
-    root = pymysql.connect(unix_socket=str(servers.mysql_socket), user=getpass.getuser())
-    with root, root.cursor() as cursor:
-
-        def make() -> MySQLSettings:
-            name = f"db_test_{uuid.uuid4().hex[:8]}"
-            cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
-            cursor.execute(f"GRANT ALL ON {name}.* TO {user}")
-            names.append(name)
-            changes = {"database": name}
-            return MySQLSettings.model_validate(settings.mysql.model_copy(update=changes))
-
+    with making_databases(servers, settings.mysql) as make:
         yield make
-        for name in names:
-            cursor.execute(f"DROP DATABASE {name}")
-            cursor.execute(f"REVOKE ALL ON {name}.* FROM {user}")
 
 
 @pytest.fixture
