@@ -8,6 +8,7 @@ is down.
 
 import argparse
 import asyncio
+import os
 import sys
 import time
 from contextlib import AsyncExitStack
@@ -178,6 +179,8 @@ def main() -> int:
     )
     parser.add_argument("folder", type=Path, help="where the backup goes: a new folder")
     options = parser.parse_args()
+    # Everything that is made from here on is readable by its owner alone, also while it is written.
+    os.umask(0o077)
     try:
         settings = load_settings(BackupSettings)
         return run_to_status(save(settings, options.folder), failing="there is no whole backup")
