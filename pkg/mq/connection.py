@@ -97,7 +97,7 @@ class Backoff:
 
     def next_s(self) -> float:
         """Return how long to wait now."""
-        delay_s = random.uniform(self._ceiling_s / 2, self._ceiling_s)  # noqa: S311
+        delay_s = random.uniform(self._ceiling_s / 2, self._ceiling_s)  # noqa: S311 - spreads attempts, hides nothing
         self._ceiling_s = min(self._ceiling_s * 2, LONGEST_DELAY_S)
         return delay_s
 

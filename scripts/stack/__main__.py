@@ -137,7 +137,7 @@ def _logs(options: argparse.Namespace) -> int:
         raise StackError(f"{options.name} has not written a log yet", fix="run scripts/up")
     follow = ["-F"] if options.follow else []
     sys.stdout.flush()
-    os.execvp("tail", ["tail", "-n", str(options.lines), *follow, str(path)])  # noqa: S606
+    os.execvp("tail", ["tail", "-n", str(options.lines), *follow, str(path)])  # noqa: S606 - no shell is meant
 
 
 def _seed(options: argparse.Namespace) -> int:
