@@ -1,7 +1,6 @@
 """`python -m gateway`: settings, logs, then serve until SIGTERM."""
 
 import asyncio
-import logging
 import sys
 
 import uvloop
@@ -29,8 +28,6 @@ def main() -> None:
         sys.stderr.write(f"{exc}\n")
         sys.exit(2)
     setup_logging(settings.log, process="gateway")
-    # It warns about every broken form, but a broken form is an error of the client.
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     try:
         uvloop.run(run_gateway(settings, tokens))
     except Exception as exc:  # noqa: BLE001 - said once, with its traceback

@@ -21,6 +21,14 @@ TEXT_FORMAT = (
     "{time:YYYY-MM-DD HH:mm:ss.SSS!UTC} {level: <7} {extra[process]} {extra[request_id]} "
     "{name}:{line} {message} {extra[facts]}"
 )
+# What drivers may say; each of them calls an error what is none here, or says it in many lines.
+DRIVER_LEVELS = {
+    "apscheduler": logging.ERROR,  # warns of every run that is skipped, which is meant to be
+    "httpx": logging.WARNING,
+    "pika": logging.CRITICAL,  # seven lines of ERROR for one refused connection, which we tell in one
+    "python_multipart": logging.ERROR,  # warns about broken forms, which are errors of clients
+    "urllib3": logging.WARNING,
+}
 OWN_EXTRAS = frozenset({"process", "request_id", "facts"})
 
 
@@ -46,9 +54,13 @@ def setup_logging(settings: LogSettings, *, process: str) -> None:
             diagnose=False,  # Values of variables would carry passwords into the traceback.
         )
     logging.basicConfig(handlers=[_LoguruHandler()], level=logging.INFO, force=True)
-    # apscheduler logs every run of a job that runs three times a second.
-    for chatty in ("apscheduler", "pika", "urllib3", "httpx"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    quiet_drivers()
+
+
+def quiet_drivers() -> None:
+    """Keep drivers from logging what is told by us; commands that print for a person need this alone."""
+    for driver, level in DRIVER_LEVELS.items():
+        logging.getLogger(driver).setLevel(level)
 
 
 def _add_context(record: "Record") -> None:

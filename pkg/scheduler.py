@@ -5,7 +5,6 @@ one late run, not a thousand), and a step back, after which a job would wait unt
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -44,8 +43,6 @@ class Scheduler:
     """Runs jobs at fixed intervals, one run of each at a time; `run` keeps it going."""
 
     def __init__(self) -> None:
-        # It warns of every run that is skipped because the one before still goes on, which is meant to be.
-        logging.getLogger("apscheduler").setLevel(logging.ERROR)
         # Runs that were missed while one was busy become one run, however late it is.
         defaults = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
         self._scheduler = AsyncIOScheduler(timezone="UTC", job_defaults=defaults)

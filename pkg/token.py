@@ -1,7 +1,8 @@
 """JWTs signed with EdDSA (Ed25519): the user service alone signs, everyone verifies.
 
 A token names its key in `kid`. Every public key in the configured folder is accepted, so that a new key can be handed
-out before it signs, and an old one kept until its last token has expired.
+out before it signs, and an old one kept until its last token has expired. A key that is put in while the process runs is
+found when the first token names it; one that is taken out is forgotten at the next start.
 """
 
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from loguru import logger
 
 from pkg.errors import Unauthenticated
 from pkg.ids import MAX_ID
@@ -64,7 +66,8 @@ class TokenVerifier:
 
     def __init__(self, settings: TokenSettings) -> None:
         self._issuer = settings.issuer
-        self._keys = _load_public_keys(settings.public_keys_dir)
+        self._directory = settings.public_keys_dir
+        self._keys = _load_public_keys(self._directory)
         self._decode_cached = lru_cache(maxsize=CACHED_TOKENS)(self._decode)
 
     def verify(self, token: str) -> int:
@@ -84,9 +87,7 @@ class TokenVerifier:
     def _decode(self, token: str) -> tuple[int, int]:
         if not token or len(token) > MAX_TOKEN_CHARS:
             raise jwt.InvalidTokenError("missing or too long")
-        key = self._keys.get(str(jwt.get_unverified_header(token).get("kid")))
-        if key is None:
-            raise jwt.InvalidKeyError("unknown kid")
+        key = self._find_key(str(jwt.get_unverified_header(token).get("kid")))
         claims = jwt.decode(
             token,
             key,
@@ -99,6 +100,23 @@ class TokenVerifier:
         if not 0 < user_id <= MAX_ID:
             raise jwt.InvalidTokenError("bad subject")
         return user_id, int(claims["exp"])
+
+    def _find_key(self, kid: str) -> Ed25519PublicKey:
+        if kid not in self._keys and kid in _list_names(self._directory):
+            try:
+                self._keys |= _load_public_keys(self._directory)
+            except SettingsError as exc:
+                logger.bind(error=str(exc)).error("new token key cannot be read")
+        if kid not in self._keys:
+            raise jwt.InvalidKeyError("unknown kid")
+        return self._keys[kid]
+
+
+def _list_names(directory: Path) -> list[str]:
+    try:
+        return [path.stem for path in directory.glob("*.pem")]
+    except OSError:  # The keys that are known still serve.
+        return []
 
 
 def _load_private_key(path: Path) -> Ed25519PrivateKey:

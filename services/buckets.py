@@ -15,4 +15,3 @@ BUCKETS = (
     USER_AVATARS_BUCKET,
     USER_BACKGROUNDS_BUCKET,
 )
-PUBLIC_BUCKETS = tuple(bucket for bucket in BUCKETS if bucket.is_public)

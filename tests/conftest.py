@@ -28,6 +28,8 @@ from tests.videos import Videos
 
 # Whoever uses one of these needs servers; a test that starts some by itself is marked where it stands.
 NEED_SERVERS = {"servers", "system"}
+# Whoever uses one of these makes videos or reads them with ffmpeg, which takes a second where others take milliseconds.
+NEED_FFMPEG = {"library", "media", "make_media", "slow_video"}
 
 
 class AllSettings(ProcessSettings):
@@ -61,13 +63,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs servers, and sort: what needs none first, what plays with the whole system last.
+    """Mark what needs servers and what runs ffmpeg, and sort: what needs none first, what plays with the whole system last.
 
     Of those, what is in a deeper folder comes later: tests/system, its faults, and what looks at it all afterwards.
     """
     for item in items:
         if NEED_SERVERS & _used_fixtures(item):
             item.add_marker("servers")
+        if NEED_FFMPEG & _used_fixtures(item):
+            item.add_marker("ffmpeg")
     items.sort(key=_stage)
 
 

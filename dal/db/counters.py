@@ -92,9 +92,9 @@ async def fix_differences(database: Database, differences: Sequence[Difference])
 async def _fix(connection: AsyncConnection, counter: Counter, row_id: int) -> int:
     lock = f"SELECT id FROM {counter.table} WHERE id = :id FOR UPDATE"  # noqa: S608 - names of COUNTERS
     await connection.execute(text(lock), {"id": row_id})
-    count = f"SELECT COUNT(*) FROM ({counter.rows}) AS counted WHERE counted.id = :id"  # noqa: S608
+    count = f"SELECT COUNT(*) FROM ({counter.rows}) AS counted WHERE counted.id = :id"  # noqa: S608 - names of COUNTERS
     counted = (await connection.execute(text(count), {"id": row_id})).scalar_one()
-    update = f"UPDATE {counter.table} SET {counter.column} = :counted WHERE id = :id"  # noqa: S608
+    update = f"UPDATE {counter.table} SET {counter.column} = :counted WHERE id = :id"  # noqa: S608 - names of COUNTERS
     result = await connection.execute(text(update), {"id": row_id, "counted": counted})
     return result.rowcount
 

@@ -40,8 +40,10 @@ def make_alembic_config(connection: Connection) -> Config:
     return config
 
 
-def migrate(settings: MySQLSettings) -> None:
-    """Upgrade to the newest schema under a lock that a second migration waits for.
+def migrate(settings: MySQLSettings, *, to: str = "head") -> None:
+    """Upgrade to the newest schema, or to an older one, under a lock that a second migration waits for.
+
+    A database that is further is left as it is.
 
     Raises:
         OperationalError: the server is down or refuses.
@@ -53,7 +55,7 @@ def migrate(settings: MySQLSettings) -> None:
         )
         if not locked:
             raise TimeoutError("another migration is still running")
-        command.upgrade(make_alembic_config(connection), "head")
+        command.upgrade(make_alembic_config(connection), to)
         connection.commit()
 
 

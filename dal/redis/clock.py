@@ -4,6 +4,7 @@ import asyncio
 
 from redis.asyncio import Redis
 
+from dal.redis.client import translated_errors
 from dal.redis.keys import clock_key
 from dal.redis.scripting import run_script
 
@@ -27,6 +28,16 @@ class VersionClock:
         if self._drawing is None:
             self._drawing = asyncio.create_task(self._draw_for_all())
         return await version
+
+    async def advance_to(self, version: int) -> None:
+        """Let every version that is drawn from now on be greater than this one; for a restore, before anybody draws.
+
+        The host of the backup may have had a clock that is ahead of this one's.
+        """
+        with translated_errors():
+            last = int(await self._redis.get(clock_key()) or 0)
+            if last < version:
+                await self._redis.set(clock_key(), version)
 
     async def _draw_for_all(self) -> None:
         try:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import LockError
@@ -36,6 +37,7 @@ FLUSH_LOCK_WAIT_S = 0.1
 FLUSH_LOCK_POLL_S = 0.01
 # A batch takes the oldest actions; one busy partition must not fill it while others hold older ones.
 PENDING_PER_PARTITION = 250
+READ_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,19 @@ class PendingActions:
         await self.settle(Action(*pair, 0, ActionType.UNDO) for pair in orphans)
         return found
 
+    async def list_all(self) -> list[Action]:
+        """Return every pending action, for a backup; one that MySQL absorbs meanwhile may be left out."""
+        found: list[Action] = []
+        for partition in range(PARTITIONS):
+            with translated_errors():
+                members: Any = await self._redis.zrange(pending_key(self.kind, partition), 0, -1)
+                for pairs in _in_parts([_to_pair(member) for member in members]):
+                    keys = [register_keys(self.kind, *pair)[1] for pair in pairs]
+                    values: Any = await self._redis.mget(keys)
+                    copies = zip(pairs, values, strict=True)
+                    found += [parse_register(*pair, copy) for pair, copy in copies if copy]
+        return found
+
     async def map_absorbed(self, actions: Iterable[Action]) -> dict[Action, bool]:
         """Return for each action whether MySQL has absorbed it, or will absorb a newer one of its pair instead."""
         asked = list(actions)
@@ -265,6 +280,10 @@ class PendingActions:
         for action in actions:
             by_partition[partition_of(action.user_id)].append(action)
         return by_partition
+
+
+def _in_parts(pairs: Sequence[tuple[int, int]]) -> Iterable[Sequence[tuple[int, int]]]:
+    return (pairs[begin : begin + READ_AT_ONCE] for begin in range(0, len(pairs), READ_AT_ONCE))
 
 
 def _is_absorbed(action: Action, r: bytes | None, w: bytes | None) -> bool:

@@ -8,12 +8,14 @@ from typing import Any
 from loguru import logger
 
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
+from pkg.log import quiet_drivers
 
 SERVER_IS_DOWN = 2
 
 
 def quiet_logs() -> None:
     """Show errors alone."""
+    quiet_drivers()
     logger.remove()
     logger.add(sys.stderr, level="ERROR", format="{message}")
 

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import logging
 import os
 import socket
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from pkg.log import quiet_drivers
 from scripts.samples import SAMPLE_USERS
 from scripts.stack.inventory import count_workers
 from scripts.stack.ports import parse_base
@@ -25,7 +25,7 @@ _DONE, _FAILED, _NOT_ALL_RUNNING = 0, 1, 3
 def main(arguments: Sequence[str]) -> int:
     """Run one command; return the exit code."""
     # A broker that is still starting refuses connections; that is what probing is for.
-    logging.getLogger("pika").setLevel(logging.CRITICAL)
+    quiet_drivers()
     options = _parse(arguments)
     try:
         code: int = options.run(options)
@@ -176,7 +176,7 @@ def _logs(options: argparse.Namespace) -> int:
         raise StackError(f"{options.name} has not written a log yet", fix="run scripts/up")
     follow = ["-F"] if options.follow else []
     sys.stdout.flush()
-    os.execvp("tail", ["tail", "-n", str(options.lines), *follow, str(path)])  # noqa: S606
+    os.execvp("tail", ["tail", "-n", str(options.lines), *follow, str(path)])  # noqa: S606 - no shell is meant
 
 
 def _seed(options: argparse.Namespace) -> int:

@@ -1,9 +1,12 @@
 """A real gateway on a free port, in front of services whose answers a test sets."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,8 @@ from tests.eventually import eventually
 from tests.gateway.fakes import FakeServices
 
 VIEWER_ID = 41
+# HTTP alone: reading the certificates of the machine takes longer than most tests.
+NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 # The machine may be busy: how long an example takes says nothing.
 settings.register_profile("gateway", deadline=None)
 settings.load_profile("gateway")
@@ -75,10 +80,15 @@ def make_token_keys(directory: Path) -> TokenSettings:
 
 def make_settings(spool_dir: Path, **changes: Any) -> GatewaySettings:
     """Return the shipped settings with these changes; rate limits are off unless told."""
-    section = read_section(DEFAULT_CONFIG_DIR, "gateway")
+    section = deepcopy(_read_shipped_settings())
     section |= {"port": 1, "spool_dir": spool_dir, "stop_grace_s": 3}
     section["rate_limit"] |= {"enabled": False, **changes.pop("rate_limit", {})}
     return GatewaySettings(**(section | changes))
+
+
+@cache
+def _read_shipped_settings() -> dict[str, Any]:
+    return read_section(DEFAULT_CONFIG_DIR, "gateway")
 
 
 @pytest.fixture(scope="session")
@@ -129,12 +139,28 @@ def start_gateway(
         serving = asyncio.create_task(server.serve())
         await eventually(lambda: server.started, interval_s=0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=15) as client:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", timeout=15, verify=NO_CERTIFICATES
+        ) as client:
             yield RunningGateway(port, app, server, client)
-        server.should_exit = True
-        await serving
+        await _stop(server, serving)
+        # A channel that lives on keeps calling its port, on which the next test's services may listen.
+        await asyncio.gather(*(service.close() for _, service in clients.named()))
 
     return start
+
+
+async def _stop(server: Server, serving: asyncio.Task[None]) -> None:
+    """Stop at once; a clean stop waits twice for 0.1 s, and the tests of processes have it already."""
+    serving.cancel()
+    with suppress(asyncio.CancelledError):
+        await serving
+    for listener in server.servers:
+        listener.close()
+    for connection in list(server.server_state.connections):
+        connection.shutdown()
+    for task in server.server_state.tasks:
+        task.cancel()
 
 
 @pytest.fixture(scope="session")

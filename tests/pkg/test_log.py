@@ -127,7 +127,7 @@ def test_chatty_libraries_are_heard_when_something_is_wrong(set_up, lines):
 
     for name in CHATTY:
         logging.getLogger(name).info("chat")
-        logging.getLogger(name).warning("wrong")
+        logging.getLogger(name).critical("wrong")
 
     assert [line.split()[-1] for line in lines()] == ["wrong"] * len(CHATTY)
 

@@ -8,6 +8,7 @@ import pytest
 
 from scripts import generated_modules
 from scripts.checks import sources
+from scripts.checks.committed_secrets import find_secrets
 from scripts.checks.duplicates import LINES, find_duplicates
 from scripts.checks.sizes import MOST_FILE_LINES, MOST_FUNCTION_LINES, find_long
 from scripts.reference import __main__ as documents_command
@@ -71,6 +72,33 @@ def test_a_violation_is_printed_and_fails_the_check(capsys: pytest.CaptureFixtur
     assert sources.report(["dal/a.py:1: too long"]) == 1
 
     assert capsys.readouterr().out == "dal/a.py:1: too long\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("-----BEGIN {} KEY-----\nMC4CAQ\n", "Private Key"),
+        ("key = 'AKIAIOSFODNN7{}'", "AWS Access Key"),
+        ("url = 'mysql://root:{}hunter2@db/x'", "Basic Auth Credentials"),
+    ],
+    ids=["key", "access key", "password in a URL"],
+)
+def test_a_planted_secret_is_found_with_its_place(tmp_path: Path, text: str, kind: str) -> None:
+    # Put together here, or this file would be found itself.
+    path = tmp_path / "planted.py"
+    path.write_text(text.format("PRIVATE" if "KEY-----" in text else "EXAMPLE"))
+
+    report = find_secrets([path])
+
+    assert f"Secret Type: {kind}" in report
+    assert "planted.py:1" in report
+
+
+def test_the_name_of_a_setting_is_no_secret(tmp_path: Path) -> None:
+    path = tmp_path / "settings.py"
+    path.write_text("password = settings.password.get_secret_value()\n")
+
+    assert find_secrets([path]) == ""
 
 
 @pytest.fixture

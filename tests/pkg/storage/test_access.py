@@ -5,7 +5,7 @@ import pytest
 from pkg.errors import DependencyUnavailable
 from pkg.storage import PUBLIC_CACHE_CONTROL, Bucket, Storage, object_path, random_key
 from services.buckets import (
-    PUBLIC_BUCKETS,
+    BUCKETS,
     USER_AVATARS_BUCKET,
     USER_BACKGROUNDS_BUCKET,
     VIDEO_UPLOADS_BUCKET,
@@ -16,6 +16,7 @@ from tests.pkg.storage.conftest import PutObject
 from tests.pkg.storage.s3_server import S3Server
 
 pytestmark = pytest.mark.servers
+PUBLIC_BUCKETS = [bucket for bucket in BUCKETS if bucket.is_public]
 
 
 @pytest.mark.parametrize("bucket", PUBLIC_BUCKETS)

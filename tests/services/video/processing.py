@@ -112,7 +112,7 @@ class Processing:
         """Load a published object as a phone does; returns its content type and content."""
 
         def load() -> tuple[str, bytes]:
-            with urlopen(f"{self.base_url}/{object_path(bucket, key)}", timeout=10) as reply:  # noqa: S310
+            with urlopen(f"{self.base_url}/{object_path(bucket, key)}", timeout=10) as reply:  # noqa: S310 - our own server
                 return reply.headers["Content-Type"], reply.read()
 
         return await asyncio.to_thread(load)
