@@ -67,7 +67,7 @@ def test_two_stacks_share_no_secret(tmp_path: Path) -> None:
     other = Stack(tmp_path / "other", 12000).environment()
 
     secret = {name for name in one if name.endswith(("PASSWORD", "SECRET_KEY", "ACCESS_KEY"))}
-    assert len(secret) == 6
+    assert len(secret) == 8
     assert all(one[name] != other[name] for name in secret)
 
 
