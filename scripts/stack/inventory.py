@@ -34,7 +34,12 @@ def make_servers(site: Site) -> list[Component]:
 def make_product(
     site: Site, environment: Mapping[str, str], instances: Mapping[str, int]
 ) -> list[Component]:
-    """Return the product's processes and nginx: of each section so many `instances`."""
+    """Return the product's processes and nginx: of each section so many `instances`; none of them administers MySQL."""
+    environment = {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith("DOUSHENG_REPLICATION__")
+    }
     services = [
         Service(site, section, environment, instance=instance)
         for section in SERVICES
