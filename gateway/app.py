@@ -7,12 +7,14 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.clients import Clients
 from gateway.errors import add_error_handlers
+from gateway.fragments import FragmentCache
 from gateway.media_urls import MediaUrls
 from gateway.middleware import GatewayMiddleware
 from gateway.newest_feed import NewestFeed
 from gateway.openapi import describe
 from gateway.rate_limit import RequestLimits
 from gateway.readiness import Readiness
+from gateway.replies import Replies
 from gateway.routes import comment, docs, favorite, health, message, relation, user, video
 from gateway.settings import GatewaySettings
 from gateway.slots import make_slots
@@ -28,6 +30,7 @@ def create_app(
     """Return the gateway's application; it starts nothing and connects to nothing by itself."""
     app = FastAPI(redirect_slashes=False, docs_url=None, redoc_url=None)
     limits = RequestLimits(settings.rate_limit)
+    replies = Replies(FragmentCache(settings.card_cache_mb * 1024 * 1024))
     app.state.gateway = GatewayState(
         settings=settings,
         max_upload_bytes=max_upload_bytes,
@@ -37,7 +40,8 @@ def create_app(
         media_urls=MediaUrls(base_url=settings.media_base_url, port=settings.media_port),
         slots=make_slots(settings),
         spool=Spool(settings.spool_dir, settings.spool),
-        newest_feed=NewestFeed(clients, timeout_s=settings.rpc_timeout_s),
+        newest_feed=NewestFeed(clients, replies, timeout_s=settings.rpc_timeout_s),
+        replies=replies,
         readiness=Readiness(clients, timeout_s=settings.ready_timeout_s),
     )
     # One flat list: an included router would be searched, and its paths put together, at every request.

@@ -1,4 +1,4 @@
-"""Where a phone loads media from: a configured base, or the host by which the phone reached us."""
+"""Where a phone loads media from: a configured base, or where the phone reached us, which the proxy in front tells."""
 
 import re
 from functools import lru_cache
@@ -21,15 +21,22 @@ class MediaUrls:
         """Return the base of media URLs, with its trailing slash, for the client of this request."""
         if self._fixed is not None:
             return self._fixed
-        header = next((value for name, value in scope["headers"] if name == b"host"), b"")
+        headers = dict(scope["headers"])
+        told = headers.get(b"x-forwarded-host", b"").decode("latin-1")
+        header = headers.get(b"host", b"").decode("latin-1")
         server = scope.get("server") or ("127.0.0.1", None)
-        return self._build_cached(scope["scheme"], header.decode("latin-1"), server[0])
+        return self._build_cached(scope["scheme"], told, header, server[0])
 
-    def _build(self, scheme: str, host_header: str, server_address: str) -> str:
-        # The client writes the header: only a plain host may get into a URL.
-        match = HOST.fullmatch(host_header)
-        host = match["host"] if match else _bracket(server_address)
-        return f"{'https' if scheme in SECURE_SCHEMES else 'http'}://{host}:{self._port}/media/"
+    def _build(self, scheme: str, told: str, host_header: str, server_address: str) -> str:
+        # The client writes both headers: only a plain host may get into a URL.
+        if HOST.fullmatch(told):
+            # A proxy that tells the host serves media beside the API, under whichever port that is.
+            authority = told
+        elif match := HOST.fullmatch(host_header):
+            authority = f"{match['host']}:{self._port}"
+        else:
+            authority = f"{_bracket(server_address)}:{self._port}"
+        return f"{'https' if scheme in SECURE_SCHEMES else 'http'}://{authority}/media/"
 
 
 def _bracket(address: str) -> str:

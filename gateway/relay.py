@@ -7,9 +7,8 @@ import grpc
 from google.protobuf.message import Message
 from starlette.responses import Response
 
-from gateway.replies import render_reply
 from gateway.viewer import Viewer
-from pkg.rpc.client import NO_METADATA, call
+from pkg.rpc.client import NO_METADATA, call_raw
 
 
 async def relay(
@@ -24,7 +23,7 @@ async def relay(
     Raises:
         DomainError: what the service says, or that it does not answer.
     """
-    reply = await call(
+    reply = await call_raw(
         method, request, timeout_s=viewer.state.settings.rpc_timeout_s, metadata=metadata
     )
-    return render_reply(reply, media_base=viewer.media_base)
+    return viewer.state.replies.render(reply, media_base=viewer.media_base)

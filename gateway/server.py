@@ -32,7 +32,7 @@ DRAIN_S = 2  # how long a refused client may go on writing before it is cut off
 SLOW_CLIENT_S = 10  # a WebSocket whose client reads nothing for this long is closed
 WEBSOCKET_PING_S = 20
 KEEP_ALIVE_S = 75
-# Told to stop, idle connections are kept for this long: longer than nginx keeps one (config/nginx/gateways.conf.template).
+# Told to stop, idle connections are kept for this long: longer than nginx keeps one (config/nginx/listed.conf.template).
 # A request may be on its way in them, and nobody would send one again that was sent and not answered.
 LEAVING_S = 2.5
 CANCELLED_WITHIN_S = 1
@@ -224,7 +224,8 @@ class Server(uvicorn.Server):
                 connection.shutdown()
         clock = asyncio.get_running_loop().time
         leaving_until = clock() + LEAVING_S
-        while self.server_state.connections and clock() < leaving_until:
+        # Nobody is told of the end of a connection.
+        while self.server_state.connections and clock() < leaving_until:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         await super().shutdown(sockets)
         if self.server_state.tasks:

@@ -78,6 +78,8 @@ class GatewaySettings(Section):
     """The deadline of every other RPC."""
     calls_together: bool
     """Whether calls to an instance travel together on one stream, which costs a fifth; else each by itself."""
+    card_cache_mb: Annotated[int, Field(ge=0)]
+    """MiB for the JSON of cards that were shown lately; 0: none is kept."""
     ready_timeout_s: Seconds
     """The deadline of the health checks behind `/readyz`."""
     rate_limit: RateLimitSettings

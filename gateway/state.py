@@ -9,6 +9,7 @@ from gateway.media_urls import MediaUrls
 from gateway.newest_feed import NewestFeed
 from gateway.rate_limit import RequestLimits
 from gateway.readiness import Readiness
+from gateway.replies import Replies
 from gateway.settings import GatewaySettings
 from gateway.slots import GatewaySlots
 from pkg.spool import Spool
@@ -28,6 +29,7 @@ class GatewayState:
     slots: GatewaySlots
     spool: Spool
     newest_feed: NewestFeed
+    replies: Replies
     readiness: Readiness
 
 

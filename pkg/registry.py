@@ -21,7 +21,8 @@ from pydantic import model_validator
 from pkg.endurance import repeat_until_stopped
 from pkg.errors import DependencyRefused, DependencyUnavailable
 from pkg.etcd_client import EtcdClient
-from pkg.nodes import Addresses, Node, NodeTurns
+from pkg.nodes import Addresses, Node, NodeTurns, parse_node
+from pkg.own_address import resolve_own
 from pkg.settings import Count, Seconds, Secret, Section
 from pkg.stopping import wait_for_stop
 from pkg.tls import TlsSettings
@@ -92,20 +93,22 @@ async def _connect(settings: EtcdSettings, node: Node) -> aetcd.Client:
 
 
 class Registration:
-    """Keeps one instance registered for as long as `run` runs."""
+    """Keeps one instance registered for as long as `run` runs; of the host `auto` it finds the address itself."""
 
     def __init__(self, settings: EtcdSettings, *, service: str, address: str) -> None:
         self._settings = settings
         self._address = address
-        self._key = f"{settings.prefix}/{service}/{address}".encode()
+        self._prefix = f"{settings.prefix}/{service}"
 
     async def run(self, stop: asyncio.Event) -> None:
         """Register, refresh the lease, register again whenever it was lost; deregister on `stop`."""
 
         async def hold() -> None:
             with _translated_errors():
+                etcd = parse_node(self._settings.nodes[0])
+                address = await resolve_own(self._address, towards=etcd)
                 async with open_etcd(self._settings) as client:
-                    await self._hold(client, stop)
+                    await self._hold(client, address, stop)
 
         await repeat_until_stopped(
             stop,
@@ -115,25 +118,24 @@ class Registration:
             facts={"address": self._address},
         )
 
-    async def _hold(self, client: aetcd.Client, stop: asyncio.Event) -> None:
+    async def _hold(self, client: aetcd.Client, address: str, stop: asyncio.Event) -> None:
         lease = await client.lease(self._settings.lease_ttl_s)
-        await client.put(self._key, self._value(), lease=lease)
-        logger.bind(address=self._address).info("registered")
+        await client.put(f"{self._prefix}/{address}".encode(), _describe(address), lease=lease)
+        logger.bind(address=address).info("registered")
         while not await wait_for_stop(stop, self._settings.lease_ttl_s / 3):
             reply = await lease.refresh()
             # No reply at all: the server ended the stream while it was stopping.
             if reply is None or reply.TTL <= 0:
-                logger.bind(address=self._address).warning("lease expired")
+                logger.bind(address=address).warning("lease expired")
                 return
         # The token of `client` may have ended meanwhile; keeping a lease alive asks for none, revoking it does.
         async with open_etcd(self._settings) as fresh:
             await fresh.revoke_lease(lease.id)
-        logger.bind(address=self._address).info("deregistered")
+        logger.bind(address=address).info("deregistered")
 
-    def _value(self) -> bytes:
-        return json.dumps(
-            {"network": "tcp", "address": self._address, "weight": 10, "tags": None}
-        ).encode()
+
+def _describe(address: str) -> bytes:
+    return json.dumps({"network": "tcp", "address": address, "weight": 10, "tags": None}).encode()
 
 
 async def follow_instances(

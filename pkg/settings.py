@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableVariable
 
 ENV_PREFIX = "DOUSHENG_"
 PLACEHOLDER = "change-me"
@@ -93,6 +94,10 @@ class ProcessSettings(BaseSettings):
             return cls(**sections)
         except ValidationError as exc:
             raise SettingsError(describe_problems(exc)) from exc
+        except UnreadableVariable as exc:
+            raise SettingsError(
+                f"settings cannot be used: {exc}: a list or a mapping is written as JSON"
+            ) from exc
 
 
 def read_section(directory: Path, name: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from pkg.log import setup_logging
 from pkg.settings import ProcessSettings, SettingsError
 from pkg.startup import wait_until_available
 
+MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_NAME = "dousheng_migration"
 LOCK_TIMEOUT_S = 60
 WAIT_FOR_SERVER_S = 60
@@ -33,7 +34,8 @@ class MigrateSettings(ProcessSettings):
 
 def make_alembic_config(connection: Connection) -> Config:
     """Return Alembic's configuration, bound to an open connection."""
-    config = Config(toml_file=Path(__file__).parents[2] / "pyproject.toml")
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from gateway import schemas
 from gateway.authentication import AnonymousViewer
 from gateway.errors import error_response
-from gateway.replies import SUCCESS_MESSAGE, json_response
+from gateway.replies import success
 from pkg.errors import DependencyUnavailable
 
 router = APIRouter(tags=["operation"])
@@ -16,7 +16,7 @@ router = APIRouter(tags=["operation"])
 @router.get("/healthz", response_model=schemas.Envelope)
 async def healthz() -> Response:
     """The process lives."""
-    return json_response({"status_code": 0, "status_msg": SUCCESS_MESSAGE})
+    return success({})
 
 
 @router.get("/readyz", response_model=schemas.ReadinessReply)
@@ -25,7 +25,7 @@ async def readyz(viewer: AnonymousViewer) -> Response:
     missing = await viewer.state.readiness.list_missing()
     if missing:
         return error_response(DependencyUnavailable(), missing=missing)
-    return json_response({"status_code": 0, "status_msg": SUCCESS_MESSAGE, "missing": []})
+    return success({"missing": []})
 
 
 @router.get("/metrics", response_class=Response)

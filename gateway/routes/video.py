@@ -21,7 +21,7 @@ from gateway.parameters import (
     parse_latest_time,
 )
 from gateway.relay import relay
-from gateway.replies import render_reply
+from gateway.replies import convert, success
 from gateway.state import get_state
 from gateway.upload_entry import enter_upload
 from gateway.uploads import expected_bytes, hand_over, receive_form
@@ -82,7 +82,7 @@ async def publish_action(request: Request, token: TokenParameter = "") -> Respon
                 token=entry.require_viewer().token,
                 timeout_s=state.settings.hand_over_time_s(form.video_bytes),
             )
-    return render_reply(reply, media_base="")
+    return success(convert(reply, media_base=""))
 
 
 @router.get("/publish/list/", response_model=schemas.VideoListReply)

@@ -20,7 +20,7 @@ from pkg import metrics
 from pkg.errors import DependencyUnavailable, DomainError
 from pkg.registry import EtcdSettings, follow_instances
 from pkg.rpc.many.lines import Lines
-from pkg.rpc.method import Method, MethodChannel
+from pkg.rpc.method import Method, MethodChannel, RawReply
 from pkg.rpc.tls import make_channel
 from pkg.tls import Renewal, TlsFiles
 
@@ -116,8 +116,10 @@ class ServiceClient(Generic[StubT]):
 
         Told the same ones again, as the registry does now and then, it looks whether its certificate was renewed.
         """
+        if not addresses:
+            return
         is_renewed = self._is_certificate_renewed()
-        if not addresses or (addresses == self._addresses and not is_renewed):
+        if addresses == self._addresses and not is_renewed:
             return
         logger.bind(service=self.service, addresses=sorted(addresses)).info("instances changed")
         metrics.RPC_INSTANCES.labels(self.name).set(len(addresses))
@@ -183,27 +185,28 @@ async def call(
     Raises:
         DomainError: what the service raised, or DependencyUnavailable or DeadlineExceeded.
     """
-    reply = await call_for_bytes(method, request, timeout_s=timeout_s, metadata=metadata)
-    return cast("Method", method).parse(reply)  # type: ignore[no-any-return]
+    reply = await call_raw(method, request, timeout_s=timeout_s, metadata=metadata)
+    return cast("Method", method).parse(reply.content)  # type: ignore[no-any-return]
 
 
-async def call_for_bytes(
+async def call_raw(
     method: grpc.aio.UnaryUnaryMultiCallable[RequestT, Any],
     request: RequestT,
     *,
     timeout_s: float,
     metadata: Mapping[str, str] = NO_METADATA,
-) -> bytes:
+) -> RawReply:
     """Make the call of `call`, and return the reply as it travels."""
     sendable = cast("Method", method)
     with observe_call(sendable.name) as outcome:
         try:
-            return await sendable.send(
+            content = await sendable.send(
                 sendable.serialize(request), timeout_s=timeout_s, metadata=metadata
             )
         except DomainError as exc:
             outcome.code = exc.grpc_code
             raise
+    return RawReply(sendable.reply_type, content)
 
 
 class observe_call:  # noqa: N801 - used as a context manager

@@ -1,14 +1,25 @@
 """A unary RPC as the gateway calls it: together with others on a line to an instance, or by itself."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import Descriptor
 
 from pkg import log
 from pkg.rpc.many.lines import Lines, NotCarried
 from pkg.rpc.metadata import REQUEST_ID_KEY
 from pkg.rpc.status import decode_error
+
+
+@dataclass(frozen=True, slots=True)
+class RawReply:
+    """A reply as it travels, and which message it is."""
+
+    type: Descriptor
+    content: bytes
 
 
 class Method:
@@ -31,6 +42,7 @@ class Method:
         is_repeatable: bool,
     ) -> None:
         self.name = path.rpartition("/")[2]
+        self.reply_type = _find_reply_type(path)
         self.serialize = serialize
         self.parse = parse
         self._path = path
@@ -97,3 +109,8 @@ class MethodChannel:
             parse=response_deserializer,
             is_repeatable=path.rpartition("/")[2] not in self._unrepeatable,
         )
+
+
+def _find_reply_type(path: str) -> Descriptor:
+    name = path.lstrip("/").replace("/", ".")
+    return descriptor_pool.Default().FindMethodByName(name).output_type

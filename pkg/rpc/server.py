@@ -25,7 +25,7 @@ from pkg.metrics import metrics_server
 from pkg.registry import EtcdSettings, Registration
 from pkg.rpc.admission import Admission
 from pkg.rpc.interceptor import ErrorInterceptor
-from pkg.rpc.many.servicer import serve_together
+from pkg.rpc.many.servicer import ManyServicer, serve_together
 from pkg.rpc.tls import RpcSettings, add_port, check_own_certificate
 from pkg.settings import Count, Port, ProcessSettings, Seconds, Section, SettingsError
 from pkg.stopping import stop_on_signals
@@ -41,6 +41,9 @@ SERVER_OPTIONS = [
     ("grpc.keepalive_permit_without_calls", 1),
 ]
 
+SERVING = health_pb2.HealthCheckResponse.SERVING
+STOPPED = health_pb2.HealthCheckResponse.NOT_SERVING
+
 # Runs until its argument is set, then finishes what it has begun and returns.
 Background = Callable[[asyncio.Event], Awaitable[None]]
 
@@ -53,7 +56,7 @@ class ServiceSettings(Section):
     port: Port
     """The port of its gRPC server."""
     advertise_host: str
-    """What it tells the registry; the gateway must be able to reach it."""
+    """What it tells the registry; the gateway must be able to reach it. `auto`: the address from which this machine reaches etcd."""
     metrics_port: Port
     """The port of its `/metrics`."""
     stop_grace_s: Seconds
@@ -166,19 +169,18 @@ async def _serve(
         max_calls=own.max_concurrent_calls, max_streams=own.max_concurrent_streams
     )
     server = grpc.aio.server(interceptors=[ErrorInterceptor(admission)], options=SERVER_OPTIONS)
-    definition.add_to_server(composition.handler, server)
-    together = serve_together(
-        server, partial(definition.add_to_server, composition.handler), admission
-    )
+    add_to_server = partial(definition.add_to_server, composition.handler)
+    add_to_server(server)
+    together = serve_together(server, add_to_server, admission)
     health_servicer = _add_standard_services(server, definition.descriptor.full_name)
-    add_port(server, f"{own.host}:{own.port}", settings.rpc)
+    address = f"{own.host}:{own.port}"
+    add_port(server, address, settings.rpc)
     await server.start()
-    await _set_health(health_servicer, definition, health_pb2.HealthCheckResponse.SERVING)
-    logger.bind(address=f"{own.host}:{own.port}").info("serving")
+    await _set_health(health_servicer, definition, SERVING)
+    logger.bind(address=address).info("serving")
+    advertised = f"{own.advertise_host}:{own.port}"
     registration = Registration(
-        settings.etcd,
-        service=definition.descriptor.name,
-        address=f"{own.advertise_host}:{own.port}",
+        settings.etcd, service=definition.descriptor.name, address=advertised
     )
     stop_background = asyncio.Event()
     try:
@@ -188,16 +190,19 @@ async def _serve(
             registered = tasks.create_task(_run_to_end(registration.run, stop))
             await stop.wait()
             await asyncio.wait({registered}, timeout=own.stop_grace_s)
-            await _set_health(
-                health_servicer, definition, health_pb2.HealthCheckResponse.NOT_SERVING
-            )
-            await asyncio.sleep(DISCOVERY_DELAY_S)
-            together.stop()
-            await server.stop(own.stop_grace_s)
+            await _set_health(health_servicer, definition, STOPPED)
+            await _finish_calls(server, together, grace_s=own.stop_grace_s)
             stop_background.set()
     finally:
         stop_background.set()
         await server.stop(own.stop_grace_s)
+
+
+async def _finish_calls(server: grpc.aio.Server, together: ManyServicer, *, grace_s: float) -> None:
+    """Let clients see that the instance goes, and end what they began until then."""
+    await asyncio.sleep(DISCOVERY_DELAY_S)
+    together.stop()
+    await server.stop(grace_s)
 
 
 async def _run_to_end(run: Background, stop: asyncio.Event) -> None:

@@ -2,13 +2,12 @@
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
 from dal.db.engine import MySQLSettings
 from pkg.settings import ProcessSettings, SettingsError
-from scripts.stack import Stack
-from scripts.stack.site import REPOSITORY
 
 # A person can wait; a big table may need it.
 STATEMENT_TIMEOUT_S = 600.0
@@ -16,10 +15,15 @@ STATEMENT_TIMEOUT_S = 600.0
 SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
 
 
-def use_local_stack(run_dir: Path = REPOSITORY / ".run") -> None:
-    """Put the local stack's settings into the environment, unless a database is named there; end the script without either."""
+def use_local_stack(run_dir: Path = Path(__file__).parents[2] / ".run") -> None:
+    """Put the local stack's settings into the environment, unless a database is named there or this is a container; end the script without either."""
     if any(name.startswith("DOUSHENG_MYSQL__") for name in os.environ):
         return
+    # An image of the product has none.
+    if find_spec("scripts.stack") is None:
+        return
+    from scripts.stack import Stack  # noqa: PLC0415
+
     stack = Stack(run_dir)
     if not (stack.site.run_dir / "env").exists():
         sys.exit(

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from scripts.samples import SAMPLE_USERS
 from scripts.stack.inventory import count_workers
 from scripts.stack.ports import parse_base
 from scripts.stack.report import StackError, say_nothing
-from scripts.stack.seed import SAMPLE_USERS, seed
+from scripts.stack.seed import seed
 from scripts.stack.site import REPOSITORY
 from scripts.stack.stack import ProcessStatus, Stack
 
@@ -106,7 +107,7 @@ def _up(options: argparse.Namespace) -> int:
     stack = Stack(
         options.run_dir,
         parse_base(base) if base else None,
-        workers=count_workers(options.workers) if options.workers else None,
+        workers=None if options.workers is None else count_workers(options.workers),
         tls=options.tls,
         overrides=_read_overrides(os.environ),
         mysql_replicas=options.replicas,
@@ -196,6 +197,7 @@ def _print_addresses(stack: Stack) -> None:
     rows = {
         "API, this machine": f"{base}/douyin/",
         "API, from a phone in the LAN": f"http://{_find_lan_address()}:{port}/",
+        **_https_row(stack),
         "API documentation": f"{base}/docs",
         "gateway, without nginx": f"http://127.0.0.1:{stack.site.ports.of('gateway')}/",
         "services (gRPC)": ", ".join(
@@ -212,6 +214,13 @@ def _print_addresses(stack: Stack) -> None:
     print("\ntry:")
     print(f"  curl '{base}/douyin/feed/'")
     print(f"  curl -X POST '{base}/douyin/user/register/?username=me&password=secret'")
+
+
+def _https_row(stack: Stack) -> dict[str, str]:
+    if not stack.site.has_tls:
+        return {}
+    address = f"https://127.0.0.1:{stack.site.ports.of('nginx-https')}/douyin/"
+    return {"API over HTTPS": f"{address}, believe {stack.site.authority.certificate_file}"}
 
 
 def _find_lan_address() -> str:

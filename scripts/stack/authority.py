@@ -23,7 +23,7 @@ _AUTHORITY_DAYS = 3650
 _SERVER, _CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 # What the outside servers are called in the settings and in compose.
-SERVERS = ("mysql", "redis-actions", "redis-cache", "rabbitmq", "etcd", "storage")
+SERVERS = ("mysql", "redis-actions", "redis-cache", "rabbitmq", "etcd", "storage", "nginx")
 # Who calls and is not called: the gateway, and an operator with grpcurl or the scripts.
 OPERATOR = "operator"
 CALLERS = ("gateway", OPERATOR)

@@ -31,6 +31,7 @@ _STORAGE = (
 OFFSETS = {
     "nginx": 0,
     **{name: offset for offset, name in enumerate(SERVICES, start=1)},
+    "nginx-https": 7,
     "gateway": 9,
     **{f"{name}-metrics": offset for offset, name in enumerate(SERVICES, start=11)},
     **{name: offset for offset, name in enumerate(_SERVERS, start=20)},

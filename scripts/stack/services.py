@@ -19,6 +19,8 @@ class ProductProcess(Component):
     kind = "service"
     start_s = 3
     stop_within_s = 25
+    # All instances of everything may start at once.
+    ready_within_s = 120
     # What it is an instance of, as its settings name it, and the module that it runs.
     section: str
     module: str

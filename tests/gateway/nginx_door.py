@@ -38,12 +38,12 @@ class Storage:
 
 @asynccontextmanager
 async def open_door(
-    folder: Path, *, port: int, gateway_ports: Sequence[int], storage: Storage
+    folder: Path, *, port: int, gateway_ports: Sequence[int], storage: Storage, **values: object
 ) -> AsyncIterator[None]:
-    """Run nginx on `port` until the block ends."""
+    """Run nginx on `port` until the block ends; `values` of its templates win over those of this test."""
     (folder / "temp").mkdir()
     server = await asyncio.start_server(storage.answer, "127.0.0.1", 0)
-    values = {
+    given = {
         "NGINX_DIR": folder,
         "NGINX_LISTEN": f"listen 127.0.0.1:{port};",
         "NGINX_MAX_BODY_MB": 2,
@@ -52,10 +52,20 @@ async def open_door(
         "NGINX_GATEWAYS": name_gateways([f"127.0.0.1:{port}" for port in gateway_ports]),
         "NGINX_STORAGE_SCHEME": "http",
         "NGINX_STORAGE_TLS": "",
+        "NGINX_BEHIND": "listed.conf",
+        "NGINX_DOCS": "on",
+        "NGINX_HSTS": "",
+        "NGINX_TRUSTED_PROXY": "unix:",
+        "NGINX_TLS_CERTIFICATE": "",
+        "NGINX_TLS_KEY": "",
+        "NGINX_GATEWAY": "gateway:8089",
+        "NGINX_RESOLVER": "127.0.0.1",
         "NGINX_STORAGE": f"127.0.0.1:{server.sockets[0].getsockname()[1]}",
     }
     for template in NGINX_DIR.glob("*.template"):
-        (folder / template.name.removesuffix(".template")).write_text(render(template, values))
+        (folder / template.name.removesuffix(".template")).write_text(
+            render(template, given | values)
+        )
     nginx = await asyncio.create_subprocess_exec(
         get_command("nginx"), "-p", f"{folder}/", "-c", f"{folder}/nginx.conf", "-e", "stderr"
     )

@@ -279,3 +279,67 @@ async def test_a_gateway_that_is_down_is_503(tmp_path: Path) -> None:
     assert_envelope(reply, errors.DependencyUnavailable)
     assert reply.headers["retry-after"]
     assert reply.headers["cache-control"] == "no-store"
+
+
+class DyingGateway:
+    """Reads a request and then closes, as a gateway that is killed does; keeps the request lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
+        self.lines.append((await reader.readuntil(b"\r\n")).decode().strip())
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "goes_on"),
+    [
+        ("GET", "/douyin/feed", True),
+        ("GET", "/douyin/message/chat/", True),
+        ("POST", "/douyin/user/login/", True),
+        ("POST", "/douyin/favorite/action", True),
+        ("POST", "/douyin/relation/action/", True),
+        ("POST", "/douyin/user/register/", False),
+        ("POST", "/douyin/comment/action/", False),
+        ("POST", "/douyin/message/action/", False),
+        ("POST", "/douyin/publish/action/", False),
+    ],
+)
+async def test_what_is_safe_to_repeat_goes_on_to_another_gateway_and_nothing_else(
+    gateway: RunningGateway, tmp_path: Path, method: str, path: str, *, goes_on: bool
+) -> None:
+    (folder := tmp_path / "nginx").mkdir()
+    dying, port = DyingGateway(), find_free_port_base()
+    server = await asyncio.start_server(dying.answer, "127.0.0.1", 0)
+    ports = [server.sockets[0].getsockname()[1], gateway.port]
+    async with (
+        open_door(folder, port=port, gateway_ports=ports, storage=Storage()),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+    ):
+        # One of two goes to the gateway that dies.
+        replies = [await client.request(method, path) for _ in range(2)]
+
+    assert [line.split()[:2] for line in dying.lines] == [[method, path]]
+    unavailable = [reply for reply in replies if reply.status_code == 503]
+    assert len(unavailable) == (0 if goes_on else 1)
+    server.close()
+
+
+async def test_what_was_not_sent_goes_on_to_another_gateway(
+    gateway: RunningGateway, tmp_path: Path
+) -> None:
+    (folder := tmp_path / "nginx").mkdir()
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        ports = [nobody.getsockname()[1], gateway.port]
+        async with (
+            open_door(
+                folder, port=(port := find_free_port_base()), gateway_ports=ports, storage=Storage()
+            ),
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+        ):
+            replies = [await client.post("/douyin/comment/action/") for _ in range(4)]
+
+    assert {reply.status_code for reply in replies} == {401}

@@ -32,6 +32,26 @@ def test_media_urls_take_a_proper_host_alone(host: str, scheme: str, expected: s
     assert MediaUrls(base_url=None, port=8080).base_for(scope) == expected
 
 
+@pytest.mark.parametrize(
+    ("told", "scheme", "expected"),
+    [
+        ("example.com", "https", "https://example.com/media/"),
+        ("192.168.1.7:8443", "https", "https://192.168.1.7:8443/media/"),
+        ("192.168.1.7:9000", "http", "http://192.168.1.7:9000/media/"),
+        ('evil.com/"><script>', "http", "http://gateway:8080/media/"),
+    ],
+)
+def test_media_are_where_the_proxy_in_front_was_called(
+    told: str, scheme: str, expected: str
+) -> None:
+    scope: dict[str, Any] = {
+        "scheme": scheme,
+        "headers": [(b"host", b"gateway:8089"), (b"x-forwarded-host", told.encode())],
+    }
+
+    assert MediaUrls(base_url=None, port=8080).base_for(scope) == expected
+
+
 def test_a_configured_media_base_wins() -> None:
     for base in ("https://cdn.example.com/media", "https://cdn.example.com/media/"):
         urls = MediaUrls(base_url=base, port=1)

@@ -53,6 +53,23 @@ async def is_registered(settings, environment: Mapping[str, str]) -> bool:
         return await client.get(key.encode()) is not None
 
 
+async def ask_as_a_container(address: str) -> asyncio.subprocess.Process:
+    """Run the health check of docker-compose.yml to its end."""
+    asked = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pkg.rpc.health", address), stderr=asyncio.subprocess.DEVNULL
+    )
+    await asked.wait()
+    return asked
+
+
+async def test_the_health_check_of_containers_tells_who_serves(environment) -> None:
+    address = address_of(environment)
+    async with service(environment):
+        assert (await ask_as_a_container(address)).returncode == 0
+
+    assert (await ask_as_a_container(address)).returncode == 1
+
+
 async def find_health(channel: grpc.aio.Channel, name: str = "") -> int | None:
     """Return the status that the health service tells, or None where nobody answers."""
     request = health_pb2.HealthCheckRequest(service=name)

@@ -1,14 +1,18 @@
 """Gateway and service prove to each other who they are; whoever cannot is told nothing."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import grpc
 import pytest
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from pkg.errors import DeadlineExceeded, DependencyUnavailable, DomainError
 from pkg.rpc.client import ServiceClient, call
-from pkg.rpc.tls import RpcSettings, check_own_certificate
+from pkg.rpc.health import find_problem
+from pkg.rpc.tls import RpcSettings, add_port, check_own_certificate
 from pkg.settings import SettingsError
 from pkg.tls import TlsFiles
 from protos import user_pb2_grpc
@@ -217,3 +221,23 @@ def test_an_authority_is_needed_among_the_services(ours):
 
     with pytest.raises(ValueError, match="ca_file is missing"):
         with_tls(own)
+
+
+async def test_the_health_check_of_a_container_shows_the_certificate_of_the_service(
+    ours, monkeypatch
+):
+    files = ours.files("user")
+    monkeypatch.setenv("DOUSHENG_RPC__TLS", files.model_dump_json())
+    server = grpc.aio.server()
+    servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    address = f"127.0.0.1:{add_port(server, '127.0.0.1:0', with_tls(files))}"
+    await server.start()
+    try:
+        await servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+        assert await asyncio.to_thread(find_problem, address, "user") is None
+        assert "UNAVAILABLE" in str(await asyncio.to_thread(find_problem, address, "video"))
+        monkeypatch.delenv("DOUSHENG_RPC__TLS")
+        assert "UNAVAILABLE" in str(await asyncio.to_thread(find_problem, address))
+    finally:
+        await server.stop(0)

@@ -92,3 +92,12 @@ def test_every_settings_object_is_frozen(monkeypatch):
 
     with pytest.raises(ValueError, match="frozen"):
         settings.etcd.timeout_s = 1  # type: ignore[misc]
+
+
+def test_a_list_that_is_no_json_is_told_by_its_section_and_not_shown(monkeypatch):
+    monkeypatch.setenv("DOUSHENG_ETCD__NODES", "secret-host:2379")
+
+    with pytest.raises(SettingsError, match=r'"etcd".*JSON') as refused:
+        EtcdProcess.load(CONFIG)
+
+    assert "secret-host" not in str(refused.value)

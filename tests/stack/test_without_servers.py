@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from scripts.stack import Ports, Stack, StackError, find_free_port_base
+from scripts.stack.environment import make_instance_environment
 from scripts.stack.files import render
+from scripts.stack.inventory import PRODUCT, choose_product, make_product
 from scripts.stack.ports import OFFSETS, SPAN
 from scripts.stack.site import REPOSITORY
 
@@ -45,6 +47,65 @@ def test_every_port_has_one_owner() -> None:
     assert max(OFFSETS.values()) < SPAN
 
 
+def test_a_second_instance_has_ports_and_a_folder_of_its_own(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "run", 12000, workers=2)
+
+    addresses = {item.name: item.address for item in stack.status()}
+
+    assert len(set(addresses.values())) == len(addresses)
+    for name, offset in OFFSETS.items():
+        if name in PRODUCT:
+            assert addresses[name] == f"127.0.0.1:{12000 + offset}"
+            assert addresses[f"{name}-2"] == f"127.0.0.1:{12000 + SPAN + offset}"
+    own = make_instance_environment(stack.site, "video", 2)
+    assert own["DOUSHENG_VIDEO__METRICS_PORT"] == str(12000 + SPAN + OFFSETS["video-metrics"])
+    assert own["DOUSHENG_VIDEO__SPOOL_DIR"].endswith("/spool/video-2")
+    assert all(
+        stack.environment()[name] != value for name, value in own.items() if "HOST" not in name
+    )
+
+
+def test_instances_for_which_there_are_no_ports_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="2 instances on port base 32720 would need port"):
+        Stack(tmp_path / "run", 32720, workers=2).status()
+
+
+@pytest.mark.parametrize("workers", ["0", "9", "-1", "two", ""])
+def test_a_number_of_workers_that_cannot_be_is_refused(tmp_path: Path, workers: str) -> None:
+    done = _run("up", "--workers", workers, "--run-dir", str(tmp_path / "run"))
+
+    assert done.returncode == 1
+    assert f"{workers!r} workers cannot be had\nto fix it: ask for 1 to 8" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_restart_needs_a_stack_that_runs(tmp_path: Path) -> None:
+    done = _run("restart", "--run-dir", str(tmp_path / "run"))
+
+    assert done.returncode == 1
+    assert "the stack does not run\nto fix it: run scripts/up" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (["user"], ["user", "user-2"]),
+        (["user-2", "nginx"], ["user-2", "nginx"]),
+        (["gateway"], ["gateway", "gateway-2"]),
+    ],
+)
+def test_a_restart_means_every_instance_of_a_name(
+    tmp_path: Path, names: list[str], chosen: list[str]
+) -> None:
+    site = Stack(tmp_path / "run", 12000).site
+    product = make_product(site, {}, dict.fromkeys(PRODUCT, 2))
+
+    assert [item.name for item in choose_product(product, names)] == chosen
+    assert choose_product(product, []) == product
+    with pytest.raises(StackError, match="no process mysql"):
+        choose_product(product, ["mysql"])
+
+
 def test_a_port_base_that_is_no_number_is_told_plainly() -> None:
     done = _run("up", "--only", "servers", DOUSHENG_PORT_BASE="80a")
 
@@ -75,7 +136,7 @@ def test_the_environment_moves_every_port(tmp_path: Path) -> None:
     environment = Stack(tmp_path / "run", 12000).environment()
 
     ports = {name: int(value) for name, value in environment.items() if name.endswith("PORT")}
-    assert len(ports) >= 20
+    assert len(ports) >= 16
     assert all(12000 <= port < 12000 + SPAN for port in ports.values())
 
 
@@ -160,7 +221,7 @@ def test_samples_need_a_system_that_runs(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert "the samples could not be put in" in done.stderr
-    assert "see scripts/status, then run scripts/seed" in done.stderr
+    assert "see scripts/status and scripts/logs gateway, then run scripts/seed" in done.stderr
 
 
 def test_a_reader_that_leaves_is_no_error_that_is_told(tmp_path: Path) -> None:

@@ -6,6 +6,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 async def count_observed(http: httpx.AsyncClient, url: str, histogram: str, **labels: str) -> int:
     """Return how often a histogram was fed under these labels; other labels are summed up."""
+    return await sum_samples(http, url, f"{histogram}_count", **labels)
+
+
+async def sum_samples(http: httpx.AsyncClient, url: str, name: str, **labels: str) -> int:
+    """Return the sum of the samples of a name that have these labels, whatever other labels they have."""
     reply = await http.get(url)
     reply.raise_for_status()
     return int(
@@ -13,7 +18,7 @@ async def count_observed(http: httpx.AsyncClient, url: str, histogram: str, **la
             sample.value
             for family in text_string_to_metric_families(reply.text)
             for sample in family.samples
-            if sample.name == f"{histogram}_count" and labels.items() <= sample.labels.items()
+            if sample.name == name and labels.items() <= sample.labels.items()
         )
     )
 

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 import httpx
 import pytest
 
+from scripts.samples import SAMPLE_USERS
 from scripts.stack.environment import without_settings
-from scripts.stack.seed import SAMPLE_USERS, seed
+from scripts.stack.seed import seed
 from scripts.stack.site import REPOSITORY
 from tests.eventually import eventually
 from tests.system.app import App

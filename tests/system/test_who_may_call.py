@@ -1,5 +1,6 @@
 """Each RPC of each service is called directly, past the gateway: what acts for somebody wants the token of that somebody."""
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,20 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from google.rpc.status_pb2 import Status
 
 from pkg.token import TokenIssuer
-from protos import comment_pb2, favorite_pb2, message_pb2, relation_pb2, user_pb2, video_pb2
+from protos.calls_pb2 import Call, Calls
+from protos.calls_pb2_grpc import CallServiceStub
+from scripts.stack.site import REPOSITORY
 from tests.conftest import AllSettings
 from tests.system.app import App
 from tests.system.system import System
 
-FILES = (comment_pb2, favorite_pb2, message_pb2, relation_pb2, user_pb2, video_pb2)
+FILES = [
+    importlib.import_module(f"protos.{path.stem}_pb2")
+    for path in sorted((REPOSITORY / "protos").glob("*.proto"))
+]
 METHODS: dict[str, MethodDescriptor] = {
     f"{service.name}.{method.name}": method
     for file in FILES
@@ -55,21 +62,31 @@ PUBLIC: dict[str, dict[str, Any]] = {
 }
 # Ask for a name and a password instead of a token.
 WITH_A_PASSWORD = {"UserService.Login", "UserService.Register"}
+# Carries calls of the others, each with its own token.
+CARRYING = {"CallService.Many"}
 # Has two sides: the own card, and that of anybody.
 TWO_SIDED = {"UserService.UserInfo"}
 
 
 def test_every_rpc_is_known_to_act_to_be_public_or_to_ask_for_a_password() -> None:
-    assert {*ACTING, *PUBLIC, *WITH_A_PASSWORD} == set(METHODS)
+    assert {*ACTING, *PUBLIC, *WITH_A_PASSWORD, *CARRYING} == set(METHODS)
     assert set(ACTING) & set(PUBLIC) == TWO_SIDED
-    assert not WITH_A_PASSWORD & {*ACTING, *PUBLIC}
+    assert not (WITH_A_PASSWORD | CARRYING) & {*ACTING, *PUBLIC}
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_only_an_rpc_without_a_token_asks_for_a_password(name: str) -> None:
     has_token = "token" in METHODS[name].input_type.fields_by_name
 
-    assert has_token == (name not in WITH_A_PASSWORD)
+    assert has_token == (name not in WITH_A_PASSWORD | CARRYING)
+
+
+def is_streaming(name: str) -> bool:
+    return METHODS[name].client_streaming or METHODS[name].server_streaming
+
+
+def section_of(method: MethodDescriptor) -> str:
+    return str(method.containing_service.name).removesuffix("Service").lower()
 
 
 @dataclass(frozen=True)
@@ -86,22 +103,41 @@ class Door:
             grpc.RpcError: it was refused.
         """
         method = METHODS[name]
-        values = {key: self.owner_id if value == "own" else value for key, value in fields.items()}
-        request = GetMessageClass(method.input_type)(**values, token=token)
+        request = self._bytes(name, fields, token)
         reply_class = GetMessageClass(method.output_type)
         path = f"/{method.containing_service.full_name}/{method.name}"
-        section = method.containing_service.name.removesuffix("Service").lower()
-        with self.system.open_channel(section) as channel:
+        with self.system.open_channel(section_of(method)) as channel:
             if method.client_streaming:
-                upload: Any = channel.stream_unary(path, type(request).SerializeToString)
+                upload: Any = channel.stream_unary(path)
                 return reply_class.FromString(upload(iter([request]), timeout=5))
             if method.server_streaming:
-                follow: Any = channel.unary_stream(path, type(request).SerializeToString)
+                follow: Any = channel.unary_stream(path)
                 return next(follow(request, timeout=1), None)
-            call = channel.unary_unary(
-                path, type(request).SerializeToString, reply_class.FromString
-            )
-            return call(request, timeout=5)
+            call: Any = channel.unary_unary(path, response_deserializer=reply_class.FromString)
+            reply: Message = call(request, timeout=5)
+            return reply
+
+    def codes_together(self, name: str, fields: dict[str, Any], tokens: list[str]) -> list[int]:
+        """Call an RPC with each token on one stream; return the codes of the outcomes, 0 for a reply."""
+        method = METHODS[name]
+        path = f"/{method.containing_service.full_name}/{method.name}"
+        calls = [
+            Call(number=n, method=path, request=self._bytes(name, fields, token), timeout_ms=5000)
+            for n, token in enumerate(tokens)
+        ]
+        with self.system.open_channel(section_of(method)) as channel:
+            replies = CallServiceStub(channel).Many(iter([Calls(calls=calls)]), timeout=10)
+            results = [result for reply in replies for result in reply.results]
+        by_number = {result.number: result for result in results}
+        return [
+            Status.FromString(by_number[n].status).code if by_number[n].HasField("status") else 0
+            for n in range(len(tokens))
+        ]
+
+    def _bytes(self, name: str, fields: dict[str, Any], token: str) -> bytes:
+        values = {key: self.owner_id if value == "own" else value for key, value in fields.items()}
+        request = GetMessageClass(METHODS[name].input_type)(**values, token=token)
+        return request.SerializeToString()
 
     def refusal_of(self, name: str, fields: dict[str, Any], token: str) -> grpc.StatusCode | None:
         """Return with what a call is refused; None where it is answered."""
@@ -156,6 +192,19 @@ async def test_what_acts_for_somebody_refuses_every_token_but_theirs(
     assert refused == dict.fromkeys(bad_tokens, UNAUTHENTICATED)
     # Whatever else is wrong with the request, it is not who asks.
     assert door.refusal_of(name, ACTING[name], author.token) is not UNAUTHENTICATED
+
+
+UNARY = [name for name in ACTING if not is_streaming(name)]
+
+
+@pytest.mark.parametrize("name", UNARY)
+async def test_a_call_that_travels_with_others_is_refused_as_one_by_itself(
+    door: Door, author: App, bad_tokens: dict[str, str], name: str
+) -> None:
+    codes = door.codes_together(name, ACTING[name], [*bad_tokens.values(), author.token])
+
+    assert codes[:-1] == [UNAUTHENTICATED.value[0]] * len(bad_tokens)
+    assert codes[-1] != UNAUTHENTICATED.value[0]
 
 
 @pytest.mark.parametrize("name", PUBLIC)

@@ -21,6 +21,8 @@ from scripts.stack.site import Site
 # A multipart body is a little longer than the file that it carries.
 _UPLOAD_OVERHEAD_MB = 1
 _UPLOAD_MARGIN_S = 5
+# Names that the container engine resolves.
+_CONTAINERS_ONLY = "resolved.conf.template"
 
 
 class Nginx(Component):
@@ -29,7 +31,6 @@ class Nginx(Component):
     name = "nginx"
     tier = Tier.EDGE
     host = ALL_ADDRESSES
-    listeners = (Listener("nginx", "the API and media"),)
     folders = ("temp",)
     stop_signal = "QUIT"
     # Longer than its worker may take to finish what it has.
@@ -40,26 +41,48 @@ class Nginx(Component):
     def __init__(self, site: Site, gateways: Sequence[str], *, storage: str) -> None:
         super().__init__(site)
         self._gateways, self._storage = gateways, storage
+        encrypted = (
+            [Listener("nginx-https", "the API and media over HTTPS")] if site.has_tls else []
+        )
+        self.listeners = [Listener("nginx", "the API and media"), *encrypted]
         found = sorted((site.config_dir / "nginx").glob("*.template"))
-        self.templates = [str(path.relative_to(site.config_dir)) for path in found]
+        self.templates = [
+            str(path.relative_to(site.config_dir))
+            for path in found
+            if path.name != _CONTAINERS_ONLY
+        ]
 
     @property
     def values(self) -> Mapping[str, object]:
         """Where it listens, what it lets pass, and what stands behind it."""
-        # nginx lets pass what the gateway wants to judge.
-        upload = UploadSettings(**read_section(self.site.config_dir, "upload"))
-        any_ipv6 = f" listen [::]:{self.port};" if _has_ipv6() else ""
+        pair = self.tls_pair
         return {
             "NGINX_DIR": self.directory,
-            "NGINX_LISTEN": f"listen {self.port};{any_ipv6}",
-            "NGINX_MAX_BODY_MB": upload.max_upload_mb + _UPLOAD_OVERHEAD_MB,
+            "NGINX_LISTEN": self._listen(),
+            "NGINX_MAX_BODY_MB": find_most_body_mb(self.site.config_dir),
             "NGINX_UPLOAD_TIMEOUT_S": find_upload_timeout_s(self.site.config_dir),
             "NGINX_USER": "user root;" if os.geteuid() == 0 else "",
             "NGINX_GATEWAYS": name_gateways(self._gateways),
             "NGINX_STORAGE": self._storage,
             "NGINX_STORAGE_SCHEME": "https" if self.site.has_tls else "http",
             "NGINX_STORAGE_TLS": self._storage_tls(),
+            "NGINX_BEHIND": "listed.conf",
+            "NGINX_DOCS": "on",
+            "NGINX_HSTS": "",
+            "NGINX_TRUSTED_PROXY": "unix:",
+            "NGINX_TLS_CERTIFICATE": pair.certificate if pair else "",
+            "NGINX_TLS_KEY": pair.key if pair else "",
         }
+
+    def _listen(self) -> str:
+        """Return the addresses, HTTPS too where the stack has TLS."""
+        hosts = ("", "[::]:") if _has_ipv6() else ("",)
+        plain = [f"listen {host}{self.port};" for host in hosts]
+        if self.tls_pair is None:
+            return " ".join(plain)
+        port = self.port_of(self.listeners[1])
+        encrypted = [f"listen {host}{port} ssl http2;" for host in hosts]
+        return " ".join([*plain, *encrypted, "include tls.conf;"])
 
     def _storage_tls(self) -> str:
         """Return whom nginx takes for the storage, where the stack has TLS."""
@@ -147,6 +170,12 @@ def _has_ipv6() -> bool:
     except OSError:
         return False
     return True
+
+
+def find_most_body_mb(config_dir: Path) -> int:
+    """Return how long a body may be, so that nginx lets pass what the gateway wants to judge."""
+    upload = UploadSettings(**read_section(config_dir, "upload"))
+    return upload.max_upload_mb + _UPLOAD_OVERHEAD_MB
 
 
 def find_upload_timeout_s(config_dir: Path) -> int:

@@ -23,7 +23,8 @@ class Redis(Component):
         credentials = site.credentials
         self.name = f"redis-{role}"
         self.listeners = (Listener(self.name, f"Redis ({role})"),)
-        self.templates = (f"redis/{role}.conf.template",)
+        self._role_conf = f"{role}.conf"
+        self.templates = ("redis/server.conf.template", f"redis/{self._role_conf}")
         self._password = credentials.redis_actions if role == "actions" else credentials.redis_cache
 
     @property
@@ -34,13 +35,14 @@ class Redis(Component):
             "REDIS_DIR": self.directory / "data",
             "REDIS_PORT": self.port,
             "REDIS_PASSWORD": to_redis(self._password),
+            "REDIS_ROLE_CONF": self.directory / self._role_conf,
         }
 
     @property
     def command(self) -> list[str]:
         """The server with its own configuration file."""
-        configuration = (str(self.directory / name) for name in self.files())
-        return [get_command("redis-server"), *configuration, *self._tls_options()]
+        configuration = str(self.directory / "server.conf")
+        return [get_command("redis-server"), configuration, *self._tls_options()]
 
     def _tls_options(self) -> list[str]:
         """Answer nobody without a certificate, where the stack has TLS."""
