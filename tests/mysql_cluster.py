@@ -63,6 +63,21 @@ class MySQLCluster:
             timeout=120,
         )
 
+    def interrupt_failover(self, told: str) -> None:
+        """Run scripts/failover and kill it as soon as it has told this."""
+        environment = without_settings(os.environ) | self.stack.environment()
+        with subprocess.Popen(
+            [self.stack.site.python, "-u", "-m", "scripts.operator.failover"],
+            cwd=REPOSITORY,
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as running:
+            assert running.stdout
+            if not any(told in line for line in running.stdout):
+                raise AssertionError(f"it never told {told!r}")
+            running.kill()
+
     @contextmanager
     def lost(self, name: str) -> Iterator[None]:
         """Kill a server, which is not started again until the block ends."""

@@ -67,7 +67,7 @@ def main() -> None:
     deadline = time.monotonic() + WAIT_FOR_SERVER_S
     while True:
         try:
-            waiting = _wait_for_source(settings.mysql, deadline - time.monotonic())
+            waiting = wait_for_source(settings.mysql, deadline - time.monotonic())
             migrate(asyncio.run(waiting))
         except (TimeoutError, DomainError) as exc:
             sys.exit(f"cannot migrate: {exc or 'mysql is not there'}")
@@ -82,7 +82,7 @@ def main() -> None:
             return
 
 
-async def _wait_for_source(settings: MySQLSettings, timeout_s: float) -> MySQLSettings:
+async def wait_for_source(settings: MySQLSettings, timeout_s: float) -> MySQLSettings:
     """Wait until MySQL answers; return the settings of the server that takes writes.
 
     By the driver of the services, which has a deadline for every step of connecting.

@@ -84,7 +84,18 @@ class Nodes:
         self._term = 0
         self._replaced: list[Node] = []
         self._turn = itertools.count()
-        self.source = self._all[0]
+        self._source = self._all[0]
+
+    @property
+    def source(self) -> Node:
+        """The server that takes writes, as far as is known.
+
+        Raises:
+            DependencyUnavailable: it has been replaced by one that does not answer.
+        """
+        if self._source.state is not None and self._source.state.term < self._term:
+            raise DependencyUnavailable(detail="mysql: the source has been replaced")
+        return self._source
 
     @property
     def is_one(self) -> bool:
@@ -129,14 +140,14 @@ class Nodes:
                 # Harmless to what was acknowledged: nobody confirms its writes, and nobody here uses it.
                 logger.bind(node=node.address).error("server takes writes and is not the source")
         self._replaced = replaced
-        if current and self.source not in current:
-            logger.bind(old=self.source.address, new=current[0].address).warning("source changed")
-            self.source = current[0]
+        if current and self._source not in current:
+            logger.bind(old=self._source.address, new=current[0].address).warning("source changed")
+            self._source = current[0]
 
     def _may_be_read(self, node: Node) -> bool:
         state = node.state
         return (
-            node is not self.source
+            node is not self._source
             and state is not None
             and state.term == self._term
             and state.lag_s is not None

@@ -40,14 +40,24 @@ class Cluster:
         raise Refused(f"{address} does not answer or is not in the settings; these answer: {known}")
 
     @property
+    def heads(self) -> list[Server]:
+        """Those that follow nobody and know the newest term; another one that follows nobody was replaced."""
+        newest = max((server.read_term() for server in self.servers), default=0)
+        return [
+            server
+            for server in self.servers
+            if server.source is None and server.read_term() == newest
+        ]
+
+    @property
+    def followers(self) -> list[Server]:
+        """Those that follow another server, whether or not that works."""
+        return [server for server in self.servers if server.source is not None]
+
+    @property
     def source(self) -> Server | None:
         """The server that takes writes under the newest term, if one does."""
-        newest = max((server.read_term() for server in self.servers), default=0)
-        for server in self.servers:
-            takes_writes = not server.is_read_only and server.source is None
-            if takes_writes and server.read_term() == newest:
-                return server
-        return None
+        return next((server for server in self.heads if not server.is_read_only), None)
 
 
 def connect(stack: ExitStack, settings: FailoverSettings) -> Cluster:

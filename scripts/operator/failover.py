@@ -54,25 +54,28 @@ class Plan:
 
 
 def make_plan(cluster: Cluster, *, to: str | None, without: Sequence[str]) -> Plan:
-    """Choose the new source.
+    """Choose the new source among the servers that follow the old one, or did; one that was replaced and left is none of them.
 
     Raises:
         Refused: something that was acknowledged could be lost.
     """
     old = cluster.source
-    others = [server for server in cluster.servers if server is not old]
+    if old is not None and to == old.address:
+        raise Refused(f"{to} is the source already")
     if old is None:
         _require_all_copies(cluster, without)
-    elif to == old.address:
-        raise Refused(f"{to} is the source already")
-    if not others:
+        candidates = [*cluster.heads, *cluster.followers]
+    else:
+        candidates = [server for server in cluster.servers if server.source == old.address]
+    if not candidates:
         raise Refused("there is no other server that could become the source")
-    new = cluster.get(to) if to else _most_advanced(others)
-    if old is None and not new.has_all(_reach(new), _reach(_most_advanced(others))):
+    new = cluster.get(to) if to else _most_advanced(candidates)
+    if new not in candidates:
+        raise Refused(f"{new.address} does not follow the source: let it --rejoin first")
+    if old is None and not new.has_all(_reach(new), _reach(_most_advanced(candidates))):
         raise Refused(f"{new.address} has not received everything; leave --to away")
-    if old is not None and new.source != old.address:
-        raise Refused(f"{new.address} does not follow {old.address}: let it --rejoin first")
-    return Plan(old, new, [server for server in cluster.servers if server is not new])
+    followers = [server for server in candidates if server is not new]
+    return Plan(old, new, [old, *followers] if old else followers)
 
 
 def _require_all_copies(cluster: Cluster, without: Sequence[str]) -> None:
@@ -84,12 +87,23 @@ def _require_all_copies(cluster: Cluster, without: Sequence[str]) -> None:
             " that took part in nothing since they were lost with --without"
         )
     for server in cluster.servers:
-        followed = server.source
-        if lost and followed != lost[0] and server.address not in without:
+        if not lost or server.source == lost[0] or server.address in without:
+            continue
+        if not _was_being_promoted(cluster, server.source or server.address):
             raise Refused(
-                f"{server.address} follows {followed or 'nobody'} and not {lost[0]}, so it may lack what was acknowledged there:"
-                f" start {lost[0]}; or say --without {lost[0]} if it was not the source"
+                f"{server.address} follows {server.source or 'nobody'} and not {lost[0]}, so it may lack what was acknowledged"
+                f" there: start {lost[0]}; or say --without {lost[0]} if it was not the source, or the move from it was interrupted"
             )
+
+
+def _was_being_promoted(cluster: Cluster, address: str) -> bool:
+    """Whether an interrupted run had chosen this server: it follows nobody, and has all that any replica has."""
+    return any(
+        head.address == address
+        and cluster.followers
+        and all(head.has_all(_reach(head), _reach(server)) for server in cluster.followers)
+        for head in cluster.heads
+    )
 
 
 def _reach(server: Server) -> str:
@@ -209,8 +223,8 @@ def main() -> int:
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done")
     options = parser.parse_args()
-    if options.rebuild and not options.rejoin:
-        parser.error("--rebuild needs --rejoin")
+    if options.rebuild and options.rejoin in (None, "all"):
+        parser.error("--rebuild needs --rejoin HOST:PORT: of the servers one at a time")
     quiet_logs()
     return run(options, load_settings(FailoverSettings))
 

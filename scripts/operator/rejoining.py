@@ -38,10 +38,10 @@ def rejoin(cluster: Cluster, address: str, *, rebuild: bool, dry_run: bool) -> N
 def _rejoin_one(
     cluster: Cluster, source: Server, server: Server, *, rebuild: bool, dry_run: bool
 ) -> None:
-    is_filled = rebuild or server.is_empty
-    if not is_filled and server.source == source.address and not server.replication_error:
+    if not rebuild and server.source == source.address and not server.replication_error:
         print(f"{server.address} follows {source.address} already")
         return
+    is_filled = rebuild or server.is_empty
     steps = f"fill {server.address} from {source.address} and " if is_filled else ""
     if dry_run:
         print(f"would {steps}let {server.address} follow {source.address}")

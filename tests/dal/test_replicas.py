@@ -1,20 +1,24 @@
 """Reads on real replicas: used while they keep up, left out when they lag, stop or die."""
 
 import asyncio
+import getpass
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
+import pymysql
 import pytest
 from sqlalchemy import text
 
 from dal.db import engine
 from dal.db.engine import Database, open_database
-from dal.db.users import list_users
+from dal.db.migrate import wait_for_source
+from dal.db.users import insert_user, list_users
 from dal.redis.clock import VersionClock
 from dal.redis.overlay import Overlay
 from dal.redis.pending import PendingActions
 from dal.registers.flags import ViewerFlags
 from dal.registers.model import Action, ActionType, Kind
+from pkg.errors import DependencyRefused, DependencyUnavailable
 from services.actions.effect import EffectWait
 from services.actions.flusher import Flusher
 from services.presenters import Presenter
@@ -160,6 +164,45 @@ async def test_a_frozen_replica_is_left_out(replicated, replica, settings):
             assert await read_port(replicated) == settings.mysql.port
 
         await eventually(lambda: reads_on(replicated, replica.port))
+
+
+@pytest.fixture
+def closed_source(servers) -> Iterator[None]:
+    """A source that takes no writes, as at the beginning of a fail-over."""
+    root = pymysql.connect(unix_socket=str(servers.mysql_socket), user=getpass.getuser())
+    with root, root.cursor() as cursor:
+        cursor.execute("SET GLOBAL read_only = ON")
+        yield
+        cursor.execute("SET GLOBAL read_only = OFF")
+
+
+async def test_a_source_that_was_closed_is_an_outage_where_it_may_move_and_else_a_refusal(
+    replicated, settings, closed_source
+):
+    async with open_database(settings.mysql) as alone:
+        for database, expected in (
+            (replicated, DependencyUnavailable),
+            (alone, DependencyRefused),
+        ):
+            with pytest.raises(DependencyUnavailable) as caught:
+                async with database.write() as connection:
+                    await insert_user(connection, name="nobody", password_hash="none")
+            assert type(caught.value) is expected
+
+    with pytest.raises(DependencyUnavailable):
+        async with replicated.read_source():
+            pass
+
+
+async def test_whoever_knows_a_replica_first_finds_the_source(replica, settings):
+    host, _, port = replica.address.rpartition(":")
+    source = f"{settings.mysql.host}:{settings.mysql.port}"
+    changes = {"host": host, "port": int(port), "replicas": (source,)}
+    known = settings.mysql.model_copy(update=changes)
+
+    async with open_database(known) as database:
+        assert database.source_address == source
+    assert (await wait_for_source(known, 10)).port == settings.mysql.port
 
 
 async def test_somebody_whom_the_replica_does_not_know_yet_is_read_on_the_source(

@@ -8,7 +8,7 @@ import pytest
 
 from tests.eventually import eventually
 from tests.freezing import frozen
-from tests.mysql_cluster import MySQLCluster, Writers, running_cluster, writing
+from tests.mysql_cluster import NAMES, MySQLCluster, Writers, running_cluster, writing
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
@@ -95,6 +95,29 @@ async def test_a_source_that_is_killed_is_replaced_and_comes_back_as_a_replica(c
     assert writers.unseen == []
     await operate(cluster, "--to", cluster.address("mysql"))
     assert await is_whole(cluster, "mysql", ["mysql-replica-1", "mysql-replica-2"])
+
+
+async def test_a_move_that_is_interrupted_goes_on_when_it_is_run_again(cluster):
+    async with writing(cluster.settings, writers=4) as writers:
+        for told in ("is closed", "follows"):
+            await goes_on(writers)
+            await asyncio.to_thread(cluster.interrupt_failover, told)
+            await operate(cluster)
+        await goes_on(writers)
+        source = next(
+            name for name in NAMES if cluster.address(name) == writers.database.source_address
+        )
+        with cluster.lost(source):
+            for told in ("no replica acknowledges", "follows"):
+                await asyncio.to_thread(cluster.interrupt_failover, told)
+            await operate(cluster)
+            await goes_on(writers)
+        assert await writers.list_lost() == set()
+
+    assert writers.unseen == []
+    await operate(cluster, "--rejoin", cluster.address(source), "--rebuild")
+    done = await asyncio.to_thread(cluster.failover, "--to", cluster.address("mysql"))
+    assert done.returncode == 0 or "is the source already" in done.stderr
 
 
 async def test_a_source_that_is_frozen_is_replaced_and_is_no_source_when_it_thaws(cluster):

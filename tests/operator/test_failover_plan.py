@@ -75,13 +75,32 @@ def test_an_interrupted_move_goes_on_with_all_servers_closed():
     assert choose(cluster(Told(A, position="0-1-11"), Told(B, A), Told(C, A))) == A
 
 
+@pytest.mark.parametrize("followed", [A, B])
+def test_an_interrupted_replacement_of_a_dead_source_goes_on(followed):
+    servers = (Told(B, None, position="0-1-12"), Told(C, followed, received="0-1-12"))
+
+    assert choose(cluster(*servers, missing=(A,))) == B
+
+
+def test_a_replaced_source_that_has_not_rejoined_takes_part_in_nothing():
+    left = Told(A, None, is_read_only=False, term=0, position="0-1-99")
+
+    closed = make_plan(cluster(left, Told(B, None), Told(C, B)), to=None, without=())
+    alive = make_plan(cluster(left, source(B), Told(C, B)), to=None, without=())
+
+    assert (closed.new.address, [server.address for server in closed.followers]) == (B, [C])
+    assert (alive.new.address, [server.address for server in alive.followers]) == (C, [B])
+
+
 @pytest.mark.parametrize(
     ("servers", "missing", "without", "reason"),
     [
         ((Told(C, A),), (A, B), (), "may hold what nobody else has"),
-        ((Told(B, None), Told(C, A)), (A,), (), "follows nobody and not"),
+        ((Told(B, None, position="0-1-9"), Told(C, A)), (A,), (), "follows nobody and not"),
+        ((Told(B, None, term=0), Told(C, A)), (A,), (), "follows nobody and not"),
+        ((Told(B, None),), (A,), (), "or the move from it was interrupted"),
         ((Told(B, C), Told(C, A)), (A,), (), "may lack what was acknowledged"),
-        ((source(), Told(B, None)), (), (), "let it --rejoin first"),
+        ((source(), Told(B, None)), (), (), "no other server"),
         ((source(),), (B,), (), "no other server"),
     ],
 )
@@ -95,9 +114,11 @@ def test_an_operator_may_vouch_for_a_server_that_is_missing():
 
 
 def test_the_source_itself_and_a_stranger_are_refused():
-    of = cluster(source(), Told(B, A))
+    of = cluster(source(), Told(B, A), Told(C, None))
 
     with pytest.raises(Refused, match="is the source already"):
         choose(of, to=A)
-    with pytest.raises(Refused, match=f"these answer: {A}, {B}"):
+    with pytest.raises(Refused, match="let it --rejoin first"):
         choose(of, to=C)
+    with pytest.raises(Refused, match=f"these answer: {A}, {B}, {C}"):
+        choose(of, to="10.0.0.4:3306")
