@@ -1,12 +1,11 @@
-"""Statements of a takeover that compute something from all rows of a table."""
+"""How far a takeover is: one of two that run at once goes on."""
 
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import delete, insert, select, text
+from sqlalchemy import text
 
 from dal.db.engine import Database
-from dal.db.models import Relation
 from dal.db.takeover.progress import (
     AnotherTakeover,
     StepProgress,
@@ -15,53 +14,6 @@ from dal.db.takeover.progress import (
     list_progress,
     move_step,
 )
-from dal.db.takeover.target import spread_follows
-
-
-@pytest.fixture
-async def alone(database: Database) -> AsyncIterator[Database]:
-    """Nobody else follows anybody, before and after."""
-    for is_begin in (True, False):
-        async with database.write() as connection:
-            await connection.execute(delete(Relation))
-        if is_begin:
-            yield database
-
-
-@pytest.mark.parametrize(
-    ("versions", "spread"),
-    [
-        ([], []),
-        ([5], [5]),
-        ([7, 7, 7, 8, 20], [7, 8, 9, 10, 20]),
-        ([1000, 60, 60, 1], [1000, 60, 61, 1]),
-        ([0, 0, 1, 5, 5, 5, 5, 9], [0, 1, 2, 5, 6, 7, 8, 9]),
-    ],
-)
-async def test_follows_get_versions_of_their_own_in_the_order_that_they_had(
-    alone: Database, versions: list[int], spread: list[int]
-):
-    rows = [
-        # Killed transactions leave gaps between ids.
-        {
-            "id": 3 * number + 2,
-            "user_id": 1,
-            "to_user_id": number + 2,
-            "active": True,
-            "acted_at_us": version,
-        }
-        for number, version in enumerate(versions)
-    ]
-
-    # The second time changes nothing.
-    for _ in range(2):
-        async with alone.write() as connection:
-            if rows:
-                await connection.execute(insert(Relation), rows)
-            await spread_follows(connection)
-            found = await connection.scalars(select(Relation.acted_at_us).order_by(Relation.id))
-            assert found.all() == spread
-        rows = []
 
 
 @pytest.fixture

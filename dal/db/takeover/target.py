@@ -1,6 +1,7 @@
 """Our tables while they are filled: rows in bulk, and what is computed from all of them at the end, one statement each.
 
-Nobody else writes to them: the services are not running yet. Every statement that finishes something changes nothing when it runs again.
+What is computed has no index: it stands first in a STRAIGHT_JOIN, and the table's rows are found by their key. Nobody else writes to
+them: the services are not running yet. Every statement that finishes something changes nothing when it runs again.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,6 +15,7 @@ from dal.db.models import (
     Base,
     Comment,
     PublicationClock,
+    Relation,
     User,
     Video,
 )
@@ -57,34 +59,21 @@ async def list_comments_taken(connection: AsyncConnection) -> Sequence[Any]:
     return (await connection.execute(select(Comment.id, Comment.deleted_at.is_(None)))).all()
 
 
-async def spread_follows(connection: AsyncConnection) -> None:
-    """Give every follow a version of its own, in the order of their times: lists are read in pages by it.
-
-    With r the place in that order, r + max(version - r) over all rows up to it is the least increasing sequence above the versions.
-    """
-    await connection.execute(
-        text(
-            "UPDATE relations JOIN ("
-            " SELECT id, place + MAX(acted_at_us - place) OVER"
-            "  (ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS version"
-            " FROM (SELECT id, acted_at_us, CAST(ROW_NUMBER() OVER (ORDER BY acted_at_us, id) AS SIGNED) AS place"
-            "  FROM relations) AS ordered"
-            ") AS spread ON spread.id = relations.id"
-            " SET relations.acted_at_us = spread.version"
-            " WHERE relations.acted_at_us <> spread.version"
-        )
-    )
+async def list_follow_times(connection: AsyncConnection) -> Sequence[Any]:
+    """Return each time at which somebody followed somebody, as it is stored, and how many did."""
+    statement = select(Relation.created_at, func.count()).group_by(Relation.created_at)
+    return (await connection.execute(statement)).all()
 
 
 async def finish_conversations(connection: AsyncConnection) -> None:
     """Tell every conversation its last time and its last message that was not deleted."""
     await connection.execute(
         text(
-            "UPDATE conversations JOIN ("
+            "UPDATE ("
             " SELECT conversation_id, MAX(created_at_ms) AS last_ms,"
             "  MAX(IF(deleted_at IS NULL, created_at_ms, NULL)) AS shown_ms"
             " FROM messages GROUP BY conversation_id"
-            ") AS newest ON newest.conversation_id = conversations.id"
+            ") AS newest STRAIGHT_JOIN conversations ON conversations.id = newest.conversation_id"
             " LEFT JOIN messages AS shown ON shown.conversation_id = conversations.id"
             "  AND shown.created_at_ms = newest.shown_ms"
             " SET conversations.last_time_ms = newest.last_ms, conversations.last_message_id = shown.id"

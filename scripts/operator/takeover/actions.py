@@ -49,7 +49,7 @@ class Likes(Step):
 
 
 class Follows(Step):
-    """`relations`. Their versions are made different at the end, when all of them are there."""
+    """`relations`. Those of one millisecond get different microseconds: lists are read in pages by them."""
 
     name = "follows"
     query = RELATIONS_BY_PAIR
@@ -69,12 +69,17 @@ class Follows(Step):
                     "user_id": row.user_id,
                     "to_user_id": row.to_user_id,
                     "active": True,
-                    # A cursor of 0 is none.
-                    "acted_at_us": max(1, followed_ms * 1000),
+                    "acted_at_us": self._make_version(followed_ms),
                     "created_at": to_column(followed_ms),
                 }
             )
         return {table_of(Relation): follows}
+
+    def _make_version(self, followed_ms: int) -> int:
+        earlier = self.taken.follows[followed_ms]
+        self.taken.follows[followed_ms] += 1
+        # A cursor of 0 is none.
+        return followed_ms * 1000 + earlier + (0 if followed_ms else 1)
 
     def _find_fault(self, row: Any) -> Kind | None:
         if row.user_id not in self.taken.users or row.to_user_id not in self.taken.users:

@@ -26,7 +26,6 @@ from dal.db.takeover.target import (
     list_md5_passwords,
     replace_passwords,
     reserve_ids,
-    spread_follows,
 )
 from pkg.crypt.passwords import wrap_md5
 from pkg.ids import MAX_ID
@@ -44,7 +43,6 @@ ROWS_PER_COMPARISON = 2_000
 PASSWORDS_PER_BATCH = 100
 # By name, as they are stored.
 FINISHING: dict[str, Callable[[AsyncConnection], Awaitable[None]]] = {
-    "follow versions": spread_follows,
     "conversations": finish_conversations,
     "publication clock": finish_publication_clock,
 }

@@ -13,6 +13,7 @@ from dal.db.takeover.target import (
     Rows,
     insert_rows,
     list_comments_taken,
+    list_follow_times,
     list_names,
     list_videos_taken,
     map_counters,
@@ -22,6 +23,7 @@ from dal.db.takeover.target import (
 from scripts.operator.takeover.accounts import Names
 from scripts.operator.takeover.findings import Findings
 from scripts.operator.takeover.step import Taken
+from scripts.operator.takeover.times import from_column
 
 
 class Sink(ABC):
@@ -89,7 +91,9 @@ class DatabaseSink(Sink):
             accounts = await list_names(connection)
             videos = await list_videos_taken(connection)
             comments = await list_comments_taken(connection)
+            follows = await list_follow_times(connection)
         names.restore(accounts)
+        taken.follows.update({from_column(time): number for time, number in follows})
         taken.comments.update((comment, bool(is_shown)) for comment, is_shown in comments)
         taken.users.update(account[0] for account in accounts)
         taken.videos.update((video, (author, time_ms)) for video, author, time_ms in videos)

@@ -1,6 +1,7 @@
 """What a step of a takeover is: rows of one table of the original become rows of ours, in a total order."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,8 @@ class Taken:
     videos: dict[int, tuple[int, int]] = field(default_factory=dict)
     # By comment: whether it can be seen.
     comments: dict[int, bool] = field(default_factory=dict)
+    # By millisecond since 1970: how many follows.
+    follows: Counter[int] = field(default_factory=Counter)
 
 
 class Step(ABC):

@@ -54,6 +54,11 @@ def to_column(time_ms: int) -> datetime:
     return (EPOCH + timedelta(milliseconds=time_ms)).replace(tzinfo=None)
 
 
+def from_column(stored: datetime) -> int:
+    """Return the time that `to_column` turned into this."""
+    return (stored.replace(tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
+
+
 def find_offset(videos: Iterable[tuple[Any, Any]], clock: Clock) -> timedelta | None:
     """Return how far the zone is off, told by times and keys of videos; None where it is right or nothing tells."""
     differences = []
