@@ -24,7 +24,7 @@ def find_secrets(paths: Iterable[Path]) -> str:
     """Return the report on what looks like a secret, with its kind and place; nothing where there is none."""
     hook = Path(sys.executable).with_name("detect-secrets-hook")
     plugins = [part for name in LEFT_OUT_PLUGINS for part in ("--disable-plugin", name)]
-    command = [hook, "--no-verify", *plugins, *paths]
+    command: list[str | Path] = [hook, "--no-verify", *plugins, *paths]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     return done.stdout + done.stderr if done.returncode else ""
 

@@ -75,18 +75,20 @@ def test_a_violation_is_printed_and_fails_the_check(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize(
-    ("text", "kind"),
+    ("text", "gap", "kind"),
     [
-        ("-----BEGIN {} KEY-----\nMC4CAQ\n", "Private Key"),
-        ("key = 'AKIAIOSFODNN7{}'", "AWS Access Key"),
-        ("url = 'mysql://root:{}hunter2@db/x'", "Basic Auth Credentials"),
+        ("-----BEGIN {} KEY-----\nMC4CAQ\n", "PRIVATE", "Private Key"),
+        ("key = 'AKIAIOSFODNN7{}'", "EXAMPLE", "AWS Access Key"),
+        ("url = 'mysql:{}root:hunter2@db/x'", "//", "Basic Auth Credentials"),
     ],
     ids=["key", "access key", "password in a URL"],
 )
-def test_a_planted_secret_is_found_with_its_place(tmp_path: Path, text: str, kind: str) -> None:
+def test_a_planted_secret_is_found_with_its_place(
+    tmp_path: Path, text: str, gap: str, kind: str
+) -> None:
     # Put together here, or this file would be found itself.
     path = tmp_path / "planted.py"
-    path.write_text(text.format("PRIVATE" if "KEY-----" in text else "EXAMPLE"))
+    path.write_text(text.format(gap))
 
     report = find_secrets([path])
 
