@@ -21,9 +21,9 @@ from dal.db.models import User
 from dal.db.users import insert_user
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
 from pkg.settings import ProcessSettings
+from scripts.private_files import write_private
 from scripts.stack import Stack
 from scripts.stack.environment import without_settings
-from scripts.stack.files import write_private
 from scripts.stack.ports import find_free_port_base
 from scripts.stack.processes import is_alive, wait_until
 from scripts.stack.site import REPOSITORY

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.stack.files import make_private_dir
+from scripts.private_files import make_private_dir
 from scripts.stack.report import StackError
 from scripts.stack.site import REPOSITORY
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from pkg.rpc.tls import certificate_name
-from scripts.stack.files import write_private
+from scripts.private_files import write_private
 from scripts.stack.ports import SERVICES
 
 DEFAULT_DAYS = 365

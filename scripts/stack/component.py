@@ -9,8 +9,9 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from scripts.private_files import make_private_dir, write_private
 from scripts.stack.authority import Pair
-from scripts.stack.files import make_private_dir, render, write_private
+from scripts.stack.files import render
 from scripts.stack.site import Site
 from scripts.stack.syntax import to_launch_script
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from scripts.stack.files import write_private
+from scripts.private_files import write_private
 
 TOKEN_KEY_ID = "k1"  # noqa: S105 - a name, not a secret
 CRYPT_KEY_ID = "m1"

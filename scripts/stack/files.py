@@ -1,4 +1,4 @@
-"""Files of one stack: private ones, templates, ends of logs, and the programs of servers."""
+"""Files of one stack: templates, ends of logs, and the programs of servers."""
 
 import os
 import re
@@ -10,25 +10,6 @@ from scripts.stack.report import StackError
 
 _PLACEHOLDER = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 _SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
-
-
-def make_private_dir(path: Path) -> Path:
-    """Make the folder, readable by its owner only."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return path
-
-
-def write_private(path: Path, content: str | bytes) -> None:
-    """Put the content at the path in one step, readable by its owner only; keep an equal file."""
-    data = content.encode() if isinstance(content, str) else content
-    if path.exists() and path.read_bytes() == data:
-        return
-    make_private_dir(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-    temporary.replace(path)
 
 
 def render(template: Path, values: Mapping[str, object]) -> str:

@@ -1,7 +1,7 @@
 """Sample users and videos for the local stack: once, unless asked for."""
 
+from scripts.private_files import write_private
 from scripts.samples import SamplesRefused, put_samples_in
-from scripts.stack.files import write_private
 from scripts.stack.report import Report, StackError, step
 from scripts.stack.site import Site
 

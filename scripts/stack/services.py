@@ -7,9 +7,9 @@ import httpx
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from pkg.rpc.tls import certificate_name
+from scripts.private_files import make_private_dir
 from scripts.stack.component import Component, Listener, Tier
 from scripts.stack.environment import make_instance_environment, make_tls_environment, name_instance
-from scripts.stack.files import make_private_dir
 from scripts.stack.site import Site
 
 

@@ -10,9 +10,10 @@ from functools import cached_property
 from pathlib import Path
 
 from pkg.tls import TlsSettings
+from scripts.private_files import make_private_dir
 from scripts.stack.authority import OPERATOR, Authority, list_subjects
 from scripts.stack.credentials import Credentials, KeyFiles, load_credentials
-from scripts.stack.files import find_command, make_private_dir
+from scripts.stack.files import find_command
 from scripts.stack.ports import Ports
 from scripts.stack.report import StackError
 

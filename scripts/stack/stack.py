@@ -12,9 +12,9 @@ from typing import Literal
 
 from supervisor.states import ProcessStates
 
+from scripts.private_files import make_private_dir, write_private
 from scripts.stack.component import Component, Kind, Tier
 from scripts.stack.environment import make_environment, without_settings
-from scripts.stack.files import make_private_dir, write_private
 from scripts.stack.inventory import PRODUCT, count_workers, make_product, make_servers
 from scripts.stack.lifecycle import Lifecycle
 from scripts.stack.ports import DEFAULT_BASE, Ports, parse_base

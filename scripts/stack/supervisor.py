@@ -15,8 +15,9 @@ from typing import Any
 from supervisor.states import RUNNING_STATES, ProcessStates
 from supervisor.xmlrpc import SupervisorTransport
 
+from scripts.private_files import make_private_dir, write_private
 from scripts.stack.component import Component
-from scripts.stack.files import get_command, make_private_dir, read_tail, render, write_private
+from scripts.stack.files import get_command, read_tail, render
 from scripts.stack.processes import MARKER, find_process, wait_until
 from scripts.stack.report import StackError
 from scripts.stack.site import Site

@@ -10,7 +10,7 @@ from sqlalchemy import BINARY, Connection, Integer, MetaData, String, Table, cre
 from sqlalchemy.dialects.mysql import TINYINT
 from sqlalchemy.pool import NullPool
 
-from dal.db.engine import MySQLSettings, make_url
+from dal.db.connections import MySQLSettings, make_url
 from dal.db.migrate import migrate
 from dal.db.schema_version import VERSIONS
 from tests.conftest import AllSettings

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.private_files import make_private_dir
 from scripts.stack import Stack, find_free_port_base
-from scripts.stack.files import make_private_dir
 
 ODD_NAME = '短 视频\'s "x" 50% ;#$HOME'
 ODD_SECRET = "a'b\"c\\d %e;f#g,$h`i é 密码😀"

@@ -164,7 +164,8 @@ def test_a_template_with_an_unknown_name_is_refused(tmp_path: Path) -> None:
 def test_nginx_serves_https_where_the_stack_has_tls_and_only_there(
     tmp_path: Path, has_tls: bool
 ) -> None:
-    nginx = Nginx(Site(tmp_path / "run", Ports(12000), has_tls=has_tls), ["127.0.0.1:12009"])
+    site_of_stack = Site(tmp_path / "run", Ports(12000), has_tls=has_tls)
+    nginx = Nginx(site_of_stack, ["127.0.0.1:12009"], storage="127.0.0.1:12001")
 
     site = nginx.files()["site.conf"]
 

@@ -105,7 +105,7 @@ class OriginalDatabase(Database):
         """
         # MySQL has no OFFSET without a LIMIT.
         query = query.offset(skip).limit(2**63 - 1)
-        async with self._reader.connect() as connection:
+        async with self._nodes.source.reader.connect() as connection:
             async with translated_errors(self._timeout_s):
                 await connection.execute(text(f"SET SESSION net_write_timeout = {PATIENCE_S}"))
                 result = await connection.stream(query)

@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from scripts.stack.files import make_private_dir, write_private
+from scripts.private_files import make_private_dir, write_private
 
 FORMAT = 1
 NAME = "manifest.json"

@@ -38,8 +38,6 @@ _TAKE_ROLE = (
 class MySQL(Component):
     """The source of all truth, or a replica of it: durable at every commit, with a binary log."""
 
-    # Any of them may become the source.
-    certificate = "mysql"
     folders = ("tmp",)
     templates = ("mysql/my.cnf.template", "mysql/init.sql.template")
     stop_within_s = 30

@@ -12,8 +12,9 @@ import httpx
 
 from pkg.settings import read_section
 from pkg.uploads import UploadSettings, transfer_time_s
+from scripts.private_files import write_private
 from scripts.stack.component import Component, Listener, Tier, digest
-from scripts.stack.files import get_command, write_private
+from scripts.stack.files import get_command
 from scripts.stack.ports import ALL_ADDRESSES
 from scripts.stack.report import StackError
 from scripts.stack.site import Site
