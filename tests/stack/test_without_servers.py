@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import signal
 import socket
 import stat
@@ -15,7 +16,8 @@ from scripts.stack.environment import make_instance_environment
 from scripts.stack.files import render
 from scripts.stack.inventory import PRODUCT, choose_product, make_product
 from scripts.stack.ports import OFFSETS, SPAN
-from scripts.stack.site import REPOSITORY
+from scripts.stack.servers.nginx import Nginx
+from scripts.stack.site import REPOSITORY, Site
 
 COMMAND = (str(REPOSITORY / ".venv" / "bin" / "python"), "-m", "scripts.stack")
 
@@ -128,16 +130,19 @@ def test_two_stacks_share_no_secret(tmp_path: Path) -> None:
     other = Stack(tmp_path / "other", 12000).environment()
 
     secret = {name for name in one if name.endswith(("PASSWORD", "SECRET_KEY", "ACCESS_KEY"))}
-    assert len(secret) == 6
+    assert len(secret) == 8
     assert all(one[name] != other[name] for name in secret)
 
 
 def test_the_environment_moves_every_port(tmp_path: Path) -> None:
     environment = Stack(tmp_path / "run", 12000).environment()
 
-    ports = {name: int(value) for name, value in environment.items() if name.endswith("PORT")}
+    ports = [int(value) for name, value in environment.items() if name.endswith("PORT")]
+    # The servers that are lists.
+    nodes = " ".join(value for name, value in environment.items() if name.endswith("NODES"))
+    ports += [int(port) for port in re.findall(r":(\d+)\b", nodes)]
     assert len(ports) >= 20
-    assert all(12000 <= port < 12000 + SPAN for port in ports.values())
+    assert all(12000 <= port < 12000 + SPAN for port in ports)
 
 
 def test_an_override_wins_over_what_is_generated(tmp_path: Path) -> None:
@@ -153,6 +158,22 @@ def test_a_template_with_an_unknown_name_is_refused(tmp_path: Path) -> None:
     assert render(template, {"KNOWN": 1, "UNKNOWN": 2}) == "$uri 1 2"
     with pytest.raises(StackError, match="UNKNOWN"):
         render(template, {"KNOWN": 1})
+
+
+@pytest.mark.parametrize("has_tls", [False, True])
+def test_nginx_serves_https_where_the_stack_has_tls_and_only_there(
+    tmp_path: Path, has_tls: bool
+) -> None:
+    nginx = Nginx(Site(tmp_path / "run", Ports(12000), has_tls=has_tls), ["127.0.0.1:12009"])
+
+    site = nginx.files()["site.conf"]
+
+    assert "listen 12000;" in site
+    assert ("listen 12007 ssl http2;" in site) is has_tls
+    assert ("include tls.conf;" in site) is has_tls
+    assert [listener.port for listener in nginx.listeners] == ["nginx", "nginx-https"][
+        : 1 + has_tls
+    ]
 
 
 def test_down_and_status_work_where_nothing_was_ever_started(tmp_path: Path) -> None:
