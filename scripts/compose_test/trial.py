@@ -30,6 +30,9 @@ def run_trial(place: Place) -> str:
         project = prepare(engine, steps)
         steps.run_quietly("up until healthy", project.up)
         containers = measure_at_rest(project)
+        # Kept even where a test fails.
+        measured = render(steps.seconds, list_images(project), containers)
+        place.measured.write_text(measured, encoding="utf-8")
         _run_tests(project, steps)
         steps.run_quietly("down with all volumes", lambda: project.down("--volumes"))
         return render(steps.seconds, list_images(project), containers)
