@@ -41,8 +41,6 @@ class MySQL(Component):
     folders = ("tmp",)
     templates = ("mysql/my.cnf.template", "mysql/init.sql.template")
     stop_within_s = 30
-    # A replica that becomes the source is expected under the same name.
-    certificate = "mysql"
 
     def __init__(self, site: Site, number: int = 0) -> None:
         super().__init__(site)
