@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from pkg.settings import ProcessSettings
 from pkg.token import TokenSettings
+from scripts.operator.private_files import write_private
 from scripts.operator.settings import load_settings
-from scripts.stack.files import write_private
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 PUBLIC_MODE = 0o644  # services may run as other users

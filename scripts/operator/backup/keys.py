@@ -7,7 +7,7 @@ from pathlib import Path
 from pkg.crypt.messages import CryptSettings
 from pkg.token import TokenSettings
 from scripts.operator.backup.manifest import BackupError, Manifest
-from scripts.stack.files import make_private_dir, write_private
+from scripts.operator.private_files import make_private_dir, write_private
 
 SIGNING_KEY = "keys/token/private.pem"
 PUBLIC_KEYS = "keys/token/public"

@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from scripts.stack.files import make_private_dir, write_private
+from scripts.operator.private_files import make_private_dir, write_private
 
 FORMAT = 1
 NAME = "manifest.json"
@@ -46,7 +46,7 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Make the folder a backup."""
-        write_private(folder / NAME, json.dumps(asdict(self), indent=1) + "\n")
+        write_private(folder / NAME, json.dumps(asdict(self), indent=1).encode())
 
 
 def measure(path: Path) -> FileFacts:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pkg.storage import Bucket, ObjectMissing, Storage
 from scripts.operator.backup.manifest import BackupError
-from scripts.stack.files import make_private_dir
+from scripts.operator.private_files import make_private_dir
 from services.buckets import BUCKETS
 
 NAME = "objects"

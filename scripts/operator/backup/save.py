@@ -29,8 +29,8 @@ from scripts.operator.backup.manifest import BackupError, Manifest
 from scripts.operator.backup.objects import StoredObject, save_objects
 from scripts.operator.backup.settings import BackupSettings, with_all_rows
 from scripts.operator.console import run_to_status
+from scripts.operator.private_files import make_private_dir
 from scripts.operator.settings import load_settings
-from scripts.stack.files import make_private_dir
 from services import buckets
 
 # Consumers empty the queues in milliseconds; longer means that they do not run.
