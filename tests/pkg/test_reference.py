@@ -23,6 +23,7 @@ BOUNDED_LABELS = {
     "queue",
     "role",
     "route",
+    "service",
     "status",
 }
 UNITS = {
@@ -36,9 +37,9 @@ SETTINGS = [
     for name, (model, _) in list_sections().items()
     for setting in list_settings(name, model)
 ]
-# `section.key`, and the number in front of a unit where one follows; names of files and queues are none.
+# `section.key`, and the number in front of a unit where one follows; names of files, queues and certificates are none.
 NAMED_SETTING = re.compile(
-    rf"`({'|'.join(list_sections())})\.(?!(?:py|md|yml|proto|dead)`)([a-z_.]+)`(?: \(?([0-9.]+)(?: s\b|\)))?"
+    rf"`({'|'.join(list_sections())})\.(?!(?:py|md|yml|proto|dead|sh|dousheng)`)([a-z_.]+)`(?: \(?([0-9.]+)(?: s\b|\)))?"
 )
 
 

@@ -100,7 +100,8 @@ def test_a_restart_means_every_instance_of_a_name(
     tmp_path: Path, names: list[str], chosen: list[str]
 ) -> None:
     site = Stack(tmp_path / "run", 12000).site
-    product = make_product(site, {}, dict.fromkeys(PRODUCT, 2))
+    storage = {"DOUSHENG_STORAGE__HOST": "127.0.0.1", "DOUSHENG_STORAGE__PORT": "12001"}
+    product = make_product(site, storage, dict.fromkeys(PRODUCT, 2))
 
     assert [item.name for item in choose_product(product, names)] == chosen
     assert choose_product(product, []) == product

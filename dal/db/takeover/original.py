@@ -7,7 +7,8 @@ from sqlalchemy import Column, MetaData, Select, Table, func, select, text
 from sqlalchemy.dialects.mysql import DATETIME
 from sqlalchemy.types import BigInteger, String
 
-from dal.db.engine import Database, translated_errors
+from dal.db.engine import Database
+from dal.db.errors import translated_errors
 
 TIMES = ("created_at", "updated_at", "deleted_at")
 USER_COUNTERS = (
