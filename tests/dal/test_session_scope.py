@@ -57,9 +57,10 @@ def find_results(block: list[ast.stmt], session: str) -> Iterator[str]:
     """Yield the names of what the session gave: a result that is read bit by bit is the session too."""
     for statement in block:
         for node in ast.walk(statement):
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Await):
-                if uses(node.value, session) and isinstance(node.targets[0], ast.Name):
-                    yield node.targets[0].id
+            match node:
+                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Await() as awaited):
+                    if uses(awaited, session):
+                        yield name
 
 
 def find_awaits(block: list[ast.stmt]) -> Iterator[ast.Await]:
