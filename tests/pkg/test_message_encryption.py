@@ -19,6 +19,7 @@ from pkg.crypt.messages import (
     OriginalKey,
     UnreadableMessage,
     WrappingKeys,
+    _did_seal,
 )
 from pkg.settings import SettingsError
 
@@ -105,6 +106,20 @@ def test_messages_of_the_original_are_readable(tmp_path: Path, named: str | None
     sealed = pair.public_key().encrypt("你好".encode(), padding.PKCS1v15())
 
     assert keys.decrypt_original(base64.b64encode(sealed).decode()) == "你好"
+
+
+def test_of_several_pairs_the_one_that_sealed_a_message_reads_it_and_no_other(tmp_path: Path):
+    pair = make_pair(tmp_path, "original")
+    make_keys(tmp_path, "a")
+    other = make_pair(tmp_path, "b")
+    sealed = pair.public_key().encrypt("你好".encode(), padding.PKCS1v15())
+
+    assert _did_seal(pair, sealed)
+    assert not _did_seal(other, sealed)
+    # A wrong pair's random bytes are text now and then: none of these may be shown.
+    for _ in range(20):
+        keys = make_keys(tmp_path, "a")
+        assert keys.decrypt_original(base64.b64encode(sealed).decode()) == "你好"
 
 
 def test_the_pair_of_an_original_may_be_weak_but_reads_alone(tmp_path: Path):
