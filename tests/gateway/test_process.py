@@ -21,6 +21,8 @@ from scripts.stack.ports import find_free_port_base
 from scripts.stack.processes import wait_until
 from tests.gateway.conftest import VIEWER_ID
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -31,6 +31,8 @@ from tests.freezing import frozen
 from tests.programs import Program, running_module
 from tests.rpc_instance import Instance, serve
 
+pytestmark = pytest.mark.processes
+
 if TYPE_CHECKING:
     from protos.user_pb2_grpc import UserServiceAsyncStub
 

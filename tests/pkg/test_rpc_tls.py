@@ -22,6 +22,8 @@ from tests.certificates import EXPIRED, SUBJECTS, Certificates
 from tests.eventually import eventually
 from tests.rpc_instance import PLAIN_TEXT, Instance, serve
 
+pytestmark = pytest.mark.processes
+
 if TYPE_CHECKING:
     from protos.user_pb2_grpc import UserServiceAsyncStub
 

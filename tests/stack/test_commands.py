@@ -9,6 +9,8 @@ import pytest
 
 from scripts.stack.site import REPOSITORY
 
+pytestmark = pytest.mark.processes
+
 SCRIPTS = REPOSITORY / "scripts"
 COMMANDS = sorted(
     path.name for path in SCRIPTS.iterdir() if path.is_file() and os.access(path, os.X_OK)

@@ -19,6 +19,8 @@ from scripts.stack.ports import OFFSETS, SPAN
 from scripts.stack.servers.nginx import Nginx
 from scripts.stack.site import REPOSITORY, Site
 
+pytestmark = pytest.mark.processes
+
 COMMAND = (str(REPOSITORY / ".venv" / "bin" / "python"), "-m", "scripts.stack")
 
 
