@@ -13,6 +13,7 @@ from pkg.crypt.messages import CryptSettings
 from pkg.media import MediaSettings
 from pkg.mq.connection import RabbitMQSettings
 from pkg.registry import EtcdSettings
+from pkg.rpc.tls import RpcSettings
 from pkg.settings import ProcessSettings
 from pkg.storage import Storage, StorageSettings
 from pkg.token import TokenSettings
@@ -39,6 +40,7 @@ class AllSettings(ProcessSettings):
     redis_actions: RedisSettings
     redis_cache: RedisSettings
     rabbitmq: RabbitMQSettings
+    rpc: RpcSettings
     etcd: EtcdSettings
     storage: StorageSettings
     token: TokenSettings

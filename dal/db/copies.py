@@ -18,6 +18,7 @@ from dal.db.models import (
     MessageDataKey,
     PublicationClock,
     Relation,
+    ReplicationTerm,
     User,
     Video,
     VideoStatus,
@@ -25,8 +26,8 @@ from dal.db.models import (
 
 ROWS_PER_BATCH = 1000
 VERSION_TABLE = "alembic_version"
-# They say how far the schema is, which the database that receives the rows knows by itself.
-OF_THE_SCHEMA = frozenset({VERSION_TABLE, JOURNAL.name})
+# They say how far the schema is and which server is the source, which the database that receives the rows knows by itself.
+OF_THE_SCHEMA = frozenset({VERSION_TABLE, JOURNAL.name, ReplicationTerm.__tablename__})
 # A migration puts their rows in: a database that has these alone is empty.
 FILLED_BY_MIGRATIONS = frozenset({FlushGuard.__tablename__, PublicationClock.__tablename__})
 
