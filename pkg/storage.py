@@ -236,7 +236,9 @@ class _Request:
             parts = urlsplit(self.url)
             target = f"{parts.path}?{parts.query}"
             self._connection.request(self.method, target, body=self.body, headers=self.headers)
-            return self._receive(self._connection.getresponse())
+            # A reply that is not read to its end holds the socket.
+            with self._connection.getresponse() as reply:
+                return self._receive(reply)
         finally:
             self._connection.close()
 
