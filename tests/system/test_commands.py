@@ -66,8 +66,8 @@ async def test_up_on_a_running_system_changes_no_process_and_puts_the_samples_in
     seed(system.stack.site, report=steps.append)
 
     assert pids_of_running(system) == before
-    assert "sample videos" in told
-    assert "sample videos" in seeded
+    assert "sample users and videos" in told
+    assert "sample users and videos" in seeded
     assert steps == []  # Done before, and not asked for again.
     assert f"{system.base_url}douyin/" in told
     address = re.search(r"API documentation +(\S+)", told)
