@@ -3,8 +3,10 @@
 The password of root is ETCD_ROOT_PASSWORD in the environment. Safe to run again; the services' password is set to that of the settings.
 """
 
+import asyncio
 import os
 import sys
+import time
 from collections.abc import Awaitable
 
 import aetcd
@@ -12,15 +14,17 @@ import grpc
 from aetcd import rpc
 from pydantic import SecretStr
 
-from pkg.errors import DependencyRefused
+from pkg.errors import DependencyRefused, DependencyUnavailable
 from pkg.registry import EtcdSettings, open_etcd
 from pkg.settings import ProcessSettings
+from pkg.startup import RETRY_DELAY_S
 from scripts.operator.console import run_to_status
 from scripts.operator.settings import load_settings
 
 ROOT = "root"
 PASSWORD_VARIABLE = "ETCD_ROOT_PASSWORD"  # noqa: S105 - a name, not a secret
 NOT_ENABLED = "authentication is not enabled"
+PATIENCE_S = 60.0
 
 
 class EtcdLoginSettings(ProcessSettings):
@@ -46,6 +50,24 @@ async def require_login(settings: EtcdSettings, root_password: str) -> int:
             await _make_service_user(client, settings)
             await rpc.AuthStub(client.channel).AuthEnable(rpc.AuthEnableRequest())
     return 0
+
+
+async def insist(settings: EtcdSettings, root_password: str, *, for_s: float) -> int:
+    """Do it as soon as etcd answers: one that has just been started may be slow.
+
+    Raises:
+        DependencyUnavailable: it does not within this time, or DependencyRefused, at once: its root has another password.
+    """
+    gives_up_at = time.monotonic() + for_s
+    while True:
+        try:
+            return await require_login(settings, root_password)
+        except DependencyRefused:
+            raise
+        except DependencyUnavailable:
+            if time.monotonic() > gives_up_at:
+                raise
+        await asyncio.sleep(RETRY_DELAY_S)
 
 
 async def _make_service_user(client: aetcd.Client, settings: EtcdSettings) -> None:
@@ -87,7 +109,8 @@ def main() -> None:
     if not password:
         sys.exit(f"{PASSWORD_VARIABLE} is not set")
     etcd = load_settings(EtcdLoginSettings).etcd
-    sys.exit(run_to_status(require_login(etcd, password), failing="etcd was not changed"))
+    work = insist(etcd, password, for_s=PATIENCE_S)
+    sys.exit(run_to_status(work, failing="etcd was not changed"))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 
 from pkg.errors import DependencyRefused, DependencyUnavailable
 from pkg.registry import EtcdSettings, open_etcd
-from scripts.operator.etcd_login import require_login
+from scripts.operator.etcd_login import insist, require_login
 from scripts.stack.ports import find_free_port_base
 from tests.eventually import eventually
 
@@ -98,3 +98,17 @@ async def test_another_root_password_is_refused(services: EtcdSettings) -> None:
 
     with pytest.raises(DependencyRefused):
         await require_login(services, "guessed")
+
+
+async def test_an_etcd_that_is_being_started_is_waited_for(port: int) -> None:
+    settings = settings_of(port, "dousheng", "first")
+
+    assert await insist(settings, ROOT_PASSWORD, for_s=30) == 0
+    await put(settings, f"{PREFIX}/UserService/a")
+
+
+async def test_an_etcd_that_does_not_come_is_told() -> None:
+    settings = settings_of(find_free_port_base(), "dousheng", "first")
+
+    with pytest.raises(DependencyUnavailable):
+        await insist(settings, ROOT_PASSWORD, for_s=0)
