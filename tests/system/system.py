@@ -88,11 +88,14 @@ class System:
 
     @contextmanager
     def down(self, name: str) -> Iterator[None]:
-        """SIGKILL a process, and keep the supervisor from starting it again until the block ends."""
+        """SIGKILL a process and its children, and keep the supervisor from starting it again until the block ends."""
         pid = self.stack.pid(name)
+        # nginx's worker would serve on without its master.
+        children = psutil.Process(pid).children()
         supervisor = int((self.stack.site.run_dir / "supervisord.pid").read_text())
         with suspended(supervisor):
-            kill_process(pid)
+            for killed in (pid, *(child.pid for child in children)):
+                kill_process(killed)
             yield
 
     @contextmanager
@@ -104,7 +107,8 @@ class System:
 
 def kill_process(pid: int) -> None:
     """SIGKILL a process and wait until it is gone or a zombie."""
-    os.kill(pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
     assert wait_until(lambda: not is_alive(pid), timeout_s=5)
 
 

@@ -16,7 +16,7 @@ LIMIT_BYTES = 50 * MB
 UNSUPPORTED = 30002
 REJECTED = 30003
 # What nginx, the kernel and the gateway may hold of an upload that is refused.
-IN_FLIGHT_BYTES = 8 * MB
+IN_FLIGHT_BYTES = 16 * MB
 MOST_GROWTH_MB = 40
 
 

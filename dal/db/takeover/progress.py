@@ -39,7 +39,7 @@ PROGRESS = Table(
     mysql_collate=TABLE_OPTIONS["mysql_collate"],
 )
 # Filled by the migrations.
-BORN_WITH_ROWS = frozenset({"flush_guards", "publication_clock"})
+BORN_WITH_ROWS = frozenset({"flush_guards", "publication_clock", "replication_term"})
 
 
 @dataclass
