@@ -17,6 +17,9 @@ from scripts.stack.services import Gateway
 from scripts.stack.supervisor import Supervisor
 
 _KNOWN_WITHIN_S = 30
+_ANSWERS_WITHIN_S = 5
+# nginx passes it on, and it costs a gateway nothing.
+_ASKED = "/healthz"
 
 # Writes the configuration of a stack with so many instances of each section, and returns its processes.
 Arrange = Callable[[Mapping[str, int]], Sequence[Component]]
@@ -58,6 +61,8 @@ class RollingRestart:
                     for member in members:
                         self._lifecycle.renew(member)
                         self._wait_known(section)
+                        if isinstance(member, Gateway):
+                            self._wait_used(member)
         for nginx in _nginx_of(wanted):
             self._lifecycle.reload(nginx)
             self._report(f"  {nginx.name:<14} reloaded")
@@ -104,6 +109,22 @@ class RollingRestart:
                     fix="see whether etcd runs (scripts/status), then run the command again",
                 )
 
+    def _wait_used(self, gateway: Gateway) -> None:
+        """Wait until nginx gives a gateway requests: one that refused some, as it stopped, is left out for a moment.
+
+        Raises:
+            StackError: nginx runs and gives it none.
+        """
+        running = self._supervisor.list_processes()
+        for nginx in _nginx_of(self._components):
+            before = _count_requests(gateway)
+            is_used = partial(_is_used, gateway, nginx, before)
+            if running[nginx.name].pid and not wait_until(is_used, timeout_s=_KNOWN_WITHIN_S):
+                raise StackError(
+                    f"{nginx.name} gives {gateway.name} no request",
+                    fix=f"read scripts/logs {nginx.name}, then run the command again",
+                )
+
     def _knows_all(self, gateway: Gateway, section: str) -> bool:
         try:
             told = gateway.get("metrics")
@@ -113,6 +134,25 @@ class RollingRestart:
             rf'^dousheng_rpc_instances{{service="{section}"}} (\d+)', told, re.MULTILINE
         )
         return known is not None and int(known[1]) >= self._instances[section]
+
+
+def _is_used(gateway: Gateway, nginx: Nginx, before: int) -> bool:
+    try:
+        address = f"http://127.0.0.1:{nginx.port}{_ASKED}"
+        httpx.get(address, timeout=_ANSWERS_WITHIN_S, trust_env=False)
+        return _count_requests(gateway) > before
+    except httpx.HTTPError:
+        return False
+
+
+def _count_requests(gateway: Gateway) -> int:
+    """Return how many of our requests have reached a gateway."""
+    found = re.search(
+        rf'^dousheng_http_served_seconds_count{{[^}}]*route="{_ASKED}"[^}}]*}} (\d+)',
+        gateway.get("metrics"),
+        re.MULTILINE,
+    )
+    return int(found[1]) if found else 0
 
 
 def _nginx_of(components: Iterable[Component]) -> list[Nginx]:
