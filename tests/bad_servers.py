@@ -52,6 +52,11 @@ class BadServer:
         self.port = server.sockets[0].getsockname()[1]
         return server
 
+    def abort(self) -> None:
+        """End every connection at once."""
+        for writer in self._writers:
+            writer.transport.abort()
+
     async def _turn(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
         if behaviour is Behaviour.SILENT:
@@ -143,10 +148,10 @@ def bad_server_before(target: int | str) -> Iterator[BadServer]:
 
     async def end() -> None:
         server.close()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # Not by cancelling: a connection that was accepted this moment would never be closed.
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            bad.abort()
+            await asyncio.wait(tasks, timeout=0.01)
 
     try:
         yield bad
