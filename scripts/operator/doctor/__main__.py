@@ -25,7 +25,7 @@ from scripts.operator.doctor.surroundings import find_place
 from scripts.operator.doctor.target import DoctorSettings, Target
 
 WELL, WRONG, CANNOT_LOOK = 0, 1, 2
-DEFAULT_WITHIN_S = 4.0
+DEFAULT_WITHIN_S = 3.5
 # What is left is for what stands on those who have answered.
 SHARE_OF_ANSWERS = 0.5
 
@@ -131,7 +131,7 @@ def _parse() -> argparse.Namespace:
         type=float,
         default=DEFAULT_WITHIN_S,
         metavar="SECONDS",
-        help=f"how long everything may take (default {DEFAULT_WITHIN_S:.0f}); whoever has not answered after half of it is away",
+        help=f"how long everything may take (default {DEFAULT_WITHIN_S}); whoever has not answered after half of it is away",
     )
     parser.add_argument(
         "--run-dir",
