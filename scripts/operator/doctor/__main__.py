@@ -79,7 +79,9 @@ def show(outcomes: Sequence[Outcome], *, seconds: float) -> None:
     for reason, names in unknown.items():
         print(f"not looked at: {', '.join(names)}: {reason}")
     looked = sum(not outcome.reason for outcome in outcomes)
-    verdict = f"{len(findings)} wrong" if findings else "nothing is wrong"
+    is_whole = find_status(outcomes) == WELL
+    nothing = "nothing is wrong" if is_whole else "nothing wrong was found, but not all was seen"
+    verdict = f"{len(findings)} wrong" if findings else nothing
     print(f"{looked} of {len(outcomes)} things looked at in {seconds:.1f} s: {verdict}")
 
 

@@ -1,7 +1,13 @@
 """What the doctor says of servers that are there, silent, or somebody else."""
 
+import asyncio
 import json
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +20,10 @@ from scripts.operator.doctor.finding import Away
 from scripts.operator.doctor.services import SERVICES
 from scripts.operator.doctor.target import Target
 from scripts.stack import Stack
+from scripts.stack.environment import without_settings
+from scripts.stack.site import REPOSITORY
 from tests.bad_servers import Behaviour, bad_server_before
 from tests.databases import making_databases
-from tests.operator.conftest import Run
 
 SHORT_S = 0.5
 
@@ -87,16 +94,46 @@ async def test_a_database_that_was_never_migrated_is_told_with_the_command(
     assert (finding.subject, finding.next_command) == ("schema", "scripts/migrate")
 
 
-async def test_the_command_tells_services_that_do_not_run_and_what_it_could_not_look_at(run: Run):
-    done = await run("doctor", "--json", "--within", "40")
+def lay_out_as_image(folder: Path) -> Path:
+    """Copy what the image is built from, as .dockerignore lets it in."""
+    for line in (REPOSITORY / ".dockerignore").read_text().splitlines():
+        pattern = line.removeprefix("!")
+        for source in REPOSITORY.glob(pattern) if line.startswith("!") else ():
+            target = folder / source.relative_to(REPOSITORY)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, target)
+    shutil.copytree(REPOSITORY / "protos", folder / "protos", dirs_exist_ok=True)
+    return folder
+
+
+@pytest.mark.processes
+async def test_in_a_container_it_finds_services_by_etcd_and_tells_what_it_does_not_see(
+    servers: Stack, tmp_path: Path
+):
+    image = lay_out_as_image(tmp_path / "image")
+    told_where = {"DOUSHENG_CONFIG_DIR": str(image / "config"), "PYTHONPATH": str(image)}
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-P", "-m", "scripts.operator.doctor", "--json", "--within", "40"],
+        env=without_settings(os.environ) | servers.environment() | told_where,
+        cwd=image,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
 
     assert done.returncode == 1, done.stderr
     told = json.loads(done.stdout)
     found = {(item["subject"], item["what"]) for item in told["findings"]}
     assert found >= {(service, "does not run") for service in SERVICES}
+    assert all("docker compose" in item["next_command"] for item in told["findings"])
     states = {item["name"]: item["state"] for item in told["checks"]}
     assert {states[name] for name in ("mysql", "etcd", "clocks", "token keys")} == {"well"}
-    assert states["nginx"] == states["disk"] == "not here"
+    assert states["nginx"] == states["disk"] == states["processes"] == "not here"
     assert states["readiness"] == "unknown"
 
 
