@@ -52,8 +52,9 @@ def measure_work(work: str, place: Place, cast: Cast, course: Course) -> list[Me
     pids: dict[str, int] = {}
     with ExitStack() as ceilings:
         for offset, kind in enumerate(KINDS):
-            addresses[kind] = f"{LOCALHOST}:{place.ceiling_port + offset}"
-            ceilings.enter_context(running_ceiling(kind, place.ceiling_port + offset, body_bytes))
+            port = place.ceiling_port + offset
+            addresses[kind] = f"{LOCALHOST}:{port}"
+            pids[kind] = ceilings.enter_context(running_ceiling(kind, port, body_bytes))
         replays = {
             to: Replay(place.folder, f"{work}-{to}", [one.to_bytes(at) for one in requests])
             for to, at in addresses.items()
