@@ -71,9 +71,9 @@ def parse_settings(texts: Sequence[str]) -> dict[str, str]:
 
 @contextmanager
 def running_place(
-    amounts: Amounts, settings: Mapping[str, str], *, workers: int = 1
+    amounts: Amounts, settings: Mapping[str, str], *, workers: int = 1, is_kept: bool = True
 ) -> Iterator[Place]:
-    """Bring the stack up, filled with these amounts, and take it down at the end; what was filled before is used again.
+    """Bring the stack up, filled with these amounts, and take it down at the end; what was filled before is used again, if it was kept.
 
     Raises:
         BenchError: another benchmark of this clone runs.
@@ -93,6 +93,7 @@ def running_place(
             stack.up()
             if not _marker().exists():
                 seed_population(stack, amounts)
+            if is_kept:
                 write_private(_marker(), repr(amounts))
             yield Place(stack, amounts, find_free_port_base(), make_private_dir(FOLDER / "plans"))
         finally:

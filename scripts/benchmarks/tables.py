@@ -27,7 +27,7 @@ def render_rates(results: Sequence[Measured]) -> str:
         for one in results
     ]
     examples = [f"{one.work}, {one.connections}: {one.example}" for one in results if one.example]
-    return "\n".join([_render(head, rows), *(f"  refused: {text}" for text in examples)])
+    return "\n".join([render_table(head, rows), *(f"  refused: {text}" for text in examples)])
 
 
 def render_costs(results: Sequence[Measured]) -> str:
@@ -47,7 +47,7 @@ def render_costs(results: Sequence[Measured]) -> str:
         for one in results
     ]
     title = "CPU per request, ms / RSS, MiB\n"
-    return title + _render(("work", "way", "conn", "FastAPI", "all", *names), rows)
+    return title + render_table(("work", "way", "conn", "FastAPI", "all", *names), rows)
 
 
 def render_comparison(results: Sequence[Measured], earlier: Sequence[Measured]) -> str:
@@ -67,14 +67,15 @@ def render_comparison(results: Sequence[Measured], earlier: Sequence[Measured]) 
         if one.key in known
     ]
     head = ("work", "way", "conn", "req/s", "of FastAPI", "p99", "CPU")
-    return "now : then\n" + _render(head, rows)
+    return "now : then\n" + render_table(head, rows)
 
 
 def _ratio(now: float, then: float) -> str:
     return f"{now / then:.2f}" if then else "-"
 
 
-def _render(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def render_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return rows in columns, numbers to the right."""
     table = [head, *rows]
     widths = [max(len(row[column]) for row in table) for column in range(len(head))]
 

@@ -68,7 +68,7 @@ class Replay:
             for part, connections in zip(self._slices, shares, strict=True)
             if connections
         ]
-        return _merge([part.finish(process) for part, process in runs])
+        return merge([part.finish(process) for part, process in runs])
 
 
 class _Slice:
@@ -115,7 +115,7 @@ def _write_plan(path: Path, requests: Sequence[bytes]) -> Path:
     return path
 
 
-def _merge(told: Sequence[dict[str, float | str]]) -> Outcome:
+def merge(told: Sequence[dict[str, float | str]]) -> Outcome:
     """Add up; the latencies are those of the run with most requests, which are nearly all of them."""
     most = max(told, key=lambda run: float(run["requests"]))
     problems = ("broken", "statuses", "late", "refused")
