@@ -10,11 +10,14 @@ from urllib.parse import urlencode
 
 from scripts.benchmarks.cast import Cast
 from scripts.benchmarks.uploads import list_uploads
+from scripts.benchmarks.wrk import CHECKED_SHARE
 
 DO, UNDO = 1, 2
 READS = 5_000
 PAIRS = 20_000
 MIXED = 10_000
+# A sequence is dealt out to at most two ways, and of each an eighth to whoever looks into replies: all must get both deeds of a pair.
+SHARERS = 2 * CHECKED_SHARE
 AUTHORS = 64
 COMMENT = "这是在哪里拍的?😀"
 MESSAGE = "今晚一起吃饭吗?😀"
@@ -75,12 +78,13 @@ def _user(cast: Cast) -> list[Request]:
 
 
 def _lists(cast: Cast) -> list[Request]:
-    """Return video lists and comment lists in turn, each first page."""
+    """Return as many video lists as comment lists, each a first page."""
     requests = []
     for viewer in _viewers(cast, READS):
         author, video = cast.random.choice(cast.authors), cast.random.choice(cast.discussed)
         requests.append(_get("/publish/list/", cast, viewer, user_id=author))
         requests.append(_get("/comment/list/", cast, viewer, video_id=video))
+    cast.random.shuffle(requests)
     return requests
 
 
@@ -159,7 +163,7 @@ def _half(requests: Sequence[Request], half: int) -> list[Request]:
 def _toggle(path: str, cast: Cast, target: str, targets: Sequence[int]) -> list[Request]:
     """Return each pair done once, then undone once."""
     pairs = [(viewer, aim) for viewer in cast.viewers for aim in targets if viewer != aim]
-    chosen = cast.random.sample(pairs, min(PAIRS, len(pairs)))
+    chosen = cast.random.sample(pairs, min(PAIRS, len(pairs)) // SHARERS * SHARERS)
     return [
         _post(path, cast, viewer, **{target: aim, "action_type": action})
         for action in (DO, UNDO)

@@ -17,6 +17,7 @@ from scripts.benchmarks.picture import Line, draw_lines
 from scripts.benchmarks.place import parse_settings, scaled
 from scripts.benchmarks.report import BenchError
 from scripts.benchmarks.results import Measured, Round, read_results, summarise, write_results
+from scripts.benchmarks.rounds import deal
 from scripts.benchmarks.soak import is_steady
 from scripts.benchmarks.tables import render_comparison, render_costs, render_rates
 from scripts.benchmarks.targets import judge
@@ -87,6 +88,25 @@ def test_every_pair_is_done_once_before_any_is_undone(cast: Cast, work: str, tar
     assert pairs[0] == pairs[1]
     assert len(set(pairs[0])) == len(pairs[0])
     assert all(token != f"token-of-{aim}" for token, aim in pairs[0] if work == "follows")
+
+
+@pytest.mark.parametrize("work", ["likes", "mixed"])
+def test_whoever_likes_through_one_way_also_unlikes_through_it(cast: Cast, work: str):
+    dealt = deal(list_requests(work, cast), ["direct", "nginx", "asgi"])
+
+    acts = {
+        way: {
+            (one["token"], one["video_id"], one["action_type"])
+            for number, request in enumerate(dealt[way])
+            if request.path == "/favorite/action/"
+            and number % CHECKED_SHARE
+            and (one := parameters(request))
+        }
+        for way in ("direct", "nginx")
+    }
+    assert acts["direct"].isdisjoint(acts["nginx"])
+    for told in acts.values():
+        assert {(token, video, 3 - action) for token, video, action in told} == told
 
 
 def test_a_session_is_mostly_feed_and_undoes_what_it_did(cast: Cast):
