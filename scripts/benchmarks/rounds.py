@@ -21,8 +21,8 @@ from scripts.stack.site import LOCALHOST
 WARM_UP_S = 2
 # Of so many requests the bodies are measured, one of each kind at least.
 LOOKED_AT = 24
-# One address may send no more uploads at once, and an upload waits for its outcome.
-MOST_UPLOADS = 8
+# One address may send no more uploads at once, and an upload waits for its outcome, which takes seconds.
+MOST_UPLOADS, LEAST_UPLOADING_S = 8, 10
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ class Course:
         """Return the numbers of connections that a work can stand."""
         most = MOST_UPLOADS if work == "publish" else max(self.connections)
         return sorted({min(number, most) for number in self.connections})
+
+    def round_s(self, work: str) -> float:
+        """Return how long a round of a work has to be."""
+        return max(self.seconds, LEAST_UPLOADING_S) if work == "publish" else self.seconds
 
 
 def measure_work(work: str, place: Place, cast: Cast, course: Course) -> list[Measured]:
@@ -63,7 +67,7 @@ def measure_work(work: str, place: Place, cast: Cast, course: Course) -> list[Me
         found = []
         for connections in course.list_connections(work):
             stage.warm_up(connections)
-            load = Load(connections, course.seconds)
+            load = Load(connections, course.round_s(work))
             rounds = [stage.run_round(load) for _ in range(course.rounds)]
             rss = {name: usage.rss_mib for name, usage in read_usage(place.pids()).items()}
             found += summarise(work, connections, body_bytes, rounds=rounds, rss_mib=rss)
@@ -90,6 +94,8 @@ class _Stage:
             watched = {to: self.ceilings[to]} if to in KINDS else pids
             before = read_usage(watched)
             outcomes[to] = self._run(to, load)
+            if not outcomes[to].requests:
+                raise BenchError(f"no reply within {load.seconds} s; give more --seconds")
             cpu_ms[to] = cpu_ms_per_request(before, read_usage(watched), outcomes[to].requests)
         return Round(outcomes, cpu_ms)
 
