@@ -11,5 +11,5 @@ import { avatar, make } from './dom.js';
  */
 export function makePerson(user, { href, words, beside }) {
   const text = make('span', { class: 'person-text' }, make('strong', {}, user.name), make('span', { class: 'hint' }, words));
-  return make('li', { class: 'person', 'data-user-id': user.id }, make('a', { href, 'aria-label': user.name }, avatar(user), text), beside);
+  return make('li', { class: 'person', 'data-user-id': user.id }, make('a', { href }, avatar(user), text), beside);
 }

@@ -30,11 +30,13 @@ class Unread extends EventTarget {
    * @param {Friend} friend
    */
   async count(friend) {
-    const { viewer } = session;
+    const key = seenKey();
+    const seen = readSeen()[friend.id];
     this.friends.set(friend.id, friend);
     const isTheirs = friend.msg_type === RECEIVED && friend.message !== '';
-    const count = isTheirs ? await countSince(friend.id, readSeen()[friend.id]) : 0;
-    if (viewer === session.viewer) this.#set(friend.id, count);
+    const count = isTheirs ? await countSince(friend.id, seen) : 0;
+    // Another viewer came meanwhile, or this one opened the chat: the count is old.
+    if (key === seenKey() && seen === readSeen()[friend.id]) this.#set(friend.id, count);
   }
 
   /**

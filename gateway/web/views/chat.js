@@ -46,7 +46,7 @@ export class ChatView extends View {
     const loaded = await this.state.during(() => Promise.all([getUser(this.userId, signal), listMessages(this.userId, 0, signal)]));
     if (!loaded || signal.aborted) return;
     const [user, messages] = loaded;
-    this.#earlier = messages;
+    this.#earlier = [...messages];
     this.#isCut = messages.length >= HISTORY;
     this.log.setAttribute('aria-label', t('chat.log', { name: user.name }));
     const scroll = make('div', { class: 'chat-scroll' }, this.more, this.nothing, this.log);

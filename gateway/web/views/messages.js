@@ -32,8 +32,7 @@ export class MessagesView extends View {
     const show = () => {
       const count = unread.countOf(friend.id);
       badge.hidden = !count;
-      badge.textContent = String(count);
-      badge.setAttribute('aria-label', t('messages.unread', { count }));
+      badge.replaceChildren(make('span', { 'aria-hidden': 'true' }, String(count)), make('span', { class: 'unseen' }, t('messages.unread', { count })));
       const preview = item.querySelector('.hint');
       if (preview) preview.textContent = lastWords(unread.friends.get(friend.id) ?? friend);
     };
