@@ -12,6 +12,7 @@ const RECEIVED = 0;
 class Unread extends EventTarget {
   /** @type {Map<number, number>} */
   #counts = new Map();
+  #isLooking = false;
   /** @type {Map<number, Friend>} the friends, as they were told last */
   friends = new Map();
 
@@ -64,7 +65,9 @@ class Unread extends EventTarget {
   }
 
   async #look() {
-    if (!session.viewer || document.hidden) return;
+    if (!session.viewer || document.hidden || this.#isLooking) return;
+    // Without a connection a look takes as long as the outage.
+    this.#isLooking = true;
     try {
       const page = await listPeople('friends', session.viewer.user_id, '');
       const changed = page.items.filter((friend) => friend.message !== this.friends.get(friend.id)?.message);
@@ -72,6 +75,8 @@ class Unread extends EventTarget {
     } catch (error) {
       // The next look may work; nobody asked for this one.
       console.info('unread messages were not counted', error);
+    } finally {
+      this.#isLooking = false;
     }
   }
 
