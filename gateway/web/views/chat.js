@@ -26,6 +26,9 @@ export class ChatView extends View {
   #isCut = false;
   /** @type {Set<number>} */
   #drawn = new Set();
+  /** @type {HTMLElement[]} what was written here and has no id yet: the reply to it brings none, the stream does */
+  #unnamed = [];
+  #sending = Promise.resolve();
 
   /** @param {number} userId the other person */
   constructor(userId) {
@@ -63,11 +66,11 @@ export class ChatView extends View {
    * @param {AbortSignal} signal
    */
   async #follow(messages, signal) {
-    const last = messages.findLast((message) => message.from_user_id === this.userId);
-    if (last) unread.see(this.userId, last.create_time);
+    const theirLast = messages.findLast((message) => message.from_user_id === this.userId);
+    if (theirLast) unread.see(this.userId, theirLast.create_time);
     const stream = new MessageStream({
       userId: this.userId,
-      since: last?.create_time ?? 0,
+      since: messages.at(-1)?.create_time ?? 0,
       onMessage: (message) => this.#receive(message),
       onState: (state) => this.#showState(state),
     });
@@ -92,8 +95,22 @@ export class ChatView extends View {
   /** @param {Message} message */
   #receive(message) {
     if (this.#drawn.has(message.id)) return;
+    if (message.from_user_id === this.userId) unread.see(this.userId, message.create_time);
+    else if (this.#name(message)) return;
     this.#append(this.#draw(message));
-    unread.see(this.userId, message.create_time);
+  }
+
+  /**
+   * Find what the viewer wrote here, and note that it is this message. What they wrote elsewhere is not found.
+   *
+   * @param {Message} message
+   */
+  #name(message) {
+    const index = this.#unnamed.findIndex((item) => item.querySelector('.bubble')?.textContent === message.content);
+    if (index < 0) return false;
+    this.#unnamed.splice(index, 1);
+    this.#drawn.add(message.id);
+    return true;
   }
 
   /** @param {Message} message */
@@ -136,7 +153,7 @@ export class ChatView extends View {
   }
 
   /** @param {Event} event */
-  async #send(event) {
+  #send(event) {
     event.preventDefault();
     if (!session.viewer) return;
     const text = this.text.value;
@@ -144,13 +161,24 @@ export class ChatView extends View {
     item.dataset.state = 'sending';
     this.text.value = '';
     this.refusal.textContent = '';
+    this.#unnamed.push(item);
     this.#append(item);
+    // One after the other, so that they arrive in the order in which they were written.
+    this.#sending = this.#sending.then(() => this.#deliver(text, item));
+  }
+
+  /**
+   * @param {string} text
+   * @param {HTMLElement} item
+   */
+  async #deliver(text, item) {
     try {
       await sendMessage(this.userId, text);
       item.dataset.state = 'sent';
       item.querySelector('time')?.replaceChildren(shortTime(Date.now()));
     } catch (error) {
       item.remove();
+      this.#unnamed = this.#unnamed.filter((other) => other !== item);
       this.nothing.hidden = this.log.childElementCount > 0;
       this.text.value ||= text;
       this.refusal.textContent = describe(error);
