@@ -35,9 +35,10 @@ export class ChatView extends View {
     super();
     this.userId = userId;
     this.state = new LoadState(() => this.show());
-    this.log = make('ol', { id: 'messages', role: 'log', tabindex: 0 });
+    this.list = make('ol', { id: 'messages', role: 'list' });
     this.more = make('button', { type: 'button', class: 'quiet', onclick: () => this.#drawEarlier() }, t('chat.earlier'));
     this.nothing = make('p', { class: 'empty' }, t('chat.empty'));
+    this.log = make('div', { class: 'chat-scroll', role: 'log', tabindex: 0 }, this.more, this.nothing, this.list);
     this.text = make('textarea', { id: 'message-text', rows: 1, required: true, 'aria-label': t('chat.write'), placeholder: t('chat.write') });
     this.refusal = make('p', { role: 'alert', class: 'refusal' });
     this.link = make('span', { class: 'chat-connection', role: 'status' });
@@ -52,11 +53,10 @@ export class ChatView extends View {
     this.#earlier = [...messages];
     this.#isCut = messages.length >= HISTORY;
     this.log.setAttribute('aria-label', t('chat.log', { name: user.name }));
-    const scroll = make('div', { class: 'chat-scroll' }, this.more, this.nothing, this.log);
-    this.replaceChildren(this.#makeHead(user), scroll, this.#makeForm());
-    scroll.addEventListener('scroll', () => scroll.scrollTop === 0 && this.#drawEarlier(), { signal });
+    this.replaceChildren(this.#makeHead(user), this.log, this.#makeForm());
+    this.log.addEventListener('scroll', () => this.log.scrollTop === 0 && this.#drawEarlier(), { signal });
     this.#drawEarlier();
-    scroll.scrollTop = scroll.scrollHeight;
+    this.log.scrollTop = this.log.scrollHeight;
     this.text.focus();
     await this.#follow(messages, signal);
   }
@@ -79,17 +79,16 @@ export class ChatView extends View {
 
   /** Draw the page of history before what is drawn, and stay where the person looks. */
   #drawEarlier() {
-    const scroll = this.log.parentElement;
-    const heightBefore = scroll?.scrollHeight ?? 0;
+    const heightBefore = this.log.scrollHeight;
     const page = this.#earlier.splice(-PAGE);
-    this.log.prepend(...page.map((message) => this.#draw(message)));
+    this.list.prepend(...page.map((message) => this.#draw(message)));
     this.more.hidden = !this.#earlier.length;
-    this.nothing.hidden = this.log.childElementCount > 0;
+    this.nothing.hidden = this.list.childElementCount > 0;
     if (!this.#earlier.length && this.#isCut) {
       this.#isCut = false;
       this.more.after(make('p', { class: 'hint' }, t('chat.beginning')));
     }
-    if (scroll) scroll.scrollTop += scroll.scrollHeight - heightBefore;
+    this.log.scrollTop += this.log.scrollHeight - heightBefore;
   }
 
   /** @param {Message} message */
@@ -121,11 +120,11 @@ export class ChatView extends View {
 
   /** @param {HTMLElement} item */
   #append(item) {
-    const scroll = this.log.parentElement;
-    const isAtEnd = !scroll || scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < NEAR_END_PX;
-    this.log.append(item);
+    const { scrollHeight, scrollTop, clientHeight } = this.log;
+    const isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+    this.list.append(item);
     this.nothing.hidden = true;
-    if (scroll && (isAtEnd || item.dataset.mine === 'true')) scroll.scrollTop = scroll.scrollHeight;
+    if (isAtEnd || item.dataset.mine === 'true') this.log.scrollTop = this.log.scrollHeight;
   }
 
   /** @param {StreamState} state */
@@ -179,7 +178,7 @@ export class ChatView extends View {
     } catch (error) {
       item.remove();
       this.#unnamed = this.#unnamed.filter((other) => other !== item);
-      this.nothing.hidden = this.log.childElementCount > 0;
+      this.nothing.hidden = this.list.childElementCount > 0;
       this.text.value ||= text;
       this.refusal.textContent = describe(error);
     }
