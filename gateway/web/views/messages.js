@@ -27,12 +27,14 @@ export class MessagesView extends View {
 
   /** @param {Friend} friend */
   #draw(friend) {
-    const badge = make('span', { class: 'unread' });
-    const item = makePerson(friend, { href: `#/chat/${friend.id}`, words: lastWords(friend), beside: badge });
+    const badge = make('span', { class: 'unread', 'aria-hidden': 'true' });
+    const spoken = make('span', { class: 'unseen' });
+    const item = makePerson(friend, { href: `#/chat/${friend.id}`, words: lastWords(friend), beside: [badge, spoken] });
     const show = () => {
       const count = unread.countOf(friend.id);
       badge.hidden = !count;
-      badge.replaceChildren(make('span', { 'aria-hidden': 'true' }, String(count)), make('span', { class: 'unseen' }, t('messages.unread', { count })));
+      badge.textContent = String(count);
+      spoken.textContent = count ? t('messages.unread', { count }) : '';
       const preview = item.querySelector('.hint');
       if (preview) preview.textContent = lastWords(unread.friends.get(friend.id) ?? friend);
     };
