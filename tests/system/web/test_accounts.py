@@ -17,7 +17,7 @@ async def test_somebody_registers_logs_out_and_logs_in_again(
     open_window: OpenWindow, system: System, viewport: dict[str, Any]
 ) -> None:
     person = await open_window(**viewport)
-    name, password = f"新人-{uuid4().hex[:12]}", f"秘密-{uuid4().hex}"
+    name, password = f"新人-{uuid4().hex[:12]}", f"秘密-{uuid4().hex[:16]}"
     system.spoken.add(password)
 
     await person.open("/register")

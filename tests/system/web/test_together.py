@@ -31,7 +31,7 @@ async def test_a_like_shows_at_once_and_is_there_for_the_other(
 
     async def is_counted(times: int) -> bool:
         cards = await host.app.videos_of(host.app.user_id)
-        return {card["id"]: card["favorite_count"] for card in cards}[film_id] == times
+        return bool({card["id"]: card["favorite_count"] for card in cards}[film_id] == times)
 
     await eventually(lambda: is_counted(1))
     await viewer.page.keyboard.press("l")
