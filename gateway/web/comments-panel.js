@@ -143,10 +143,11 @@ export class CommentsPanel extends HTMLElement {
       make('a', { href: `#/user/${user.id}`, tabindex: -1, 'aria-hidden': 'true' }, avatar(user)),
       make('div', { class: 'said' },
         make('p', { class: 'byline' }, make('a', { href: `#/user/${user.id}` }, user.name), make('span', {}, comment.create_date)),
-        make('p', { class: 'content' }, comment.content)),
-      this.#makeLike(comment, signal));
+        make('p', { class: 'content' }, comment.content)));
+    const actions = this.#makeLike(comment, signal);
     const mayDelete = session.isViewer(user.id) || session.isViewer(this.#video?.author.id ?? 0);
-    if (mayDelete) item.append(iconButton('trash', t('comments.delete'), { class: 'delete', onclick: () => this.#delete(comment, item) }));
+    if (mayDelete) actions.append(iconButton('trash', t('comments.delete'), { class: 'delete', onclick: () => this.#delete(comment, item) }));
+    item.append(actions);
     return item;
   }
 
@@ -162,7 +163,7 @@ export class CommentsPanel extends HTMLElement {
       button.setAttribute('aria-pressed', String(mark.isSet));
       count.textContent = mark.count ? shortCount(mark.count) : '';
     });
-    return make('div', { class: 'comment-like' }, button, count);
+    return make('div', { class: 'comment-actions' }, button, count);
   }
 
   /**

@@ -1,4 +1,7 @@
-/** What the other person of a chat writes, as it comes: by WebSocket, or by polling while there is none. */
+/**
+ * What is written in a chat, as it comes: by WebSocket, or by polling while there is none.
+ * The WebSocket brings what both write, polling what the other person writes.
+ */
 
 import { listMessages, openMessageSocket } from './api.js';
 import { connection } from './connection.js';
@@ -22,13 +25,13 @@ export class MessageStream {
   /**
    * @param {object} options
    * @param {number} options.userId the other person
-   * @param {number} options.since the `create_time` of their last message that is known, 0 if none is
+   * @param {number} options.since the `create_time` of the last message that is known, 0 if none is
    * @param {(message: Message) => void} options.onMessage
    * @param {(state: StreamState) => void} options.onState
    */
   constructor({ userId, since, onMessage, onState }) {
     this.userId = userId;
-    // With 0 the product would send what the viewer wrote, too.
+    // With 0 polling would bring what the viewer wrote, too.
     this.#since = Math.max(since, 1);
     this.onMessage = onMessage;
     this.onState = onState;

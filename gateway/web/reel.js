@@ -69,8 +69,11 @@ export class VideoReel extends HTMLElement {
 
   /** @param {number} step 1: the next video, -1: the one before */
   move(step) {
-    const target = this.#players[this.#shown + step];
-    target?.scrollIntoView({ behavior: prefersReducedMotion() ? 'instant' : 'smooth' });
+    const index = this.#shown + step;
+    if (!this.#players[index]) return;
+    this.#players[index].scrollIntoView({ behavior: prefersReducedMotion() ? 'instant' : 'smooth' });
+    // Before it has arrived, so that two quick steps go two videos far.
+    this.#show(index);
   }
 
   async #extend() {

@@ -82,11 +82,11 @@ export class AppShell extends HTMLElement {
   #showUnread() {
     const link = this.#links.get('messages');
     const count = unread.total;
-    link?.querySelector('.badge')?.remove();
-    link?.removeAttribute('aria-label');
+    link?.querySelectorAll('.badge, .unseen').forEach((element) => element.remove());
     if (!count) return;
-    link?.append(make('b', { class: 'badge' }, count > 99 ? '99+' : String(count)));
-    link?.setAttribute('aria-label', t('nav.unread', { count }));
+    link?.append(
+      make('b', { class: 'badge', 'aria-hidden': 'true' }, count > 99 ? '99+' : String(count)),
+      make('span', { class: 'unseen' }, t('messages.unread', { count })));
   }
 }
 

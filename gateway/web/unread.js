@@ -12,6 +12,7 @@ const RECEIVED = 0;
 class Unread extends EventTarget {
   /** @type {Map<number, number>} */
   #counts = new Map();
+  #isLooking = false;
   /** @type {Map<number, Friend>} the friends, as they were told last */
   friends = new Map();
 
@@ -30,11 +31,13 @@ class Unread extends EventTarget {
    * @param {Friend} friend
    */
   async count(friend) {
-    const { viewer } = session;
+    const key = seenKey();
+    const seen = readSeen()[friend.id];
     this.friends.set(friend.id, friend);
     const isTheirs = friend.msg_type === RECEIVED && friend.message !== '';
-    const count = isTheirs ? await countSince(friend.id, readSeen()[friend.id]) : 0;
-    if (viewer === session.viewer) this.#set(friend.id, count);
+    const count = isTheirs ? await countSince(friend.id, seen) : 0;
+    // Another viewer came meanwhile, or this one opened the chat: the count is old.
+    if (key === seenKey() && seen === readSeen()[friend.id]) this.#set(friend.id, count);
   }
 
   /**
@@ -62,7 +65,9 @@ class Unread extends EventTarget {
   }
 
   async #look() {
-    if (!session.viewer || document.hidden) return;
+    if (!session.viewer || document.hidden || this.#isLooking) return;
+    // Without a connection a look takes as long as the outage.
+    this.#isLooking = true;
     try {
       const page = await listPeople('friends', session.viewer.user_id, '');
       const changed = page.items.filter((friend) => friend.message !== this.friends.get(friend.id)?.message);
@@ -70,6 +75,8 @@ class Unread extends EventTarget {
     } catch (error) {
       // The next look may work; nobody asked for this one.
       console.info('unread messages were not counted', error);
+    } finally {
+      this.#isLooking = false;
     }
   }
 

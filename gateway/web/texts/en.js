@@ -7,7 +7,6 @@ export default {
   'nav.friends': 'Friends',
   'nav.publish': 'Publish',
   'nav.messages': 'Messages',
-  'nav.unread': 'Messages, {count} unread',
   'nav.me': 'Me',
   'setting.other-language': '中文',
   'setting.theme.auto': 'Theme: system',

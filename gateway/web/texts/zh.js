@@ -6,7 +6,6 @@ export default {
   'nav.friends': '朋友',
   'nav.publish': '发布',
   'nav.messages': '消息',
-  'nav.unread': '消息,{count} 条未读',
   'nav.me': '我',
   'setting.other-language': 'English',
   'setting.theme.auto': '主题:跟随系统',

@@ -26,15 +26,19 @@ export class ChatView extends View {
   #isCut = false;
   /** @type {Set<number>} */
   #drawn = new Set();
+  /** @type {HTMLElement[]} what was written here and has no id yet: the reply to it brings none, the stream does */
+  #unnamed = [];
+  #sending = Promise.resolve();
 
   /** @param {number} userId the other person */
   constructor(userId) {
     super();
     this.userId = userId;
     this.state = new LoadState(() => this.show());
-    this.log = make('ol', { id: 'messages', role: 'log', tabindex: 0 });
+    this.list = make('ol', { id: 'messages', role: 'list' });
     this.more = make('button', { type: 'button', class: 'quiet', onclick: () => this.#drawEarlier() }, t('chat.earlier'));
     this.nothing = make('p', { class: 'empty' }, t('chat.empty'));
+    this.log = make('div', { class: 'chat-scroll', role: 'log', tabindex: 0 }, this.more, this.nothing, this.list);
     this.text = make('textarea', { id: 'message-text', rows: 1, required: true, 'aria-label': t('chat.write'), placeholder: t('chat.write') });
     this.refusal = make('p', { role: 'alert', class: 'refusal' });
     this.link = make('span', { class: 'chat-connection', role: 'status' });
@@ -46,14 +50,13 @@ export class ChatView extends View {
     const loaded = await this.state.during(() => Promise.all([getUser(this.userId, signal), listMessages(this.userId, 0, signal)]));
     if (!loaded || signal.aborted) return;
     const [user, messages] = loaded;
-    this.#earlier = messages;
+    this.#earlier = [...messages];
     this.#isCut = messages.length >= HISTORY;
     this.log.setAttribute('aria-label', t('chat.log', { name: user.name }));
-    const scroll = make('div', { class: 'chat-scroll' }, this.more, this.nothing, this.log);
-    this.replaceChildren(this.#makeHead(user), scroll, this.#makeForm());
-    scroll.addEventListener('scroll', () => scroll.scrollTop === 0 && this.#drawEarlier(), { signal });
+    this.replaceChildren(this.#makeHead(user), this.log, this.#makeForm());
+    this.log.addEventListener('scroll', () => this.log.scrollTop === 0 && this.#drawEarlier(), { signal });
     this.#drawEarlier();
-    scroll.scrollTop = scroll.scrollHeight;
+    this.log.scrollTop = this.log.scrollHeight;
     this.text.focus();
     await this.#follow(messages, signal);
   }
@@ -63,11 +66,11 @@ export class ChatView extends View {
    * @param {AbortSignal} signal
    */
   async #follow(messages, signal) {
-    const last = messages.findLast((message) => message.from_user_id === this.userId);
-    if (last) unread.see(this.userId, last.create_time);
+    const theirLast = messages.findLast((message) => message.from_user_id === this.userId);
+    if (theirLast) unread.see(this.userId, theirLast.create_time);
     const stream = new MessageStream({
       userId: this.userId,
-      since: last?.create_time ?? 0,
+      since: messages.at(-1)?.create_time ?? 0,
       onMessage: (message) => this.#receive(message),
       onState: (state) => this.#showState(state),
     });
@@ -76,24 +79,37 @@ export class ChatView extends View {
 
   /** Draw the page of history before what is drawn, and stay where the person looks. */
   #drawEarlier() {
-    const scroll = this.log.parentElement;
-    const heightBefore = scroll?.scrollHeight ?? 0;
+    const heightBefore = this.log.scrollHeight;
     const page = this.#earlier.splice(-PAGE);
-    this.log.prepend(...page.map((message) => this.#draw(message)));
+    this.list.prepend(...page.map((message) => this.#draw(message)));
     this.more.hidden = !this.#earlier.length;
-    this.nothing.hidden = this.log.childElementCount > 0;
+    this.nothing.hidden = this.list.childElementCount > 0;
     if (!this.#earlier.length && this.#isCut) {
       this.#isCut = false;
       this.more.after(make('p', { class: 'hint' }, t('chat.beginning')));
     }
-    if (scroll) scroll.scrollTop += scroll.scrollHeight - heightBefore;
+    this.log.scrollTop += this.log.scrollHeight - heightBefore;
   }
 
   /** @param {Message} message */
   #receive(message) {
     if (this.#drawn.has(message.id)) return;
+    if (message.from_user_id === this.userId) unread.see(this.userId, message.create_time);
+    else if (this.#name(message)) return;
     this.#append(this.#draw(message));
-    unread.see(this.userId, message.create_time);
+  }
+
+  /**
+   * Find what the viewer wrote here, and note that it is this message. What they wrote elsewhere is not found.
+   *
+   * @param {Message} message
+   */
+  #name(message) {
+    const index = this.#unnamed.findIndex((item) => item.querySelector('.bubble')?.textContent === message.content);
+    if (index < 0) return false;
+    this.#unnamed.splice(index, 1);
+    this.#drawn.add(message.id);
+    return true;
   }
 
   /** @param {Message} message */
@@ -104,11 +120,11 @@ export class ChatView extends View {
 
   /** @param {HTMLElement} item */
   #append(item) {
-    const scroll = this.log.parentElement;
-    const isAtEnd = !scroll || scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < NEAR_END_PX;
-    this.log.append(item);
+    const { scrollHeight, scrollTop, clientHeight } = this.log;
+    const isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+    this.list.append(item);
     this.nothing.hidden = true;
-    if (scroll && (isAtEnd || item.dataset.mine === 'true')) scroll.scrollTop = scroll.scrollHeight;
+    if (isAtEnd || item.dataset.mine === 'true') this.log.scrollTop = this.log.scrollHeight;
   }
 
   /** @param {StreamState} state */
@@ -136,7 +152,7 @@ export class ChatView extends View {
   }
 
   /** @param {Event} event */
-  async #send(event) {
+  #send(event) {
     event.preventDefault();
     if (!session.viewer) return;
     const text = this.text.value;
@@ -144,14 +160,25 @@ export class ChatView extends View {
     item.dataset.state = 'sending';
     this.text.value = '';
     this.refusal.textContent = '';
+    this.#unnamed.push(item);
     this.#append(item);
+    // One after the other, so that they arrive in the order in which they were written.
+    this.#sending = this.#sending.then(() => this.#deliver(text, item));
+  }
+
+  /**
+   * @param {string} text
+   * @param {HTMLElement} item
+   */
+  async #deliver(text, item) {
     try {
       await sendMessage(this.userId, text);
       item.dataset.state = 'sent';
       item.querySelector('time')?.replaceChildren(shortTime(Date.now()));
     } catch (error) {
       item.remove();
-      this.nothing.hidden = this.log.childElementCount > 0;
+      this.#unnamed = this.#unnamed.filter((other) => other !== item);
+      this.nothing.hidden = this.list.childElementCount > 0;
       this.text.value ||= text;
       this.refusal.textContent = describe(error);
     }

@@ -27,13 +27,14 @@ export class MessagesView extends View {
 
   /** @param {Friend} friend */
   #draw(friend) {
-    const badge = make('span', { class: 'unread' });
-    const item = makePerson(friend, { href: `#/chat/${friend.id}`, words: lastWords(friend), beside: badge });
+    const badge = make('span', { class: 'unread', 'aria-hidden': 'true' });
+    const spoken = make('span', { class: 'unseen' });
+    const item = makePerson(friend, { href: `#/chat/${friend.id}`, words: lastWords(friend), beside: [badge, spoken] });
     const show = () => {
       const count = unread.countOf(friend.id);
       badge.hidden = !count;
       badge.textContent = String(count);
-      badge.setAttribute('aria-label', t('messages.unread', { count }));
+      spoken.textContent = count ? t('messages.unread', { count }) : '';
       const preview = item.querySelector('.hint');
       if (preview) preview.textContent = lastWords(unread.friends.get(friend.id) ?? friend);
     };

@@ -22,7 +22,7 @@ export class PeopleView extends View {
   show() {
     const list = new PagedList({
       load: (cursor, signal) => listPeople(this.kind, this.userId, cursor, signal),
-      draw: (user, signal) => makePerson(user, { href: `#/user/${user.id}`, words: user.signature, beside: followButton(user, signal) }),
+      draw: (user, signal) => makePerson(user, { href: `#/user/${user.id}`, words: user.signature, beside: [followButton(user, signal)] }),
       empty: t('people.empty'),
       kind: 'people',
     });

@@ -83,6 +83,7 @@ export class PublishView extends View {
       this.refusal.textContent = t('publish.no-file');
       return;
     }
+    this.refusal.textContent = '';
     this.#showSending(true);
     const title = this.titleInput.value;
     try {
@@ -103,7 +104,6 @@ export class PublishView extends View {
     this.button.disabled = isSending;
     this.progress.hidden = !isSending;
     this.progressWords.textContent = '';
-    this.refusal.textContent = '';
   }
 
   /** @param {number} sent */
