@@ -57,6 +57,9 @@ LOOP_LAG = Histogram(
     "How much later than planned the event loop ran a timer",
     buckets=LAG_BUCKETS,
 )
+SPOOL_FREE = Gauge(
+    "dousheng_spool_free_bytes", "Free bytes of the disk on which uploads are spooled"
+)
 BUILD = Gauge(
     "dousheng_build_info", "1; the labels say what runs", ["process", "version", "python"]
 )
