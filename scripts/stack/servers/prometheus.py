@@ -28,13 +28,13 @@ class Prometheus(Component):
 
     def __init__(self, site: Site, processes: Sequence[ProductProcess]) -> None:
         super().__init__(site)
-        self._processes = processes
+        self.processes = processes
 
     @property
     def values(self) -> Mapping[str, object]:
         """Whom it asks; JSON is YAML."""
         targets: dict[str, list[str]] = {}
-        for process in self._processes:
+        for process in self.processes:
             targets.setdefault(process.section, []).append(process.metrics_address)
         jobs = [
             {"job_name": section, "static_configs": [{"targets": addresses}]}
