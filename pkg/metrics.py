@@ -4,6 +4,7 @@ Metrics are declared in modules named `metrics.py` alone, one for each part of a
 `pkg/mq/metrics.py`, `pkg/media/metrics.py`, `services/actions/metrics.py`, `services/video/metrics.py`, `gateway/metrics.py`.
 """
 
+import math
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,6 +58,10 @@ LOOP_LAG = Histogram(
     "How much later than planned the event loop ran a timer",
     buckets=LAG_BUCKETS,
 )
+SPOOL_FREE = Gauge(
+    "dousheng_spool_free_bytes", "Free bytes of the disk on which uploads are spooled"
+)
+SPOOL_FREE.set(math.nan)  # Most processes spool nothing: 0 would be a full disk.
 BUILD = Gauge(
     "dousheng_build_info", "1; the labels say what runs", ["process", "version", "python"]
 )

@@ -127,6 +127,10 @@ class Storage:
         for bucket in buckets:
             await self._ask_minio(self._ensure_bucket, bucket)
 
+    async def ping(self, bucket: Bucket) -> None:
+        """Check that the server answers, and has a bucket."""
+        await self._require_bucket(bucket)
+
     async def put_file(self, bucket: Bucket, key: str, path: Path, content_type: str) -> None:
         """Store a file as one object, wholly or not at all."""
         with path.open("rb") as body:

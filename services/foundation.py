@@ -1,6 +1,7 @@
 """What every service stands on: MySQL, the Redis for actions, and who the caller is."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -8,10 +9,14 @@ from dal.db.engine import Database, MySQLSettings, open_database
 from dal.redis.client import Redis, RedisSettings, open_redis
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
+from pkg.endurance import repeat_until_stopped
 from pkg.rpc.server import Background, ServiceProcessSettings
+from pkg.stopping import wait_for_stop
 from pkg.token import TokenSettings, TokenVerifier
 from services.identity import Viewers
 from services.presenters import Presenter
+
+ASK_INTERVAL_S = 5.0
 
 
 class FoundationSettings(ServiceProcessSettings):
@@ -20,6 +25,19 @@ class FoundationSettings(ServiceProcessSettings):
     mysql: MySQLSettings
     redis_actions: RedisSettings
     token: TokenSettings
+
+
+def keep_asking(question: Callable[[], Awaitable[object]], *, name: str) -> Background:
+    """Return what asks a server now and then whether it is there: the metrics tell of an outage before somebody needs it."""
+
+    async def run(stop: asyncio.Event) -> None:
+        async def ask() -> None:
+            await question()
+            await wait_for_stop(stop, ASK_INTERVAL_S)
+
+        await repeat_until_stopped(stop, ask, name=name, pause_s=ASK_INTERVAL_S)
+
+    return run
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from pkg.settings import Seconds, Secret, Section
 from pkg.startup import wait_until_available
 from pkg.tls import TlsSettings, is_refused_certificate
 
-__all__ = ["CACHE", "Redis", "RedisSettings", "open_redis", "translated_errors"]
+__all__ = ["CACHE", "Redis", "RedisSettings", "open_redis", "ping", "translated_errors"]
 
 ACTIONS = Dependency("redis_actions", RedisConnectionError)
 CACHE = Dependency("redis_cache", RedisConnectionError)
@@ -202,9 +202,9 @@ async def open_redis(
     client.timeout_s = settings.timeout_s
     client.dependency = pool.dependency = dependency
     try:
-        ping = partial(_ping, client)
         what = f"redis {', '.join(settings.nodes)}"
-        await (wait_until_available(what, ping) if patient else ping())
+        is_there = partial(ping, client)
+        await (wait_until_available(what, is_there) if patient else is_there())
         yield client
     finally:
         await client.aclose()
@@ -235,6 +235,11 @@ def translated_errors() -> Iterator[None]:
         raise DependencyUnavailable(detail="redis") from exc
 
 
-async def _ping(client: Redis) -> None:
+async def ping(client: Redis) -> None:
+    """Check that the server answers.
+
+    Raises:
+        DependencyUnavailable: it does not.
+    """
     with translated_errors():
         await client.ping()

@@ -100,6 +100,11 @@ def _add_up_options(up: ArgumentParser) -> None:
         default=0,
         help="how many replicas of MySQL (default: as before, at first 0); those that are there stay",
     )
+    up.add_argument(
+        "--observe",
+        action=argparse.BooleanOptionalAction,
+        help="whether Prometheus watches the stack (default: as before, at first not)",
+    )
     up.add_argument("--no-seed", action="store_true", help="no sample users and videos")
 
 
@@ -125,6 +130,7 @@ def _up(options: argparse.Namespace) -> int:
         tls=options.tls,
         overrides=_read_overrides(os.environ),
         mysql_replicas=options.replicas,
+        observe=options.observe,
         report=print,
     )
     print(f"bringing dousheng up in {stack.site.run_dir}")
@@ -224,6 +230,7 @@ def _print_addresses(stack: Stack) -> None:
             for item in stack.status()
             if item.kind == "service" and not item.name.startswith("gateway")
         ),
+        **_observer_rows(stack),
         "sample users": users,
         "processes": "scripts/status, scripts/logs NAME, scripts/down",
     }
@@ -243,6 +250,13 @@ def _https_row(stack: Stack) -> dict[str, str]:
         return {}
     address = f"https://127.0.0.1:{stack.site.ports.of('nginx-https')}/douyin/"
     return {"API over HTTPS": f"{address}, believe {stack.site.authority.certificate_file}"}
+
+
+def _observer_rows(stack: Stack) -> dict[str, str]:
+    if not stack.observes:
+        return {}
+    base = f"http://127.0.0.1:{stack.site.ports.of('prometheus')}"
+    return {"alerts; graphs (Prometheus)": f"{base}/alerts; {base}/graph"}
 
 
 def _find_lan_address() -> str:

@@ -33,6 +33,7 @@ OFFSETS = {
     **{name: offset for offset, name in enumerate(SERVICES, start=1)},
     "nginx-https": 7,
     "gateway": 9,
+    "prometheus": 17,
     **{f"{name}-metrics": offset for offset, name in enumerate(SERVICES, start=11)},
     **{name: offset for offset, name in enumerate(_SERVERS, start=20)},
     **{name: offset for offset, name in enumerate(_STORAGE, start=30)},

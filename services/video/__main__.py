@@ -7,14 +7,14 @@ from functools import partial
 from dal.db.engine import Database
 from dal.db.upload_queue import heavy_lane, light_lane
 from pkg.media import MediaTool
-from pkg.rpc.server import Composition, ServiceDefinition, run_service
+from pkg.rpc.server import Background, Composition, ServiceDefinition, run_service
 from pkg.scheduler import Scheduler
 from pkg.spool import Spool, remove_abandoned
 from pkg.startup import wait_until_available
 from pkg.storage import Storage
 from protos import video_pb2, video_pb2_grpc
-from services.buckets import BUCKETS
-from services.foundation import open_foundation
+from services.buckets import BUCKETS, VIDEOS_BUCKET
+from services.foundation import keep_asking, open_foundation
 from services.video import backlog, old_failures
 from services.video.handler import VideoHandler
 from services.video.leases import Leases
@@ -62,8 +62,8 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[V
             viewers=base.viewers,
         )
         workers = [make_worker(lane) for lane in (light, heavy) * settings.media.max_parallel]
-        timed = _make_scheduler(base.database, settings.video).run
-        background = [*base.background, timed, *(worker.run for worker in workers)]
+        background = [*base.background, *(worker.run for worker in workers)]
+        background += _make_upkeep(base.database, storage, settings.video)
         yield Composition(handler, background=background)
 
 
@@ -72,12 +72,13 @@ def _make_lanes(settings: VideoSettings) -> tuple[LaneOfWork, LaneOfWork]:
     return LaneOfWork(light_lane()), LaneOfWork(heavy)
 
 
-def _make_scheduler(database: Database, settings: VideoSettings) -> Scheduler:
+def _make_upkeep(database: Database, storage: Storage, settings: VideoSettings) -> list[Background]:
     scheduler = Scheduler()
     old_failures.schedule(scheduler, database, settings)
     measure = partial(backlog.measure_upload_jobs, database)
     scheduler.every(backlog.INTERVAL_S, measure, "measure upload jobs")
-    return scheduler
+    asking = keep_asking(partial(storage.ping, VIDEOS_BUCKET), name="storage is asked")
+    return [scheduler.run, asking]
 
 
 def _make_outcomes(database: Database, settings: VideoSettings) -> Outcomes:
