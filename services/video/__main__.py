@@ -5,7 +5,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from dal.db.engine import Database
+from dal.db.upload_jobs import ClaimedVideo
 from dal.db.upload_queue import heavy_lane, light_lane
+from dal.redis.changes import ChangeLog
 from pkg.media import MediaTool
 from pkg.rpc.server import Composition, ServiceDefinition, run_service
 from pkg.spool import Spool, remove_abandoned
@@ -19,6 +21,7 @@ from services.video.leases import Leases
 from services.video.old_failures import make_scheduler
 from services.video.outcomes import Outcomes
 from services.video.settings import VideoProcessSettings, VideoSettings
+from services.video.timeline import Timeline, announce_publication
 from services.video.uploads import Uploads
 from services.video.worker import LaneOfWork, Worker
 
@@ -42,7 +45,7 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[V
             leases=leases,
             settings=settings.video,
             on_heavy=heavy.woken.set,
-            on_outcome=outcomes.tell,
+            on_outcome=partial(_tell_outcome, outcomes, base.changes),
         )
         uploads = Uploads(
             database=base.database,
@@ -57,13 +60,20 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[V
             database=base.database,
             uploads=uploads,
             outcomes=outcomes,
+            timeline=Timeline(base.database, base.watch),
+            changes=base.changes,
             presenter=base.make_presenter(),
             viewers=base.viewers,
         )
-        workers = [make_worker(lane) for lane in (light, heavy) * settings.media.max_parallel]
+        lanes = (light, heavy) * settings.media.max_parallel
         tidying = make_scheduler(base.database, settings.video).run
-        background = [*base.background, tidying, *(worker.run for worker in workers)]
-        yield Composition(handler, background=background)
+        workers = [make_worker(lane).run for lane in lanes]
+        yield Composition(handler, background=[*base.background, tidying, *workers])
+
+
+async def _tell_outcome(outcomes: Outcomes, changes: ChangeLog, video: ClaimedVideo) -> None:
+    await announce_publication(changes, video_id=video.id, author_id=video.author_id)
+    outcomes.tell(video.id)
 
 
 def _make_lanes(settings: VideoSettings) -> tuple[LaneOfWork, LaneOfWork]:
