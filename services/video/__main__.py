@@ -47,15 +47,7 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[V
             on_heavy=heavy.woken.set,
             on_outcome=partial(_tell_outcome, outcomes, base.changes),
         )
-        uploads = Uploads(
-            database=base.database,
-            storage=storage,
-            leases=leases,
-            max_bytes=settings.upload.max_bytes,
-            max_unfinished=settings.video.max_unfinished_uploads_per_author,
-            spool=Spool(settings.video.spool_dir, settings.video.spool),
-            on_uploaded=light.woken.set,
-        )
+        uploads = _make_uploads(settings, base.database, storage, leases=leases, light=light)
         handler = VideoHandler(
             database=base.database,
             uploads=uploads,
@@ -69,6 +61,25 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[V
         tidying = make_scheduler(base.database, settings.video).run
         workers = [make_worker(lane).run for lane in lanes]
         yield Composition(handler, background=[*base.background, tidying, *workers])
+
+
+def _make_uploads(
+    settings: VideoProcessSettings,
+    database: Database,
+    storage: Storage,
+    *,
+    leases: Leases,
+    light: LaneOfWork,
+) -> Uploads:
+    return Uploads(
+        database=database,
+        storage=storage,
+        leases=leases,
+        max_bytes=settings.upload.max_bytes,
+        max_unfinished=settings.video.max_unfinished_uploads_per_author,
+        spool=Spool(settings.video.spool_dir, settings.video.spool),
+        on_uploaded=light.woken.set,
+    )
 
 
 async def _tell_outcome(outcomes: Outcomes, changes: ChangeLog, video: ClaimedVideo) -> None:
