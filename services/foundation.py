@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from dal.db.engine import Database, MySQLSettings, open_database
+from dal.redis.changes import ChangeLog, ChangeWatch
 from dal.redis.client import Redis, RedisSettings, open_redis
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
 from pkg.endurance import repeat_until_stopped
 from pkg.rpc.server import Background, ServiceProcessSettings
+from pkg.settings import Section
 from pkg.stopping import wait_for_stop
 from pkg.token import TokenSettings, TokenVerifier
 from services.identity import Viewers
@@ -19,12 +21,20 @@ from services.presenters import Presenter
 ASK_INTERVAL_S = 5.0
 
 
+class CardSettings(Section):
+    """The section `cards`."""
+
+    keep_in_memory: bool
+    """Whether services keep cards, pages and what viewers like in memory until a change is announced; else each call reads them."""
+
+
 class FoundationSettings(ServiceProcessSettings):
     """The sections that every service's process reads."""
 
     mysql: MySQLSettings
     redis_actions: RedisSettings
     token: TokenSettings
+    cards: CardSettings
 
 
 def keep_asking(question: Callable[[], Awaitable[object]], *, name: str) -> Background:
@@ -48,6 +58,9 @@ class Foundation:
     database: Database
     redis: Redis
     overlay: Overlay
+    changes: ChangeLog
+    # None where nothing is kept in memory.
+    watch: ChangeWatch | None
 
     @property
     def background(self) -> list[Background]:
@@ -56,7 +69,8 @@ class Foundation:
 
     def make_presenter(self) -> Presenter:
         """Return what builds the cards of users and videos."""
-        return Presenter(self.database, ViewerFlags(self.database, self.overlay))
+        flags = ViewerFlags(self.database, self.overlay, self.watch)
+        return Presenter(self.database, flags, self.watch)
 
 
 @asynccontextmanager
@@ -67,4 +81,11 @@ async def open_foundation(settings: FoundationSettings) -> AsyncIterator[Foundat
         open_database(settings.mysql) as database,
         open_redis(settings.redis_actions) as redis,
     ):
-        yield Foundation(Viewers(verifier, database), database, redis, Overlay(redis))
+        yield Foundation(
+            viewers=Viewers(verifier, database),
+            database=database,
+            redis=redis,
+            overlay=Overlay(redis),
+            changes=ChangeLog(redis),
+            watch=ChangeWatch(redis) if settings.cards.keep_in_memory else None,
+        )

@@ -23,6 +23,7 @@ from pkg.token import TokenSettings
 from scripts.stack.ports import find_free_port_base
 from scripts.stack.stack import Stack
 from services.buckets import BUCKETS
+from services.foundation import CardSettings
 from services.user.settings import UserSettings
 from services.video.settings import VideoSettings
 from tests.accounts import UserFactory
@@ -49,6 +50,7 @@ class AllSettings(ProcessSettings):
     etcd: EtcdSettings
     storage: StorageSettings
     token: TokenSettings
+    cards: CardSettings
     crypt: CryptSettings
     media: MediaSettings
     user: UserSettings

@@ -76,6 +76,11 @@ def clock_key() -> str:
     return "{actions}:clock"
 
 
+def changes_key() -> str:
+    """Actions, stream of bounded length: what has changed, field `changed` with `<subject>:<id>` after `<subject>:<id>`."""
+    return "{changes}:log"
+
+
 def _tag(kind: Kind, partition: int) -> str:
     return f"{{{kind}:{partition}}}"
 

@@ -2,14 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from loguru import logger
 
-from dal.db.absorption import UnabsorbableActions, absorb_actions
+from dal.db.absorption import Flip, UnabsorbableActions, absorb_actions
 from dal.db.engine import Database
+from dal.redis.changes import Change, ChangeLog, Subject
 from dal.redis.pending import PENDING_PER_PARTITION, FlushLock, PendingActions
-from dal.registers.model import Action
+from dal.registers.model import Action, Kind
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
 from pkg.metrics import observe
 from pkg.mq.connection import RabbitMQSettings
@@ -54,8 +55,16 @@ class Flusher:
     `woken` is set when a run is wanted before the timer's next one.
     """
 
-    def __init__(self, database: Database, pending: PendingActions, *, batch_size: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        pending: PendingActions,
+        changes: ChangeLog,
+        *,
+        batch_size: int,
+    ) -> None:
         self._database = database
+        self._changes = changes
         self._pending = pending
         self._batch_size = batch_size
         self._kind = pending.kind
@@ -131,12 +140,14 @@ class Flusher:
     async def _absorb(self, actions: Sequence[Action]) -> list[Action]:
         """Return what MySQL absorbed. What it refuses is found by halving the batch, and set aside."""
         try:
-            await absorb_actions(self._database, self._kind, actions)
+            flips = await absorb_actions(self._database, self._kind, actions)
         except UnabsorbableActions as exc:
             if len(actions) == 1:
                 await self._set_aside(actions[0], str(exc))
                 return []
         else:
+            # Before anything is settled: then replies that wait for their effect go out.
+            await self._changes.announce(_list_changes(self._kind, flips))
             return list(actions)
         middle = len(actions) // 2
         return await self._absorb(actions[:middle]) + await self._absorb(actions[middle:])
@@ -145,6 +156,16 @@ class Flusher:
         await self._pending.set_aside(action, reason)
         facts = {"user_id": action.user_id, "target_id": action.target_id, "reason": reason}
         logger.bind(kind=self._kind.value, **facts).error("action set aside")
+
+
+def _list_changes(kind: Kind, flips: Sequence[Flip]) -> Iterator[Change]:
+    """Yield whose counters have changed."""
+    target = Subject.VIDEO if kind is Kind.FAVORITE else Subject.USER
+    for flip in flips:
+        yield Subject.USER, flip.user_id
+        yield target, flip.target_id
+        if flip.owner_id is not None:
+            yield Subject.USER, flip.owner_id
 
 
 class BacklogGauges:

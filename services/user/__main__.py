@@ -42,7 +42,9 @@ async def compose(settings: UserProcessSettings) -> AsyncIterator[Composition[Us
             window_s=settings.user.login_window_s,
         )
         handler = UserHandler(
-            accounts=Accounts(base.database, passwords, LoginAttempts(cache, limits)),
+            accounts=Accounts(
+                base.database, passwords, LoginAttempts(cache, limits), changes=base.changes
+            ),
             presenter=base.make_presenter(),
             issuer=issuer,
             viewers=base.viewers,

@@ -5,7 +5,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from dal.db.engine import Database
+from dal.db.upload_jobs import ClaimedVideo
 from dal.db.upload_queue import heavy_lane, light_lane
+from dal.redis.changes import ChangeLog
 from pkg.media import MediaTool
 from pkg.rpc.server import Background, Composition, ServiceDefinition, run_service
 from pkg.scheduler import Scheduler
@@ -20,6 +22,7 @@ from services.video.handler import VideoHandler
 from services.video.leases import Leases
 from services.video.outcomes import Outcomes
 from services.video.settings import VideoProcessSettings, VideoSettings
+from services.video.timeline import Timeline, announce_publication
 from services.video.uploads import Uploads
 from services.video.worker import LaneOfWork, Worker
 
@@ -43,28 +46,46 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[V
             leases=leases,
             settings=settings.video,
             on_heavy=heavy.woken.set,
-            on_outcome=outcomes.tell,
+            on_outcome=partial(_tell_outcome, outcomes, base.changes),
         )
-        uploads = Uploads(
-            database=base.database,
-            storage=storage,
-            leases=leases,
-            max_bytes=settings.upload.max_bytes,
-            max_unfinished=settings.video.max_unfinished_uploads_per_author,
-            spool=Spool(settings.video.spool_dir, settings.video.spool),
-            on_uploaded=light.woken.set,
-        )
+        uploads = _make_uploads(settings, base.database, storage, leases=leases, light=light)
         handler = VideoHandler(
             database=base.database,
             uploads=uploads,
             outcomes=outcomes,
+            timeline=Timeline(base.database, base.watch),
+            changes=base.changes,
             presenter=base.make_presenter(),
             viewers=base.viewers,
         )
-        workers = [make_worker(lane) for lane in (light, heavy) * settings.media.max_parallel]
-        background = [*base.background, *(worker.run for worker in workers)]
+        lanes = (light, heavy) * settings.media.max_parallel
+        background = [*base.background, *(make_worker(lane).run for lane in lanes)]
         background += _make_upkeep(base.database, storage, settings.video)
         yield Composition(handler, background=background)
+
+
+def _make_uploads(
+    settings: VideoProcessSettings,
+    database: Database,
+    storage: Storage,
+    *,
+    leases: Leases,
+    light: LaneOfWork,
+) -> Uploads:
+    return Uploads(
+        database=database,
+        storage=storage,
+        leases=leases,
+        max_bytes=settings.upload.max_bytes,
+        max_unfinished=settings.video.max_unfinished_uploads_per_author,
+        spool=Spool(settings.video.spool_dir, settings.video.spool),
+        on_uploaded=light.woken.set,
+    )
+
+
+async def _tell_outcome(outcomes: Outcomes, changes: ChangeLog, video: ClaimedVideo) -> None:
+    await announce_publication(changes, video_id=video.id, author_id=video.author_id)
+    outcomes.tell(video.id)
 
 
 def _make_lanes(settings: VideoSettings) -> tuple[LaneOfWork, LaneOfWork]:

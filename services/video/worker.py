@@ -7,7 +7,7 @@ pictures must be encoded again leaves the video to the heavy lane.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -92,7 +92,7 @@ class Worker:
         leases: Leases,
         settings: VideoSettings,
         on_heavy: Callable[[], None],
-        on_outcome: Callable[[int], None],
+        on_outcome: Callable[[ClaimedVideo], Awaitable[None]],
     ) -> None:
         self._work = work
         self._database = database
@@ -191,7 +191,7 @@ class Worker:
             await retry_conflicts(lambda: self._publish(video))
         else:
             await self._fail(video, reason)
-        self._on_outcome(video.id)
+        await self._on_outcome(video)
 
     def _find_reason_to_fail(self, video: ClaimedVideo) -> str | None:
         if video.failure_reason:

@@ -14,6 +14,7 @@ from sqlalchemy import func, update
 from dal.db.engine import Database
 from dal.db.models import Comment as CommentModel
 from dal.db.models import User as UserModel
+from dal.redis.changes import ChangeLog
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
 from pkg.errors import (
@@ -34,6 +35,7 @@ from protos.comment_pb2 import (
 )
 from services.comment.comments import Comments
 from services.comment.handler import CommentHandler
+from services.comment.lists import CommentLists
 from services.identity import Viewers
 from services.presenters import DELETED_USER_NAME, Presenter
 from tests.accounts import UserFactory
@@ -95,8 +97,10 @@ async def channel(
     settings: AllSettings, database: Database, actions_redis: Redis
 ) -> AsyncIterator[grpc.aio.Channel]:
     presenter = Presenter(database, ViewerFlags(database, Overlay(actions_redis)))
+    lists = CommentLists(database, presenter, ZONE)
     handler = CommentHandler(
-        comments=Comments(database, presenter, ZONE),
+        comments=Comments(database, ChangeLog(actions_redis), lists),
+        lists=lists,
         viewers=Viewers(TokenVerifier(settings.token), database),
     )
 

@@ -9,6 +9,7 @@ import pytest
 
 from dal.db.users import require_user
 from dal.db.videos import require_video
+from dal.redis.changes import ChangeLog
 from dal.redis.clock import VersionClock
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
@@ -62,7 +63,10 @@ class Likes:
 
     async def flush(self) -> None:
         await Flusher(
-            self.stores.database, self.stores.pending(Kind.FAVORITE), batch_size=1000
+            self.stores.database,
+            self.stores.pending(Kind.FAVORITE),
+            ChangeLog(self.stores.redis),
+            batch_size=1000,
         ).flush()
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import insert, update
 
 from dal.db.models import FavoriteVideo, Relation, Video
 from dal.db.upload_jobs import fail_video, set_failure_reason
+from dal.redis.changes import ChangeLog, ChangeWatch
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
 from pkg.clock import now_ms
@@ -30,6 +31,7 @@ from services.presenters import Presenter
 from services.video.handler import VideoHandler
 from services.video.leases import Leases
 from services.video.outcomes import Outcomes
+from services.video.timeline import Timeline
 from services.video.uploads import Uploads
 from tests.serving import counted_statements, methods_of, serving
 
@@ -56,8 +58,18 @@ class Phone:
         return await call(self.stub.PublishStatus, request, timeout_s=10)
 
 
+@pytest.fixture(params=[True, False], ids=["kept", "not kept"])
+def watch(request, actions_redis) -> ChangeWatch | None:
+    return ChangeWatch(actions_redis) if request.param else None
+
+
 @pytest.fixture
-async def phone(database, storage, verifier, tmp_path, *, actions_redis) -> AsyncIterator[Phone]:
+async def phone(
+    videos, storage, verifier, tmp_path, *, actions_redis, watch
+) -> AsyncIterator[Phone]:
+    database, changes = videos.database, ChangeLog(actions_redis)
+    videos.changes = changes
+    flags = ViewerFlags(database, Overlay(actions_redis), watch)
     handler = VideoHandler(
         database=database,
         uploads=Uploads(
@@ -70,7 +82,9 @@ async def phone(database, storage, verifier, tmp_path, *, actions_redis) -> Asyn
             on_uploaded=lambda: None,
         ),
         outcomes=Outcomes(database, wait_s=1, max_waiting=1),
-        presenter=Presenter(database, ViewerFlags(database, Overlay(actions_redis))),
+        timeline=Timeline(database, watch),
+        changes=changes,
+        presenter=Presenter(database, flags, watch),
         viewers=Viewers(verifier, database),
     )
     async with serving(
@@ -146,7 +160,7 @@ async def test_a_walk_shows_all_that_was_there_once_while_others_publish_and_lik
 
 
 async def test_the_feed_of_a_viewer_costs_a_fixed_number_of_statements(
-    phone, videos, issuer, make_user
+    phone, videos, issuer, make_user, *, watch
 ):
     token = issuer.issue(await make_user())
     await videos.add_published()
@@ -161,7 +175,7 @@ async def test_the_feed_of_a_viewer_costs_a_fixed_number_of_statements(
         reply = await phone.feed(token=token)
 
     assert len(reply.video_list) == 30
-    assert len(for_thirty) == len(for_one) == 4
+    assert len(for_thirty) == len(for_one) == (0 if watch else 5)
 
 
 async def test_a_card_in_the_feed_is_relative_to_its_viewer(phone, videos, issuer, make_user):

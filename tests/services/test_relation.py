@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from dal.db.users import require_user
+from dal.redis.changes import ChangeLog
 from dal.redis.clock import VersionClock
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
@@ -72,7 +73,10 @@ class Follows:
 
     async def flush(self) -> None:
         await Flusher(
-            self.stores.database, self.stores.pending(Kind.RELATION), batch_size=1000
+            self.stores.database,
+            self.stores.pending(Kind.RELATION),
+            ChangeLog(self.stores.redis),
+            batch_size=1000,
         ).flush()
 
 

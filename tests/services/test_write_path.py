@@ -18,6 +18,7 @@ from hypothesis.stateful import (
 from dal.db.absorption import absorb_actions
 from dal.db.users import require_user
 from dal.db.videos import require_video
+from dal.redis.changes import ChangeLog
 from dal.redis.clock import VersionClock
 from dal.redis.overlay import Overlay
 from dal.redis.pending import PendingActions
@@ -76,7 +77,10 @@ class Path:
             for kind in Kind
         ]
         self.flushers = {
-            kind: Flusher(stores.database, stores.pending(kind), batch_size=1000) for kind in Kind
+            kind: Flusher(
+                stores.database, stores.pending(kind), ChangeLog(stores.redis), batch_size=1000
+            )
+            for kind in Kind
         }
         self.published = dict.fromkeys(Kind, 0)
 
