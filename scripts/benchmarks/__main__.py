@@ -4,6 +4,7 @@ import argparse
 import os
 import platform
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from pkg.log import quiet_drivers
@@ -124,7 +125,11 @@ def _parse() -> argparse.Namespace:
         " growth: costs with up to 1,000 times the data; soak: memory under ten minutes of mixed"
     )
     parser.add_argument("subject", nargs="*", type=_subject, metavar="SUBJECT", help=told)
-    add = parser.add_argument
+    _add_options(parser.add_argument)
+    return parser.parse_args()
+
+
+def _add_options(add: Callable[..., object]) -> None:
     add("--connections", type=_numbers, default=[1, 64, 256], metavar="N,N", help="(1,64,256)")
     add(
         "--way",
@@ -163,7 +168,6 @@ def _parse() -> argparse.Namespace:
     add("--json", type=Path, metavar="FILE", help="keep what was measured")
     add("--compare", type=Path, metavar="FILE", help="tell ratios to what was kept")
     add("--profile", action="store_true", help="flame graphs of each process under each work")
-    return parser.parse_args()
 
 
 def _subject(text: str) -> str:
