@@ -119,6 +119,17 @@ async def list_waiting(connection: AsyncConnection) -> dict[int, int]:
     return {row.id: row.place for row in await connection.execute(statement)}
 
 
+async def measure_waiting(connection: AsyncConnection) -> tuple[int, float]:
+    """Return how many jobs wait for a worker, and for how many seconds the oldest of them has been on its way."""
+    statement = select(func.count(), DATABASE_NOW_MS - func.min(Video.created_at_ms)).where(
+        Video.status == VideoStatus.PROCESSING,
+        Video.is_heavy.in_((False, True)),
+        Video.lease_expires_at_ms < DATABASE_NOW_MS,
+    )
+    count, oldest_ms = (await connection.execute(statement)).one()
+    return count, float(oldest_ms or 0) / 1000
+
+
 async def count_unfinished(connection: AsyncConnection, author_id: int) -> int:
     """Return how many uploads of an author are neither published nor failed."""
     statement = select(func.count()).where(

@@ -13,7 +13,7 @@ from dal.registers.model import Action
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
 from pkg.metrics import observe
 from pkg.mq.connection import RabbitMQSettings
-from pkg.mq.depth import measure_depth
+from pkg.mq.depth import measure_queues
 from pkg.rpc.server import ServiceSettings
 from pkg.scheduler import Scheduler
 from pkg.settings import Count, Seconds
@@ -172,9 +172,11 @@ class BacklogGauges:
     async def measure_queues(self) -> None:
         """Measure the queue and that of its dead letters."""
         try:
-            depth = await measure_depth(self._rabbitmq, self._kind)
+            depth = (await measure_queues(self._rabbitmq, [self._kind]))[self._kind]
         except DependencyUnavailable:
             return  # The publisher has logged it already.
+        if depth is None:
+            return  # The consumer makes them as it connects.
         QUEUED.labels(kind=self._kind).set(depth.waiting)
         DEAD_LETTERS.labels(kind=self._kind).set(depth.dead)
 
