@@ -15,10 +15,11 @@ from uvicorn.protocols.utils import ClientDisconnected
 
 from gateway.errors import NO_STORE, answer_error, describe_close
 from gateway.forms import find_body_parser, merge_body
-from gateway.metrics import HTTP_SERVED
+from gateway.metrics import HTTP_SERVED, WEBSOCKETS
 from gateway.rate_limit import RequestLimits
 from pkg import log
 from pkg.errors import DeadlineExceeded, DependencyUnavailable, DomainError, InternalError
+from pkg.metrics import observe
 
 PREFIX = "/douyin"
 UPLOAD_PATH = "/douyin/publish/action/"
@@ -62,7 +63,7 @@ class Exchange:
         method = self.scope.get("method", "WEBSOCKET")
         method = method if method in METHODS else "OTHER"
         seconds = time.perf_counter() - self._began
-        HTTP_SERVED.labels(method, route, str(self.status)).observe(seconds)
+        observe(HTTP_SERVED, seconds, method, route, str(self.status))
         if self.scope["path"] not in QUIET_PATHS:
             logger.bind(
                 method=method,
@@ -113,7 +114,11 @@ class GatewayMiddleware:
         scope["path"] = path = normalise_path(scope["path"])
         if path not in QUIET_PATHS:
             self._limits.check_address(address_of(scope))
-        if scope["type"] == "websocket" or path == UPLOAD_PATH:
+        if scope["type"] == "websocket":
+            with WEBSOCKETS.track_inprogress():
+                await self._app(scope, receive, exchange.send)
+            return
+        if path == UPLOAD_PATH:
             await self._app(scope, receive, exchange.send)
             return
         deadline = asyncio.timeout(DEADLINE_S)

@@ -26,6 +26,7 @@ import urllib3
 from minio import Minio
 from minio.error import S3Error
 
+from pkg.dependency_calls import Dependency
 from pkg.errors import DependencyRefused, DependencyUnavailable
 from pkg.settings import Port, Seconds, Secret, Section
 from pkg.tls import TlsSettings, is_refused_certificate
@@ -43,6 +44,7 @@ PASSING = frozenset({408, 409, 423, 425, 429})
 CLOCK_CODES = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
 
 T = TypeVar("T")
+STORAGE = Dependency("storage")
 
 
 class StorageSettings(Section):
@@ -172,12 +174,13 @@ class Storage:
 
     async def _ask_minio(self, question: Callable[..., T], *args: object) -> T:
         loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return await loop.run_in_executor(self._threads, question, *args)
-        except Exception as exc:
-            # minio raises errors of the XML parser and of http.client as well, where a server answers with rubbish.
-            raise _describe_failure(exc, question.__name__) from exc
+        with STORAGE.call(question.__name__.strip("_")):
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    return await loop.run_in_executor(self._threads, question, *args)
+            except Exception as exc:
+                # minio raises errors of the XML parser and of http.client as well, where a server answers with rubbish.
+                raise _describe_failure(exc, question.__name__) from exc
 
     def _request(self, method: str, bucket: Bucket, key: str) -> "_Request":
         url = self._minio.get_presigned_url(method, bucket.name, key, expires=LINK_LIFETIME)
@@ -185,6 +188,10 @@ class Storage:
 
     async def _transfer(self, request: "_Request", *, size: int = 0) -> int:
         """Carry out a request for an object of this size; return the length that the reply declares."""
+        with STORAGE.call(request.method):
+            return await self._run(request, size=size)
+
+    async def _run(self, request: "_Request", *, size: int) -> int:
         running = asyncio.get_running_loop().run_in_executor(self._threads, request.run)
         try:
             async with asyncio.timeout(self._timeout_s + transfer_time_s(size)):

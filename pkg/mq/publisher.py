@@ -7,6 +7,7 @@ from typing import Any
 from loguru import logger
 from pika import spec
 
+from pkg.dependency_calls import Dependency
 from pkg.errors import DeadlineExceeded, DependencyUnavailable, DomainError
 from pkg.log import request_id
 from pkg.mq.connection import (
@@ -22,6 +23,7 @@ from pkg.mq.connection import (
 )
 from pkg.mq.metrics import CONNECTED, PUBLISHED
 
+RABBITMQ = Dependency("rabbitmq")
 REQUEST_ID_HEADER = "x-request-id"
 # A broker that confirms nothing for this many time-outs is taken for frozen, a shorter silence for a busy one.
 SILENT_TIMEOUTS = 2
@@ -66,10 +68,10 @@ class Publisher:
             DeadlineExceeded: no confirm came within `confirm_timeout_s`.
             After both the message may or may not be in the queue.
         """
+        complete = {REQUEST_ID_HEADER: request_id.get()} | dict(headers or {})
         try:
-            await self._publish(
-                queue, body, {REQUEST_ID_HEADER: request_id.get()} | dict(headers or {})
-            )
+            with RABBITMQ.call("publish"):
+                await self._publish(queue, body, complete)
         except DomainError as exc:
             PUBLISHED.labels(queue=queue, outcome=type(exc).__name__).inc()
             raise

@@ -223,8 +223,8 @@ class observe_call:  # noqa: N801 - used as a context manager
     def __exit__(self, exc_type: type[BaseException] | None, *_exc: object) -> None:
         if exc_type is asyncio.CancelledError:
             self.code = grpc.StatusCode.CANCELLED
-        labels = metrics.RPC_CALLED.labels(self._method, self.code.name)
-        labels.observe(time.perf_counter() - self._began)
+        seconds = time.perf_counter() - self._began
+        metrics.observe(metrics.RPC_CALLED, seconds, self._method, self.code.name)
 
 
 def _service_config(service: str, repeatable: Sequence[str]) -> str:

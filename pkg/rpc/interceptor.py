@@ -115,8 +115,8 @@ def reported(method: str, request_id: str) -> Iterator[None]:
             raise
         raise error from exc
     finally:
-        labels = metrics.RPC_SERVED.labels(method.rpartition("/")[2], code.name)
-        labels.observe(time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        metrics.observe(metrics.RPC_SERVED, seconds, method.rpartition("/")[2], code.name)
         try:
             log.request_id.reset(token)
         except ValueError:

@@ -10,15 +10,16 @@ from dal.db.upload_queue import heavy_lane, light_lane
 from dal.redis.changes import ChangeLog
 from pkg.media import MediaTool
 from pkg.rpc.server import Composition, ServiceDefinition, run_service
+from pkg.scheduler import Scheduler
 from pkg.spool import Spool, remove_abandoned
 from pkg.startup import wait_until_available
 from pkg.storage import Storage
 from protos import video_pb2, video_pb2_grpc
 from services.buckets import BUCKETS
 from services.foundation import open_foundation
+from services.video import backlog, old_failures
 from services.video.handler import VideoHandler
 from services.video.leases import Leases
-from services.video.old_failures import make_scheduler
 from services.video.outcomes import Outcomes
 from services.video.settings import VideoProcessSettings, VideoSettings
 from services.video.timeline import Timeline, announce_publication
@@ -58,9 +59,9 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[V
             viewers=base.viewers,
         )
         lanes = (light, heavy) * settings.media.max_parallel
-        tidying = make_scheduler(base.database, settings.video).run
+        timed = _make_scheduler(base.database, settings.video).run
         workers = [make_worker(lane).run for lane in lanes]
-        yield Composition(handler, background=[*base.background, tidying, *workers])
+        yield Composition(handler, background=[*base.background, timed, *workers])
 
 
 def _make_uploads(
@@ -90,6 +91,14 @@ async def _tell_outcome(outcomes: Outcomes, changes: ChangeLog, video: ClaimedVi
 def _make_lanes(settings: VideoSettings) -> tuple[LaneOfWork, LaneOfWork]:
     heavy = heavy_lane(max_per_author=settings.max_heavy_per_author)
     return LaneOfWork(light_lane()), LaneOfWork(heavy)
+
+
+def _make_scheduler(database: Database, settings: VideoSettings) -> Scheduler:
+    scheduler = Scheduler()
+    old_failures.schedule(scheduler, database, settings)
+    measure = partial(backlog.measure_upload_jobs, database)
+    scheduler.every(backlog.INTERVAL_S, measure, "measure upload jobs")
+    return scheduler
 
 
 def _make_outcomes(database: Database, settings: VideoSettings) -> Outcomes:

@@ -66,8 +66,9 @@ def reader(database, actions_redis) -> Reader:
 
 @pytest.fixture
 def changes(actions_redis, videos) -> ChangeLog:
-    videos.changes = ChangeLog(actions_redis)
-    return videos.changes
+    log = ChangeLog(actions_redis)
+    videos.changes = log
+    return log
 
 
 @pytest.fixture
