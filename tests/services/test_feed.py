@@ -58,9 +58,10 @@ class Phone:
         return await call(self.stub.PublishStatus, request, timeout_s=10)
 
 
-@pytest.fixture(params=[True, False], ids=["kept", "not kept"])
+@pytest.fixture
 def watch(request, actions_redis) -> ChangeWatch | None:
-    return ChangeWatch(actions_redis) if request.param else None
+    """What is shown is kept in memory, unless a test says otherwise."""
+    return ChangeWatch(actions_redis) if getattr(request, "param", True) else None
 
 
 @pytest.fixture
@@ -97,7 +98,8 @@ def times(reply: FeedReply | PublishListReply) -> list[int]:
     return [video.create_time for video in reply.video_list]
 
 
-async def test_the_feed_holds_the_newest_thirty_each_strictly_older(phone, videos):
+@pytest.mark.parametrize("watch", [True, False], ids=["kept", "not kept"], indirect=True)
+async def test_the_feed_holds_the_newest_thirty_each_strictly_older(phone, videos, watch):
     published = [await videos.add_published() for _ in range(34)][::-1]
 
     first = await phone.feed()
@@ -159,6 +161,7 @@ async def test_a_walk_shows_all_that_was_there_once_while_others_publish_and_lik
     assert seen == there
 
 
+@pytest.mark.parametrize("watch", [True, False], ids=["kept", "not kept"], indirect=True)
 async def test_the_feed_of_a_viewer_costs_a_fixed_number_of_statements(
     phone, videos, issuer, make_user, *, watch
 ):
@@ -178,7 +181,10 @@ async def test_the_feed_of_a_viewer_costs_a_fixed_number_of_statements(
     assert len(for_thirty) == len(for_one) == (0 if watch else 5)
 
 
-async def test_a_card_in_the_feed_is_relative_to_its_viewer(phone, videos, issuer, make_user):
+@pytest.mark.parametrize("watch", [True, False], ids=["kept", "not kept"], indirect=True)
+async def test_a_card_in_the_feed_is_relative_to_its_viewer(
+    phone, videos, issuer, make_user, *, watch
+):
     await videos.add_published()
     viewer = await make_user()
     (card,) = (await phone.feed()).video_list
@@ -228,7 +234,8 @@ async def test_the_list_of_somebody_without_videos_is_empty(phone, make_user):
     assert reply.next_cursor == ""
 
 
-async def test_the_list_of_an_unknown_user_is_an_error(phone):
+@pytest.mark.parametrize("watch", [True, False], ids=["kept", "not kept"], indirect=True)
+async def test_the_list_of_an_unknown_user_is_an_error(phone, watch):
     with pytest.raises(UserNotFound):
         await phone.list_of(2**52)
 
