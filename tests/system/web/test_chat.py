@@ -74,7 +74,7 @@ async def test_unread_messages_are_counted_until_they_are_seen(
     person = await open_window(mei, **DESKTOP)
 
     await person.open()
-    await expect(person.link("消息,2 条未读")).to_be_visible()
+    await expect(person.link("消息 2 条未读")).to_be_visible()
     await person.open("/messages")
     entry = person.page.locator(f'li[data-user-id="{ming.user_id}"]')
     await expect(entry.locator(".unread")).to_have_text("2")
