@@ -1,8 +1,8 @@
 /** The comments of the video in view: beside it on a wide screen, over its lower part on a phone. */
 
 import { addComment, deleteComment, listComments } from './api.js';
-import { avatar, icon, iconButton, make } from './dom.js';
-import { describe } from './errors.js';
+import { Composer } from './composer.js';
+import { avatar, iconButton, make } from './dom.js';
 import { markOf, watchMark } from './marks.js';
 import { PagedList } from './paged-list.js';
 import { loginHash } from './router.js';
@@ -32,8 +32,12 @@ export class CommentsPanel extends HTMLElement {
     this.onCount = onCount;
     this.heading = make('h2');
     this.place = make('div', { class: 'comments-place' });
-    this.text = make('textarea', { id: 'comment-text', rows: 1, required: true, 'aria-label': t('comments.write'), placeholder: t('comments.write') });
-    this.refusal = make('p', { role: 'alert', class: 'refusal' });
+    this.composer = new Composer({
+      name: 'comment',
+      label: t('comments.write'),
+      send: t('comments.send'),
+      onText: (text) => this.#add(text),
+    });
   }
 
   connectedCallback() {
@@ -42,7 +46,16 @@ export class CommentsPanel extends HTMLElement {
     this.setAttribute('role', 'region');
     this.setAttribute('aria-label', t('comments.title'));
     this.addEventListener('keydown', (event) => event.key === 'Escape' && this.dismiss());
-    this.append(make('header', {}, this.heading, iconButton('close', t('action.close'), { class: 'close', onclick: () => this.dismiss() })), this.place, this.#makeForm());
+    this.append(
+      make(
+        'header',
+        {},
+        this.heading,
+        iconButton('close', t('action.close'), { class: 'close', onclick: () => this.dismiss() }),
+      ),
+      this.place,
+      this.#makeForm(),
+    );
   }
 
   get isOpen() {
@@ -54,7 +67,7 @@ export class CommentsPanel extends HTMLElement {
     this.hidden = false;
     if (video === this.#video) return;
     this.#video = video;
-    this.refusal.textContent = '';
+    this.composer.refusal.textContent = '';
     this.#showCount();
     this.#list = new PagedList({
       load: (cursor, signal) => listComments(video.id, cursor, signal),
@@ -97,39 +110,25 @@ export class CommentsPanel extends HTMLElement {
   }
 
   #makeForm() {
-    if (!session.viewer) {
-      return make('p', { class: 'composer' }, make('a', { class: 'button', href: loginHash() }, t('comments.login')));
-    }
-    const form = make('form', { id: 'comment-form', class: 'composer', onsubmit: (/** @type {Event} */ event) => this.#submit(event) },
-      this.refusal, this.text, make('button', { class: 'send', 'aria-label': t('comments.send'), title: t('comments.send') }, icon('send')));
-    this.text.addEventListener('keydown', (event) => {
-      if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      form.requestSubmit();
-    });
-    return form;
+    if (session.viewer) return this.composer.form;
+    return make('p', { class: 'composer' }, make('a', { class: 'button', href: loginHash() }, t('comments.login')));
   }
 
-  /** @param {Event} event */
-  async #submit(event) {
-    event.preventDefault();
-    const text = this.text.value;
+  /** @param {string} text */
+  async #add(text) {
     const video = this.#video;
     const list = this.#list;
-    if (!video || !list || !session.viewer) return;
+    if (!video || !list) return;
     const shown = make('li', { class: 'comment is-pending' }, make('p', { class: 'content' }, text));
     list.list.prepend(shown);
     list.countAgain();
-    this.text.value = '';
-    this.refusal.textContent = '';
     try {
       shown.replaceWith(this.#draw(await addComment(video.id, text), list.signal));
       this.#count(video, 1);
     } catch (error) {
       shown.remove();
       list.countAgain();
-      this.text.value ||= text;
-      this.refusal.textContent = describe(error);
+      this.composer.refuse(text, error);
     }
   }
 
@@ -139,14 +138,31 @@ export class CommentsPanel extends HTMLElement {
    */
   #draw(comment, signal) {
     const { user } = comment;
-    const item = make('li', { class: 'comment', 'data-comment-id': comment.id },
+    const item = make(
+      'li',
+      { class: 'comment', 'data-comment-id': comment.id },
       make('a', { href: `#/user/${user.id}`, tabindex: -1, 'aria-hidden': 'true' }, avatar(user)),
-      make('div', { class: 'said' },
-        make('p', { class: 'byline' }, make('a', { href: `#/user/${user.id}` }, user.name), make('span', {}, comment.create_date)),
-        make('p', { class: 'content' }, comment.content)));
+      make(
+        'div',
+        { class: 'said' },
+        make(
+          'p',
+          { class: 'byline' },
+          make('a', { href: `#/user/${user.id}` }, user.name),
+          make('span', {}, comment.create_date),
+        ),
+        make('p', { class: 'content' }, comment.content),
+      ),
+    );
     const actions = this.#makeLike(comment, signal);
     const mayDelete = session.isViewer(user.id) || session.isViewer(this.#video?.author.id ?? 0);
-    if (mayDelete) actions.append(iconButton('trash', t('comments.delete'), { class: 'delete', onclick: () => this.#delete(comment, item) }));
+    if (mayDelete)
+      actions.append(
+        iconButton('trash', t('comments.delete'), {
+          class: 'delete',
+          onclick: () => this.#delete(comment, item),
+        }),
+      );
     item.append(actions);
     return item;
   }

@@ -34,8 +34,22 @@ class Connection extends EventTarget {
     return new Promise((resolve, reject) => {
       if (!this.isLost) return resolve();
       const stop = new AbortController();
-      this.addEventListener('change', () => { stop.abort(); resolve(); }, { once: true, signal: stop.signal });
-      signal?.addEventListener('abort', () => { stop.abort(); reject(signal.reason); }, { signal: stop.signal });
+      this.addEventListener(
+        'change',
+        () => {
+          stop.abort();
+          resolve();
+        },
+        { once: true, signal: stop.signal },
+      );
+      signal?.addEventListener(
+        'abort',
+        () => {
+          stop.abort();
+          reject(signal.reason);
+        },
+        { signal: stop.signal },
+      );
     });
   }
 

@@ -43,7 +43,8 @@ export class LoadState extends HTMLElement {
     if (!(error instanceof ApiError)) console.error(error);
     const button = make('button', { type: 'button', class: 'quiet', onclick: () => this.retry() }, t('list.retry'));
     this.replaceChildren(make('p', { role: 'alert' }, describe(error)), button);
-    if (error instanceof ApiError && error.isTemporary) this.#timer = setTimeout(this.retry, (error.retryAfterS + 2) * 1000);
+    if (error instanceof ApiError && error.isTemporary)
+      this.#timer = setTimeout(this.retry, (error.retryAfterS + 2) * 1000);
   }
 }
 

@@ -31,7 +31,10 @@ export class PagedList extends HTMLElement {
   connectedCallback() {
     this.#leaving = new AbortController();
     this.append(this.list, this.nothing, this.state);
-    this.observer = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.#extend(), { rootMargin: '400px' });
+    this.observer = new IntersectionObserver(
+      (entries) => entries.some((entry) => entry.isIntersecting) && this.#extend(),
+      { rootMargin: '400px' },
+    );
     this.observer.observe(this.state);
   }
 

@@ -10,6 +10,11 @@ import { avatar, make } from './dom.js';
  * @param {Node[]} options.beside what stands at the end
  */
 export function makePerson(user, { href, words, beside }) {
-  const text = make('span', { class: 'person-text' }, make('strong', {}, user.name), make('span', { class: 'hint' }, words));
+  const text = make(
+    'span',
+    { class: 'person-text' },
+    make('strong', {}, user.name),
+    make('span', { class: 'hint' }, words),
+  );
   return make('li', { class: 'person', 'data-user-id': user.id }, make('a', { href }, avatar(user), text), ...beside);
 }

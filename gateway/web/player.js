@@ -34,10 +34,22 @@ export class VideoPlayer extends HTMLElement {
     this.film = make('video', { class: 'film', playsinline: true, loop: true, preload: 'none', tabindex: -1 });
     this.backdrop = make('img', { class: 'backdrop', alt: '' });
     this.surface = make('button', { type: 'button', class: 'surface', 'aria-keyshortcuts': 'Space' }, icon('play'));
-    this.position = make('input', { type: 'range', class: 'position', min: 0, max: STEPS, value: 0, 'aria-label': t('player.position') });
+    this.position = make('input', {
+      type: 'range',
+      class: 'position',
+      min: 0,
+      max: STEPS,
+      value: 0,
+      'aria-label': t('player.position'),
+    });
     this.trouble = make('p', { class: 'trouble', role: 'status' });
     this.commentCount = make('span', { class: 'comment-count' });
-    this.commentButton = iconButton('comment', t('player.comments'), { class: 'rail-button', 'aria-expanded': 'false', 'aria-keyshortcuts': 'C', onclick: onComments });
+    this.commentButton = iconButton('comment', t('player.comments'), {
+      class: 'rail-button',
+      'aria-expanded': 'false',
+      'aria-keyshortcuts': 'C',
+      onclick: onComments,
+    });
   }
 
   connectedCallback() {
@@ -45,7 +57,15 @@ export class VideoPlayer extends HTMLElement {
     this.dataset.videoId = String(this.video.id);
     this.setAttribute('role', 'article');
     this.setAttribute('aria-label', this.video.title);
-    this.replaceChildren(this.backdrop, this.film, this.surface, this.trouble, this.#makeRail(), this.#makeCaption(), this.position);
+    this.replaceChildren(
+      this.backdrop,
+      this.film,
+      this.surface,
+      this.trouble,
+      this.#makeRail(),
+      this.#makeCaption(),
+      this.position,
+    );
     this.#watch();
     this.#showPlaying();
     this.showCommentCount();
@@ -121,10 +141,14 @@ export class VideoPlayer extends HTMLElement {
     on(this.film, 'playing', () => this.#tellTrouble(''));
     on(this.film, 'seeked', () => this.#showPosition());
     on(this.film, 'error', () => this.#fail());
-    on(this.backdrop, 'load', () => this.classList.toggle('is-wide', this.backdrop.naturalWidth > this.backdrop.naturalHeight * WIDE));
+    on(this.backdrop, 'load', () =>
+      this.classList.toggle('is-wide', this.backdrop.naturalWidth > this.backdrop.naturalHeight * WIDE),
+    );
     on(this.position, 'input', () => this.#seek());
     this.surface.addEventListener('click', (event) => this.#tap(event), { signal });
-    on(sound, 'change', () => { this.film.muted = !sound.isOn; });
+    on(sound, 'change', () => {
+      this.film.muted = !sound.isOn;
+    });
     on(document, 'visibilitychange', () => this.#followPage());
     on(connection, 'change', () => this.#followConnection());
   }
@@ -207,19 +231,38 @@ export class VideoPlayer extends HTMLElement {
     const { author, title, create_time } = this.video;
     const name = make('a', { class: 'author', href: `#/user/${author.id}` }, `@${author.name}`);
     const time = make('time', { datetime: new Date(create_time).toISOString() }, shortTime(create_time));
-    return make('div', { class: 'caption' }, make('p', { class: 'byline' }, name, time), make('p', { class: 'title' }, title));
+    return make(
+      'div',
+      { class: 'caption' },
+      make('p', { class: 'byline' }, name, time),
+      make('p', { class: 'title' }, title),
+    );
   }
 
   #makeRail() {
     const { author } = this.video;
-    const portrait = make('a', { class: 'portrait', href: `#/user/${author.id}`, 'aria-label': author.name }, avatar(author));
-    return make('div', { class: 'rail' }, make('div', { class: 'who' }, portrait, followButton(author, this.#leaving.signal)), this.#makeLikeButton(),
-      make('div', { class: 'rail-item' }, this.commentButton, this.commentCount), this.#makeSoundButton());
+    const portrait = make(
+      'a',
+      { class: 'portrait', href: `#/user/${author.id}`, 'aria-label': author.name },
+      avatar(author),
+    );
+    return make(
+      'div',
+      { class: 'rail' },
+      make('div', { class: 'who' }, portrait, followButton(author, this.#leaving.signal)),
+      this.#makeLikeButton(),
+      make('div', { class: 'rail-item' }, this.commentButton, this.commentCount),
+      this.#makeSoundButton(),
+    );
   }
 
   #makeLikeButton() {
     const count = make('span', { class: 'like-count' });
-    const button = iconButton('heart', t('player.like'), { class: 'rail-button like', 'aria-keyshortcuts': 'L', onclick: () => this.like.toggle() });
+    const button = iconButton('heart', t('player.like'), {
+      class: 'rail-button like',
+      'aria-keyshortcuts': 'L',
+      onclick: () => this.like.toggle(),
+    });
     watchMark(this.like, this.#leaving.signal, () => {
       button.setAttribute('aria-pressed', String(this.like.isSet));
       count.textContent = shortCount(this.like.count);
@@ -228,7 +271,11 @@ export class VideoPlayer extends HTMLElement {
   }
 
   #makeSoundButton() {
-    const button = iconButton('muted', '', { class: 'rail-button', 'aria-keyshortcuts': 'M', onclick: () => sound.toggle() });
+    const button = iconButton('muted', '', {
+      class: 'rail-button',
+      'aria-keyshortcuts': 'M',
+      onclick: () => sound.toggle(),
+    });
     const show = () => {
       const words = t(sound.isOn ? 'player.sound-off' : 'player.sound-on');
       button.setAttribute('aria-label', words);

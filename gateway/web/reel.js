@@ -45,7 +45,8 @@ export class VideoReel extends HTMLElement {
   connectedCallback() {
     this.#leaving = new AbortController();
     const { signal } = this.#leaving;
-    if (!this.hasChildNodes()) this.append(make('div', { class: 'stage' }, this.track, this.#makeArrows()), this.comments);
+    if (!this.hasChildNodes())
+      this.append(make('div', { class: 'stage' }, this.track, this.#makeArrows()), this.comments);
     this.observer = new IntersectionObserver((entries) => this.#see(entries), { root: this.track, threshold: 0.6 });
     for (const player of this.#players) this.observer.observe(player);
     document.addEventListener('keydown', (event) => this.#press(event), { signal });
@@ -98,7 +99,10 @@ export class VideoReel extends HTMLElement {
       this.observer?.observe(player);
     }
     if (!isFirst || !videos.length) return;
-    const index = Math.max(0, videos.findIndex((video) => video.id === this.firstId));
+    const index = Math.max(
+      0,
+      videos.findIndex((video) => video.id === this.firstId),
+    );
     this.#players[index].scrollIntoView({ behavior: 'instant' });
     this.#show(index);
   }
@@ -174,9 +178,12 @@ export class VideoReel extends HTMLElement {
   }
 
   #makeArrows() {
-    return make('div', { class: 'arrows' },
+    return make(
+      'div',
+      { class: 'arrows' },
       iconButton('up', t('feed.previous'), { 'aria-keyshortcuts': 'ArrowUp', onclick: () => this.move(-1) }),
-      iconButton('down', t('feed.next'), { 'aria-keyshortcuts': 'ArrowDown', onclick: () => this.move(1) }));
+      iconButton('down', t('feed.next'), { 'aria-keyshortcuts': 'ArrowDown', onclick: () => this.move(1) }),
+    );
   }
 }
 

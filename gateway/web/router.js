@@ -32,7 +32,8 @@ export function currentRoute() {
   const [path] = location.hash.slice(1).split('?');
   for (const [name, pattern] of ROUTES) {
     const groups = pattern.exec(path)?.groups ?? (pattern.test(path) ? {} : null);
-    if (groups) return { name, id: Number(groups.id ?? 0), part: groups.part ?? '', videoId: Number(groups.video ?? 0) };
+    if (groups)
+      return { name, id: Number(groups.id ?? 0), part: groups.part ?? '', videoId: Number(groups.video ?? 0) };
   }
   return { name: 'missing', id: 0, part: '', videoId: 0 };
 }

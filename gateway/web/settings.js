@@ -26,6 +26,16 @@ export function makeSettings() {
     applyTheme();
     themeWords.textContent = t(`setting.theme.${theme}`);
   };
-  const language = make('button', { type: 'button', class: 'quiet', onclick: switchLanguage }, icon('language'), t('setting.other-language'));
-  return make('div', { class: 'settings' }, language, make('button', { type: 'button', class: 'quiet', onclick: nextTheme }, icon('theme'), themeWords));
+  const language = make(
+    'button',
+    { type: 'button', class: 'quiet', onclick: switchLanguage },
+    icon('language'),
+    t('setting.other-language'),
+  );
+  return make(
+    'div',
+    { class: 'settings' },
+    language,
+    make('button', { type: 'button', class: 'quiet', onclick: nextTheme }, icon('theme'), themeWords),
+  );
 }

@@ -57,17 +57,37 @@ export class AppShell extends HTMLElement {
   #makeNavigation() {
     const list = make('ul', { role: 'list' });
     for (const [place, hash, picture, words] of PLACES) {
-      const link = make('a', { href: hash, class: `to-${place}`, onclick: () => this.#again(hash) }, icon(picture), make('span', {}, t(words)));
+      const link = make(
+        'a',
+        { href: hash, class: `to-${place}`, onclick: () => this.#again(hash) },
+        icon(picture),
+        make('span', {}, t(words)),
+      );
       this.#links.set(place, link);
       list.append(make('li', {}, link));
     }
-    const brand = make('a', { href: '#/', class: 'brand', tabindex: -1, 'aria-hidden': 'true' }, make('img', { src: '/web/icon.svg', alt: '', width: 36, height: 36 }), t('app.name'));
+    const brand = make(
+      'a',
+      { href: '#/', class: 'brand', tabindex: -1, 'aria-hidden': 'true' },
+      make('img', { src: '/web/icon.svg', alt: '', width: 36, height: 36 }),
+      t('app.name'),
+    );
     const login = make('a', { href: '#/login', class: 'button primary login-link' }, t('account.login'));
-    const showLogin = () => { login.hidden = Boolean(session.viewer); };
-    login.addEventListener('click', () => { login.href = loginHash(); });
+    const showLogin = () => {
+      login.hidden = Boolean(session.viewer);
+    };
+    login.addEventListener('click', () => {
+      login.href = loginHash();
+    });
     session.addEventListener('change', showLogin);
     showLogin();
-    return make('nav', { class: 'places', 'aria-label': t('nav.main') }, brand, list, make('div', { class: 'foot' }, login, makeSettings()));
+    return make(
+      'nav',
+      { class: 'places', 'aria-label': t('nav.main') },
+      brand,
+      list,
+      make('div', { class: 'foot' }, login, makeSettings()),
+    );
   }
 
   /**
@@ -86,7 +106,8 @@ export class AppShell extends HTMLElement {
     if (!count) return;
     link?.append(
       make('b', { class: 'badge', 'aria-hidden': 'true' }, count > 99 ? '99+' : String(count)),
-      make('span', { class: 'unseen' }, t('messages.unread', { count })));
+      make('span', { class: 'unseen' }, t('messages.unread', { count })),
+    );
   }
 }
 

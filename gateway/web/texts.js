@@ -10,8 +10,7 @@ const LANGUAGES = { zh, en };
 const stored = localStorage.getItem(STORED);
 
 /** @type {'zh' | 'en'} */
-export const language =
-  stored === 'zh' || stored === 'en' ? stored : navigator.language.startsWith('zh') ? 'zh' : 'en';
+export const language = stored === 'zh' || stored === 'en' ? stored : navigator.language.startsWith('zh') ? 'zh' : 'en';
 
 /**
  * Say something; `{name}` in a text is replaced by that value.
@@ -52,7 +51,12 @@ export function shortCount(count) {
 }
 
 const sameDay = new Intl.DateTimeFormat(language, { hour: '2-digit', minute: '2-digit' });
-const otherDay = new Intl.DateTimeFormat(language, { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' });
+const otherDay = new Intl.DateTimeFormat(language, {
+  month: 'short',
+  day: 'numeric',
+  hour: '2-digit',
+  minute: '2-digit',
+});
 
 /** @param {number} timeMs */
 export function shortTime(timeMs) {

@@ -48,7 +48,8 @@ class Unread extends EventTarget {
    */
   see(friendId, createTime) {
     const seen = readSeen();
-    if (createTime > (seen[friendId] ?? 0)) localStorage.setItem(seenKey(), JSON.stringify({ ...seen, [friendId]: createTime }));
+    if (createTime > (seen[friendId] ?? 0))
+      localStorage.setItem(seenKey(), JSON.stringify({ ...seen, [friendId]: createTime }));
     this.#set(friendId, 0);
   }
 

@@ -15,7 +15,6 @@ export default {
   'connection.lost': 'Connection lost. Trying again…',
   'list.loading': 'Loading…',
   'list.retry': 'Try again',
-  'list.more': 'Load more',
   'action.back': 'Back',
   'action.close': 'Close',
   'action.login-first': 'Please log in first',

@@ -14,7 +14,6 @@ export default {
   'connection.lost': '连接已断开,正在重新连接…',
   'list.loading': '加载中…',
   'list.retry': '重试',
-  'list.more': '加载更多',
   'action.back': '返回',
   'action.close': '关闭',
   'action.login-first': '请先登录',

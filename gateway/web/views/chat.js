@@ -1,11 +1,10 @@
 /** A conversation with one person. */
 
 import { getUser, listMessages, sendMessage } from '../api.js';
+import { Composer } from '../composer.js';
 import { avatar, icon, make } from '../dom.js';
-import { describe } from '../errors.js';
 import { LoadState } from '../load-state.js';
 import { MessageStream } from '../message-stream.js';
-import { session } from '../session.js';
 import { shortTime, t } from '../texts.js';
 import { unread } from '../unread.js';
 import { View } from './view.js';
@@ -36,28 +35,38 @@ export class ChatView extends View {
     this.userId = userId;
     this.state = new LoadState(() => this.show());
     this.list = make('ol', { id: 'messages', role: 'list' });
-    this.more = make('button', { type: 'button', class: 'quiet', onclick: () => this.#drawEarlier() }, t('chat.earlier'));
+    this.more = make(
+      'button',
+      { type: 'button', class: 'quiet', onclick: () => this.#drawEarlier() },
+      t('chat.earlier'),
+    );
     this.nothing = make('p', { class: 'empty' }, t('chat.empty'));
     this.log = make('div', { class: 'chat-scroll', role: 'log', tabindex: 0 }, this.more, this.nothing, this.list);
-    this.text = make('textarea', { id: 'message-text', rows: 1, required: true, 'aria-label': t('chat.write'), placeholder: t('chat.write') });
-    this.refusal = make('p', { role: 'alert', class: 'refusal' });
+    this.composer = new Composer({
+      name: 'message',
+      label: t('chat.write'),
+      send: t('chat.send'),
+      onText: (text) => this.#send(text),
+    });
     this.link = make('span', { class: 'chat-connection', role: 'status' });
   }
 
   async show() {
     this.replaceChildren(make('h1', { class: 'unseen' }, t('messages.title')), this.state);
     const { signal } = this;
-    const loaded = await this.state.during(() => Promise.all([getUser(this.userId, signal), listMessages(this.userId, 0, signal)]));
+    const loaded = await this.state.during(() =>
+      Promise.all([getUser(this.userId, signal), listMessages(this.userId, 0, signal)]),
+    );
     if (!loaded || signal.aborted) return;
     const [user, messages] = loaded;
     this.#earlier = [...messages];
     this.#isCut = messages.length >= HISTORY;
     this.log.setAttribute('aria-label', t('chat.log', { name: user.name }));
-    this.replaceChildren(this.#makeHead(user), this.log, this.#makeForm());
+    this.replaceChildren(this.#makeHead(user), this.log, this.composer.form);
     this.log.addEventListener('scroll', () => this.log.scrollTop === 0 && this.#drawEarlier(), { signal });
     this.#drawEarlier();
     this.log.scrollTop = this.log.scrollHeight;
-    this.text.focus();
+    this.composer.text.focus();
     await this.#follow(messages, signal);
   }
 
@@ -140,26 +149,10 @@ export class ChatView extends View {
     return make('header', { class: 'chat-head' }, back, who, this.link);
   }
 
-  #makeForm() {
-    const form = make('form', { id: 'message-form', class: 'composer', onsubmit: (/** @type {Event} */ event) => this.#send(event) },
-      this.refusal, this.text, make('button', { class: 'send', 'aria-label': t('chat.send'), title: t('chat.send') }, icon('send')));
-    this.text.addEventListener('keydown', (event) => {
-      if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      form.requestSubmit();
-    });
-    return form;
-  }
-
-  /** @param {Event} event */
-  #send(event) {
-    event.preventDefault();
-    if (!session.viewer) return;
-    const text = this.text.value;
+  /** @param {string} text */
+  #send(text) {
     const item = makeMessage(text, t('chat.sending'), true);
     item.dataset.state = 'sending';
-    this.text.value = '';
-    this.refusal.textContent = '';
     this.#unnamed.push(item);
     this.#append(item);
     // One after the other, so that they arrive in the order in which they were written.
@@ -179,8 +172,7 @@ export class ChatView extends View {
       item.remove();
       this.#unnamed = this.#unnamed.filter((other) => other !== item);
       this.nothing.hidden = this.list.childElementCount > 0;
-      this.text.value ||= text;
-      this.refusal.textContent = describe(error);
+      this.composer.refuse(text, error);
     }
   }
 }
@@ -191,7 +183,12 @@ export class ChatView extends View {
  * @param {boolean} isMine
  */
 function makeMessage(text, when, isMine) {
-  return make('li', { class: 'message', 'data-mine': String(isMine) }, make('p', { class: 'bubble' }, text), make('time', {}, when));
+  return make(
+    'li',
+    { class: 'message', 'data-mine': String(isMine) },
+    make('p', { class: 'bubble' }, text),
+    make('time', {}, when),
+  );
 }
 
 customElements.define('chat-view', ChatView);

@@ -30,7 +30,12 @@ export class FeedView extends View {
 }
 
 function makeEmpty() {
-  return make('div', { class: 'blank' }, make('p', {}, t('feed.empty')), make('a', { class: 'button', href: '#/publish' }, t('feed.empty-hint')));
+  return make(
+    'div',
+    { class: 'blank' },
+    make('p', {}, t('feed.empty')),
+    make('a', { class: 'button', href: '#/publish' }, t('feed.empty-hint')),
+  );
 }
 
 customElements.define('feed-view', FeedView);

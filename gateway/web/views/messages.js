@@ -29,7 +29,11 @@ export class MessagesView extends View {
   #draw(friend) {
     const badge = make('span', { class: 'unread', 'aria-hidden': 'true' });
     const spoken = make('span', { class: 'unseen' });
-    const item = makePerson(friend, { href: `#/chat/${friend.id}`, words: lastWords(friend), beside: [badge, spoken] });
+    const item = makePerson(friend, {
+      href: `#/chat/${friend.id}`,
+      words: lastWords(friend),
+      beside: [badge, spoken],
+    });
     const show = () => {
       const count = unread.countOf(friend.id);
       badge.hidden = !count;

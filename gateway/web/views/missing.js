@@ -6,7 +6,14 @@ import { View } from './view.js';
 
 export class MissingView extends View {
   show() {
-    this.replaceChildren(make('div', { class: 'blank' }, make('h1', {}, t('missing.title')), make('a', { class: 'button', href: '#/' }, t('missing.home'))));
+    this.replaceChildren(
+      make(
+        'div',
+        { class: 'blank' },
+        make('h1', {}, t('missing.title')),
+        make('a', { class: 'button', href: '#/' }, t('missing.home')),
+      ),
+    );
   }
 }
 

@@ -22,7 +22,12 @@ export class PeopleView extends View {
   show() {
     const list = new PagedList({
       load: (cursor, signal) => listPeople(this.kind, this.userId, cursor, signal),
-      draw: (user, signal) => makePerson(user, { href: `#/user/${user.id}`, words: user.signature, beside: [followButton(user, signal)] }),
+      draw: (user, signal) =>
+        makePerson(user, {
+          href: `#/user/${user.id}`,
+          words: user.signature,
+          beside: [followButton(user, signal)],
+        }),
       empty: t('people.empty'),
       kind: 'people',
     });
@@ -33,7 +38,12 @@ export class PeopleView extends View {
     /** @type {PeopleKind[]} */
     const kinds = session.isViewer(this.userId) ? ['friends', 'following', 'followers'] : ['following', 'followers'];
     const tabs = kinds.map((kind) =>
-      make('a', { href: `#/user/${this.userId}/${kind}`, 'aria-current': kind === this.kind ? 'page' : null }, t(`profile.${kind}`)));
+      make(
+        'a',
+        { href: `#/user/${this.userId}/${kind}`, 'aria-current': kind === this.kind ? 'page' : null },
+        t(`profile.${kind}`),
+      ),
+    );
     return make('nav', { class: 'tabs', 'aria-label': t('nav.friends') }, ...tabs);
   }
 }

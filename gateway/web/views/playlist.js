@@ -24,7 +24,12 @@ export class PlaylistView extends View {
       empty: make('p', { class: 'blank' }, t('profile.no-works')),
       firstId: videoId,
     });
-    const back = iconButton('back', t('action.back'), { class: 'back on-video', onclick: () => { location.hash = `#/user/${id}/${part}`; } });
+    const back = iconButton('back', t('action.back'), {
+      class: 'back on-video',
+      onclick: () => {
+        location.hash = `#/user/${id}/${part}`;
+      },
+    });
     this.replaceChildren(this.heading, back, reel);
   }
 

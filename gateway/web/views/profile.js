@@ -38,12 +38,26 @@ export class ProfileView extends View {
     const background = make('img', { class: 'profile-background', src: user.background_image, alt: '' });
     const isOwn = session.isViewer(user.id);
     const actions = make('div', { class: 'profile-actions' });
-    if (isOwn) actions.append(make('button', { type: 'button', class: 'quiet', onclick: () => session.end() }, t('account.logout')), makeSettings());
-    else actions.append(followButton(user, this.signal), make('a', { class: 'button', href: `#/chat/${user.id}` }, icon('chat'), t('profile.message')));
-    return make('header', { class: 'profile-head' }, background, avatar(user),
+    if (isOwn)
+      actions.append(
+        make('button', { type: 'button', class: 'quiet', onclick: () => session.end() }, t('account.logout')),
+        makeSettings(),
+      );
+    else
+      actions.append(
+        followButton(user, this.signal),
+        make('a', { class: 'button', href: `#/chat/${user.id}` }, icon('chat'), t('profile.message')),
+      );
+    return make(
+      'header',
+      { class: 'profile-head' },
+      background,
+      avatar(user),
       make('h1', {}, user.name),
       make('p', { class: 'signature' }, user.signature || t('profile.no-signature')),
-      this.#makeCounts(user, isOwn), actions);
+      this.#makeCounts(user, isOwn),
+      actions,
+    );
   }
 
   /**
@@ -54,7 +68,9 @@ export class ProfileView extends View {
     const counts = make('ul', { class: 'counts', role: 'list' });
     const followers = make('strong');
     const mark = markOf('follow', user.id, user.is_follow, user.follower_count);
-    watchMark(mark, this.signal, () => { followers.textContent = shortCount(mark.count); });
+    watchMark(mark, this.signal, () => {
+      followers.textContent = shortCount(mark.count);
+    });
     const link = (/** @type {string} */ part, /** @type {string} */ words, /** @type {Node | string} */ count) =>
       counts.append(make('li', {}, make('a', { href: `#/user/${user.id}/${part}` }, count, words)));
     link('following', t('profile.following'), make('strong', {}, shortCount(user.follow_count)));
@@ -66,7 +82,11 @@ export class ProfileView extends View {
 
   #makeTabs() {
     const tab = (/** @type {'works' | 'likes'} */ part) =>
-      make('a', { href: `#/user/${this.userId}/${part}`, 'aria-current': part === this.tab ? 'page' : null }, t(`profile.${part}`));
+      make(
+        'a',
+        { href: `#/user/${this.userId}/${part}`, 'aria-current': part === this.tab ? 'page' : null },
+        t(`profile.${part}`),
+      );
     return make('nav', { class: 'tabs', 'aria-label': t('profile.title') }, tab('works'), tab('likes'));
   }
 
@@ -81,9 +101,22 @@ export class ProfileView extends View {
 
   /** @param {Video} video */
   #drawWork(video) {
-    const likes = make('span', { class: 'work-likes', 'aria-hidden': 'true' }, icon('heart'), shortCount(video.favorite_count));
-    return make('li', {}, make('a', { class: 'work', href: `#/user/${this.userId}/${this.tab}/${video.id}`, 'aria-label': video.title },
-      make('img', { src: video.cover_url, alt: '', loading: 'lazy' }), likes));
+    const likes = make(
+      'span',
+      { class: 'work-likes', 'aria-hidden': 'true' },
+      icon('heart'),
+      shortCount(video.favorite_count),
+    );
+    return make(
+      'li',
+      {},
+      make(
+        'a',
+        { class: 'work', href: `#/user/${this.userId}/${this.tab}/${video.id}`, 'aria-label': video.title },
+        make('img', { src: video.cover_url, alt: '', loading: 'lazy' }),
+        likes,
+      ),
+    );
   }
 }
 

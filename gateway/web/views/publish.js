@@ -22,12 +22,35 @@ export class PublishView extends View {
 
   constructor() {
     super();
-    this.input = make('input', { id: 'video-file', type: 'file', accept: 'video/*', onchange: () => this.#choose(this.input.files?.[0]) });
+    this.input = make('input', {
+      id: 'video-file',
+      type: 'file',
+      accept: 'video/*',
+      onchange: () => this.#choose(this.input.files?.[0]),
+    });
     this.chosen = make('p', { class: 'chosen', role: 'status' });
-    this.preview = make('video', { class: 'preview', muted: true, controls: true, playsinline: true, hidden: true, 'aria-label': t('publish.preview') });
-    this.titleInput = make('input', { id: 'title', required: true, autocomplete: 'off', placeholder: t('publish.name-hint') });
+    this.preview = make('video', {
+      class: 'preview',
+      muted: true,
+      controls: true,
+      playsinline: true,
+      hidden: true,
+      'aria-label': t('publish.preview'),
+    });
+    this.titleInput = make('input', {
+      id: 'title',
+      required: true,
+      autocomplete: 'off',
+      placeholder: t('publish.name-hint'),
+    });
     this.button = make('button', { class: 'primary' }, t('publish.submit'));
-    this.progress = make('progress', { id: 'upload-progress', max: 100, value: 0, hidden: true, 'aria-label': t('publish.submit') });
+    this.progress = make('progress', {
+      id: 'upload-progress',
+      max: 100,
+      value: 0,
+      hidden: true,
+      'aria-label': t('publish.submit'),
+    });
     this.progressWords = make('p', { class: 'hint', role: 'status' });
     this.refusal = make('p', { role: 'alert', class: 'refusal' });
   }
@@ -41,16 +64,35 @@ export class PublishView extends View {
       empty: t('publish.none'),
       kind: 'uploads',
     });
-    const form = make('form', { id: 'publish-form', class: 'fields', onsubmit: (/** @type {Event} */ event) => this.#submit(event) },
-      this.#makeDropZone(), make('label', { for: 'title' }, t('publish.name')), this.titleInput,
-      this.progress, this.progressWords, this.refusal, this.button);
-    this.replaceChildren(make('h1', {}, t('publish.title')), form,
-      make('section', { 'aria-labelledby': 'recent' }, make('h2', { id: 'recent' }, t('publish.recent')), this.uploads));
+    const form = make(
+      'form',
+      { id: 'publish-form', class: 'fields', onsubmit: (/** @type {Event} */ event) => this.#submit(event) },
+      this.#makeDropZone(),
+      make('label', { for: 'title' }, t('publish.name')),
+      this.titleInput,
+      this.progress,
+      this.progressWords,
+      this.refusal,
+      this.button,
+    );
+    this.replaceChildren(
+      make('h1', {}, t('publish.title')),
+      form,
+      make('section', { 'aria-labelledby': 'recent' }, make('h2', { id: 'recent' }, t('publish.recent')), this.uploads),
+    );
   }
 
   #makeDropZone() {
     const label = make('label', { for: 'video-file', class: 'button' }, icon('film'), t('publish.choose'));
-    const zone = make('div', { class: 'drop-zone' }, this.input, this.preview, label, make('p', { class: 'hint' }, t('publish.drop')), this.chosen);
+    const zone = make(
+      'div',
+      { class: 'drop-zone' },
+      this.input,
+      this.preview,
+      label,
+      make('p', { class: 'hint' }, t('publish.drop')),
+      this.chosen,
+    );
     zone.addEventListener('dragover', (event) => {
       event.preventDefault();
       zone.classList.add('is-over');
@@ -88,7 +130,15 @@ export class PublishView extends View {
     const title = this.titleInput.value;
     try {
       const videoId = await publish(this.#file, title, (sent) => this.#showProgress(sent));
-      this.#prepend({ video_id: videoId, title, status: 'processing', reason: '', create_time: Date.now(), progress: 0, queue_position: 0 });
+      this.#prepend({
+        video_id: videoId,
+        title,
+        status: 'processing',
+        reason: '',
+        create_time: Date.now(),
+        progress: 0,
+        queue_position: 0,
+      });
       this.#forget();
     } catch (error) {
       // Somebody who went elsewhere meanwhile is told there.
@@ -134,8 +184,12 @@ export class PublishView extends View {
    */
   #draw(upload, signal) {
     const state = make('span', { class: 'upload-state', role: 'status' });
-    const item = make('li', { class: 'upload', 'data-video-id': upload.video_id },
-      make('div', {}, make('strong', {}, upload.title), make('time', { class: 'hint' }, shortTime(upload.create_time))), state);
+    const item = make(
+      'li',
+      { class: 'upload', 'data-video-id': upload.video_id },
+      make('div', {}, make('strong', {}, upload.title), make('time', { class: 'hint' }, shortTime(upload.create_time))),
+      state,
+    );
     this.#watch(upload, item, state, signal);
     return item;
   }
@@ -149,11 +203,17 @@ export class PublishView extends View {
    * @param {AbortSignal} signal
    */
   async #watch(upload, item, state, signal) {
-    for (let latest = upload; ; ) {
+    for (let latest = upload; ;) {
       item.dataset.status = latest.status;
       state.textContent = wordsOf(latest);
       if (latest.status === 'published') {
-        item.append(make('a', { class: 'button', href: `#/user/${session.viewer?.user_id}/works/${latest.video_id}` }, t('publish.watch')));
+        item.append(
+          make(
+            'a',
+            { class: 'button', href: `#/user/${session.viewer?.user_id}/works/${latest.video_id}` },
+            t('publish.watch'),
+          ),
+        );
       }
       if (latest.status !== 'processing') return;
       try {

@@ -11,11 +11,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
+from scripts.browser import open_browser
 from tests.media_samples import make_video
 from tests.system.app import App
 from tests.system.publishing import wait_published
 from tests.system.system import System
-from tests.system.web.browser import open_browser
 from tests.system.web.person import DESKTOP, PHONE, Person, stored_session
 
 OpenWindow = Callable[..., Awaitable[Person]]

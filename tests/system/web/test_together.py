@@ -84,15 +84,16 @@ async def test_a_follow_shows_in_the_lists_of_both(
     await expect(follow).to_have_attribute("aria-pressed", "true")
     followed = await open_window(author)
 
-    async def is_listed() -> bool:
-        lists = await author.get("douyin/relation/follower/list/", user_id=author.user_id)
-        return bool(lists["user_list"])
+    async def has_follower(app: App) -> bool:
+        found = await app.get("douyin/relation/follower/list/", user_id=app.user_id)
+        return bool(found["user_list"])
 
-    await eventually(is_listed)
+    await eventually(lambda: has_follower(author))
     await followed.open(f"/user/{author.user_id}/followers")
     entry = followed.page.locator(f'li[data-user-id="{viewer.app.user_id}"]')
     await expect(entry).to_contain_text(viewer.app.name)
     await entry.locator(".follow").click()
+    await eventually(lambda: has_follower(fan))
     await viewer.open(f"/user/{viewer.app.user_id}/friends")
     await expect(viewer.page.locator(f'li[data-user-id="{author.user_id}"]')).to_be_visible()
 
