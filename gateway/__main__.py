@@ -13,6 +13,7 @@ from gateway.settings import GatewayProcessSettings
 from pkg.log import setup_logging
 from pkg.settings import SettingsError
 from pkg.token import TokenVerifier
+from pkg.tracing import tracing
 
 # Without etcd, or without one of the services, the others are served after this time.
 WAIT_FOR_SERVICES_S = 2
@@ -29,7 +30,8 @@ def main() -> None:
         sys.exit(2)
     setup_logging(settings.log, process="gateway")
     try:
-        uvloop.run(run_gateway(settings, tokens))
+        with tracing(settings.tracing, process="gateway"):
+            uvloop.run(run_gateway(settings, tokens))
     except Exception as exc:  # noqa: BLE001 - said once, with its traceback
         logger.opt(exception=exc).error("gateway died")
         sys.exit(1)

@@ -29,6 +29,7 @@ from minio.error import S3Error
 from pkg.errors import DependencyRefused, DependencyUnavailable
 from pkg.settings import Port, Seconds, Secret, Section
 from pkg.tls import TlsSettings, is_refused_certificate
+from pkg.tracing import Kind, child
 from pkg.uploads import transfer_time_s
 
 # An object never changes under its key, so that phones and CDNs may keep what they have.
@@ -41,6 +42,8 @@ LINK_LIFETIME = timedelta(hours=1)
 PASSING = frozenset({408, 409, 423, 425, 429})
 # Refusals of a clock that is wrong, ours or the server's: they end when it is set.
 CLOCK_CODES = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
+
+TRACED = {"rpc.system.name": "aws-api", "rpc.service": "S3"}
 
 T = TypeVar("T")
 
@@ -173,8 +176,9 @@ class Storage:
     async def _ask_minio(self, question: Callable[..., T], *args: object) -> T:
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await loop.run_in_executor(self._threads, question, *args)
+            with child(f"s3 {question.__name__}", Kind.CLIENT, TRACED):
+                async with asyncio.timeout(self._timeout_s):
+                    return await loop.run_in_executor(self._threads, question, *args)
         except Exception as exc:
             # minio raises errors of the XML parser and of http.client as well, where a server answers with rubbish.
             raise _describe_failure(exc, question.__name__) from exc
@@ -187,8 +191,10 @@ class Storage:
         """Carry out a request for an object of this size; return the length that the reply declares."""
         running = asyncio.get_running_loop().run_in_executor(self._threads, request.run)
         try:
-            async with asyncio.timeout(self._timeout_s + transfer_time_s(size)):
-                return await asyncio.shield(running)
+            with child(f"s3 {request.method}", Kind.CLIENT, TRACED) as span:
+                span.set("dousheng.bytes", size)
+                async with asyncio.timeout(self._timeout_s + transfer_time_s(size)):
+                    return await asyncio.shield(running)
         except ObjectMissing:
             raise
         except Exception as exc:

@@ -21,6 +21,7 @@ from pkg.endurance import repeat_until_stopped
 from pkg.errors import DependencyUnavailable
 from pkg.startup import wait_until_available
 from pkg.stopping import wait_for_stop
+from pkg.tracing import child
 
 # What whoever reads and writes needs of this layer.
 __all__ = ["Database", "MySQLSettings", "TransactionConflict", "open_database", "retry_conflicts"]
@@ -86,8 +87,9 @@ class Database:
             TransactionConflict: see `retry_conflicts`.
         """
         source = self._nodes.source
-        async with self._translated(timeout_s), opened(source.writer.begin()) as connection:
-            yield connection
+        with child("transaction"):
+            async with self._translated(timeout_s), opened(source.writer.begin()) as connection:
+                yield connection
 
     def _translated(self, timeout_s: float | None = None) -> AbstractAsyncContextManager[None]:
         # Of several servers a source that takes no writes any more is being replaced, without an operator of ours.

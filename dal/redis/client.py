@@ -28,10 +28,12 @@ from pkg.nodes import Addresses, Node, NodeTurns
 from pkg.settings import Seconds, Secret, Section
 from pkg.startup import wait_until_available
 from pkg.tls import TlsSettings, is_refused_certificate
+from pkg.tracing import Kind, Span, child
 
 __all__ = ["Redis", "RedisSettings", "open_redis", "translated_errors"]
 
 MAX_CONNECTIONS = 64
+TRACED = {"db.system.name": "redis"}
 # A wrong password, missing rights, no memory left, a replica, a disk that takes no snapshot: only an operator helps.
 REFUSALS = (
     AuthenticationError,
@@ -137,8 +139,17 @@ class _Pipeline(Pipeline):
     timeout_s: float
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
-        async with asyncio.timeout(self.timeout_s):
-            return await super().execute(raise_on_error)
+        with child("redis pipeline", Kind.CLIENT, TRACED) as span:
+            if span.is_recording:
+                self._describe(span)
+            async with asyncio.timeout(self.timeout_s):
+                return await super().execute(raise_on_error)
+
+    def _describe(self, span: Span) -> None:
+        span.set("db.operation.batch.size", len(self.command_stack))
+        if self.command_stack:
+            command: Any = self.command_stack[0][0][0]
+            span.rename(f"redis {command}")
 
 
 class _Redis(Redis):
@@ -147,8 +158,10 @@ class _Redis(Redis):
     timeout_s: float
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        async with asyncio.timeout(self.timeout_s):
-            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        with child("redis", Kind.CLIENT, TRACED) as span:
+            span.rename(f"redis {args[0]}")
+            async with asyncio.timeout(self.timeout_s):
+                return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         made = _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)

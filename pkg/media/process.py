@@ -20,6 +20,7 @@ from pkg.media.errors import (
     UnreadableVideo,
 )
 from pkg.media.progress import Progress
+from pkg.tracing import child
 
 # The machine's fault, not the file's; trying again may help.
 MACHINE_MESSAGES = (
@@ -110,20 +111,26 @@ class ProcessRunner:
     @asynccontextmanager
     async def _started(self, command: list[str]) -> AsyncIterator[asyncio.subprocess.Process]:
         """Start a process in a slot of its own, and end it with the block."""
-        async with self._slots:
-            process = await asyncio.create_subprocess_exec(
-                *self._confinement,
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
-                start_new_session=True,
-            )
-            try:
+        with child(command[0]) as span:
+            async with self._slots, self._running(command) as process:
                 yield process
-            finally:
-                await _end(process)
+            span.set("process.exit.code", process.returncode or 0)
+
+    @asynccontextmanager
+    async def _running(self, command: list[str]) -> AsyncIterator[asyncio.subprocess.Process]:
+        process = await asyncio.create_subprocess_exec(
+            *self._confinement,
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            await _end(process)
 
 
 def confine(max_memory_mb: int) -> list[str]:

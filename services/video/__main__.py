@@ -6,6 +6,7 @@ from functools import partial
 
 from dal.db.engine import Database
 from dal.db.upload_queue import heavy_lane, light_lane
+from dal.redis.trace_contexts import TraceContexts
 from pkg.media import MediaTool
 from pkg.rpc.server import Composition, ServiceDefinition, run_service
 from pkg.spool import Spool, remove_abandoned
@@ -13,7 +14,7 @@ from pkg.startup import wait_until_available
 from pkg.storage import Storage
 from protos import video_pb2, video_pb2_grpc
 from services.buckets import BUCKETS
-from services.foundation import open_foundation
+from services.foundation import Foundation, open_foundation
 from services.video.handler import VideoHandler
 from services.video.leases import Leases
 from services.video.old_failures import make_scheduler
@@ -31,7 +32,7 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[V
         base = await stack.enter_async_context(open_foundation(settings))
         storage = await stack.enter_async_context(Storage(settings.storage))
         await wait_until_available("storage", partial(storage.ensure_buckets, BUCKETS))
-        leases = Leases(base.database, lease_s=settings.video.lease_s)
+        leases = _make_leases(base, settings.video)
         outcomes = _make_outcomes(base.database, settings.video)
         light, heavy = _make_lanes(settings.video)
         make_worker = partial(
@@ -64,6 +65,11 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[V
         tidying = make_scheduler(base.database, settings.video).run
         background = [*base.background, tidying, *(worker.run for worker in workers)]
         yield Composition(handler, background=background)
+
+
+def _make_leases(base: Foundation, settings: VideoSettings) -> Leases:
+    traces = TraceContexts(base.redis, "upload")
+    return Leases(base.database, lease_s=settings.lease_s, traces=traces)
 
 
 def _make_lanes(settings: VideoSettings) -> tuple[LaneOfWork, LaneOfWork]:
