@@ -11,6 +11,8 @@ from gateway.clients import make_clients
 from gateway.server import make_server
 from gateway.settings import GatewayProcessSettings
 from pkg.log import setup_logging
+from pkg.loop_lag import measured_loop_lag
+from pkg.metrics import tell_build
 from pkg.settings import SettingsError
 from pkg.token import TokenVerifier
 from pkg.tracing import tracing
@@ -29,6 +31,7 @@ def main() -> None:
         sys.stderr.write(f"{exc}\n")
         sys.exit(2)
     setup_logging(settings.log, process="gateway")
+    tell_build("gateway")
     try:
         with tracing(settings.tracing, process="gateway"):
             uvloop.run(run_gateway(settings, tokens))
@@ -53,7 +56,8 @@ async def run_gateway(settings: GatewayProcessSettings, tokens: TokenVerifier) -
         # Whoever listens gets requests: not before there is somebody to answer them.
         await clients.wait_known(at_most_s=WAIT_FOR_SERVICES_S)
         logger.bind(host=settings.gateway.host, port=settings.gateway.port).info("serving")
-        await server.serve()
+        with measured_loop_lag():
+            await server.serve()
         following.cancel()
 
 

@@ -15,10 +15,11 @@ from uvicorn.protocols.utils import ClientDisconnected
 
 from gateway.errors import NO_STORE, answer_error, describe_close
 from gateway.forms import find_body_parser, merge_body
-from gateway.metrics import HTTP_SERVED
+from gateway.metrics import HTTP_SERVED, WEBSOCKETS
 from gateway.rate_limit import RequestLimits
 from pkg import log
 from pkg.errors import DeadlineExceeded, DependencyUnavailable, DomainError, InternalError
+from pkg.metrics import observe
 from pkg.tracing import TRACEPARENT, Span, begin_request, current_trace_id
 
 PREFIX = "/douyin"
@@ -67,7 +68,7 @@ class Exchange:
         method = self.scope.get("method", "WEBSOCKET")
         method = method if method in METHODS else "OTHER"
         seconds = time.perf_counter() - self._began
-        HTTP_SERVED.labels(method, route, str(self.status)).observe(seconds)
+        observe(HTTP_SERVED, seconds, method, route, str(self.status))
         if self.span.is_recording:
             self._describe(method, route)
         if self.scope["path"] not in QUIET_PATHS:
@@ -130,7 +131,11 @@ class GatewayMiddleware:
         path = scope["path"]
         if path not in QUIET_PATHS:
             self._limits.check_address(address_of(scope))
-        if _has_own_pace(scope):
+        if scope["type"] == "websocket":
+            with WEBSOCKETS.track_inprogress():
+                await self._app(scope, receive, exchange.send)
+            return
+        if path == UPLOAD_PATH:
             await self._app(scope, receive, exchange.send)
             return
         deadline = asyncio.timeout(DEADLINE_S)

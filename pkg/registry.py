@@ -92,6 +92,24 @@ async def _connect(settings: EtcdSettings, node: Node) -> aetcd.Client:
     return client
 
 
+async def list_instances(settings: EtcdSettings) -> dict[str, list[str]]:
+    """Return the addresses ("host:port") that are registered at this moment, by the name of their service.
+
+    Raises:
+        DependencyUnavailable: etcd does not answer, or DependencyRefused: it refuses the user or a certificate.
+    """
+    prefix = f"{settings.prefix}/".encode()
+    found: dict[str, list[str]] = {}
+    with _translated_errors():
+        async with open_etcd(settings) as client:
+            registered = await client.get_prefix(prefix)
+    for item in registered:
+        service = item.key.removeprefix(prefix).decode(errors="replace").partition("/")[0]
+        if address := _find_address(item.value):
+            found.setdefault(service, []).append(address)
+    return found
+
+
 class Registration:
     """Keeps one instance registered for as long as `run` runs; of the host `auto` it finds the address itself."""
 

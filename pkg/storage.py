@@ -26,6 +26,7 @@ import urllib3
 from minio import Minio
 from minio.error import S3Error
 
+from pkg.dependency_calls import Dependency
 from pkg.errors import DependencyRefused, DependencyUnavailable
 from pkg.settings import Port, Seconds, Secret, Section
 from pkg.tls import TlsSettings, is_refused_certificate
@@ -46,6 +47,7 @@ CLOCK_CODES = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
 TRACED = {"rpc.system.name": "aws-api", "rpc.service": "S3"}
 
 T = TypeVar("T")
+STORAGE = Dependency("storage")
 
 
 class StorageSettings(Section):
@@ -175,13 +177,14 @@ class Storage:
 
     async def _ask_minio(self, question: Callable[..., T], *args: object) -> T:
         loop = asyncio.get_running_loop()
-        try:
-            with child(f"s3 {question.__name__}", Kind.CLIENT, TRACED):
+        operation = question.__name__.strip("_")
+        with STORAGE.call(operation), child(f"s3 {operation}", Kind.CLIENT, TRACED):
+            try:
                 async with asyncio.timeout(self._timeout_s):
                     return await loop.run_in_executor(self._threads, question, *args)
-        except Exception as exc:
-            # minio raises errors of the XML parser and of http.client as well, where a server answers with rubbish.
-            raise _describe_failure(exc, question.__name__) from exc
+            except Exception as exc:
+                # minio raises errors of the XML parser and of http.client as well, where a server answers with rubbish.
+                raise _describe_failure(exc, question.__name__) from exc
 
     def _request(self, method: str, bucket: Bucket, key: str) -> "_Request":
         url = self._minio.get_presigned_url(method, bucket.name, key, expires=LINK_LIFETIME)
@@ -189,12 +192,18 @@ class Storage:
 
     async def _transfer(self, request: "_Request", *, size: int = 0) -> int:
         """Carry out a request for an object of this size; return the length that the reply declares."""
+        with (
+            STORAGE.call(request.method),
+            child(f"s3 {request.method}", Kind.CLIENT, TRACED) as span,
+        ):
+            span.set("dousheng.bytes", size)
+            return await self._run(request, size=size)
+
+    async def _run(self, request: "_Request", *, size: int) -> int:
         running = asyncio.get_running_loop().run_in_executor(self._threads, request.run)
         try:
-            with child(f"s3 {request.method}", Kind.CLIENT, TRACED) as span:
-                span.set("dousheng.bytes", size)
-                async with asyncio.timeout(self._timeout_s + transfer_time_s(size)):
-                    return await asyncio.shield(running)
+            async with asyncio.timeout(self._timeout_s + transfer_time_s(size)):
+                return await asyncio.shield(running)
         except ObjectMissing:
             raise
         except Exception as exc:

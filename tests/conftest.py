@@ -1,5 +1,6 @@
 """Real servers on private ports for every test that asks for them; fast tests run first."""
 
+import gc
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -77,6 +78,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_stage)
 
 
+def pytest_collection_finish() -> None:
+    """Keep what is imported by now from being looked at again after every test."""
+    gc.collect()
+    gc.freeze()
+
+
 def _stage(item: pytest.Item) -> tuple[bool, bool, int]:
     needs_servers = item.get_closest_marker("servers") is not None
     return needs_servers, "system" in _used_fixtures(item), len(item.path.parts)
@@ -102,6 +109,13 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def settings(servers: Stack) -> AllSettings:
     """The settings of a process that runs on `servers`."""
     return load_settings(servers)
+
+
+@pytest.fixture(autouse=True)
+def leaks() -> Iterator[None]:
+    """Fail a test that leaves a socket or a task behind; else whichever test the garbage collector interrupts would fail for it."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,6 @@ from dal.db.migrations.journal import JOURNAL
 from dal.db.models import (
     FavoriteVideo,
     FlushGuard,
-    MessageDataKey,
     PublicationClock,
     Relation,
     ReplicationTerm,
@@ -23,9 +22,9 @@ from dal.db.models import (
     Video,
     VideoStatus,
 )
+from dal.db.schema_version import VERSION_TABLE
 
 ROWS_PER_BATCH = 1000
-VERSION_TABLE = "alembic_version"
 # They say how far the schema is and which server is the source, which the database that receives the rows knows by itself.
 OF_THE_SCHEMA = frozenset({VERSION_TABLE, JOURNAL.name, ReplicationTerm.__tablename__})
 # A migration puts their rows in: a database that has these alone is empty.
@@ -44,12 +43,6 @@ async def open_snapshot(database: Database) -> AsyncIterator[AsyncConnection]:
             yield connection
         finally:
             await connection.execute(text("ROLLBACK"))
-
-
-async def get_version(connection: AsyncConnection) -> str:
-    """Return the revision of the schema, such as "0004"."""
-    found = await connection.scalar(select(column("version_num")).select_from(table(VERSION_TABLE)))
-    return str(found)
 
 
 async def list_tables(connection: AsyncConnection) -> list[str]:
@@ -84,11 +77,6 @@ async def list_uploads_in_work(connection: AsyncConnection) -> list[str]:
     """Return the keys of uploads that have arrived and are not published yet."""
     waiting = Video.status == VideoStatus.PROCESSING
     return list(await connection.scalars(select(Video.upload_key).where(waiting)))
-
-
-async def list_wrapping_pairs(connection: AsyncConnection) -> set[str]:
-    """Return which RSA pairs wrap a data key of messages."""
-    return set(await connection.scalars(select(MessageDataKey.wrapping_key_id).distinct()))
 
 
 async def find_newest_action(connection: AsyncConnection) -> int:

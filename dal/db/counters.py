@@ -1,5 +1,6 @@
 """Compares every counter with the rows that it counts, in one snapshot, and fixes the wrong ones."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -73,6 +74,33 @@ async def list_differences(database: Database) -> list[Difference]:
         return [Difference(*row) for row in rows]
 
 
+async def sample_differences(database: Database, *, size: int) -> list[Difference]:
+    """Return the counters that do not equal their rows among a few neighbours of each table, at most `size`, chosen at random."""
+    async with database.read_source() as connection:
+        samples = {
+            table: await _choose_sample(connection, table, size)
+            for table in sorted({counter.table for counter in COUNTERS})
+        }
+        parts = [
+            _select_differences(counter, sample)
+            for counter in COUNTERS
+            if (sample := samples[counter.table]) is not None
+        ]
+        rows = await connection.execute(text(" UNION ALL ".join(parts))) if parts else ()
+        return [Difference(*row) for row in rows]
+
+
+async def _choose_sample(connection: AsyncConnection, table: str, size: int) -> range | None:
+    """Return the ids of some neighbours; None where the table has no row."""
+    newest = await connection.scalar(text(f"SELECT MAX(id) FROM {table}"))  # noqa: S608 - a name of COUNTERS
+    if newest is None:
+        return None
+    begin = random.randint(1, max(1, newest - size + 1))  # noqa: S311 - spreads looks, hides nothing
+    neighbours = f"SELECT id FROM {table} WHERE id >= :begin ORDER BY id LIMIT :size"  # noqa: S608 - a name of COUNTERS
+    ids = (await connection.scalars(text(neighbours), {"begin": begin, "size": size})).all()
+    return range(ids[0], ids[-1] + 1)
+
+
 async def fix_differences(database: Database, differences: Sequence[Difference]) -> int:
     """Set these counters to what their rows say now; return how many rows changed.
 
@@ -99,12 +127,18 @@ async def _fix(connection: AsyncConnection, counter: Counter, row_id: int) -> in
     return result.rowcount
 
 
-def _select_differences(counter: Counter) -> str:
+def _select_differences(counter: Counter, sample: range | None = None) -> str:
+    """Return what finds the wrong ones of all rows, or of those whose ids are in the sample."""
+    held, entries = (
+        ("TRUE", "TRUE")
+        if sample is None
+        else (f"{name}.id BETWEEN {sample[0]} AND {sample[-1]}" for name in ("held", "entries"))
+    )
     return f"""
         SELECT '{counter.name}', held.id, held.{counter.column}, COALESCE(counted.number, 0)
         FROM {counter.table} AS held
         LEFT JOIN (
-            SELECT id, COUNT(*) AS number FROM ({counter.rows}) AS entries GROUP BY id
+            SELECT id, COUNT(*) AS number FROM ({counter.rows}) AS entries WHERE {entries} GROUP BY id
         ) AS counted ON counted.id = held.id
-        WHERE held.{counter.column} <> COALESCE(counted.number, 0)
-    """  # noqa: S608 - names of COUNTERS, no values
+        WHERE held.{counter.column} <> COALESCE(counted.number, 0) AND {held}
+    """  # noqa: S608 - names of COUNTERS and numbers of ours

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.mysql import insert as mysql_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -30,6 +31,17 @@ async def find_newest_data_key(connection: AsyncConnection) -> DataKeyRow | None
     statement = select(*COLUMNS).order_by(MessageDataKey.id.desc()).limit(1)
     row = (await connection.execute(statement)).one_or_none()
     return DataKeyRow(*row) if row else None
+
+
+async def list_wrapping_pairs(connection: AsyncConnection) -> set[str]:
+    """Return which RSA pairs wrap a data key of messages."""
+    return set(await connection.scalars(select(MessageDataKey.wrapping_key_id).distinct()))
+
+
+async def find_newest_creation(connection: AsyncConnection) -> datetime | None:
+    """Return when the newest key was made, or None where no message was ever sent."""
+    made = await connection.scalar(select(func.max(MessageDataKey.created_at)))
+    return made.replace(tzinfo=UTC) if made else None
 
 
 async def list_data_keys(connection: AsyncConnection, key_ids: Sequence[int]) -> list[DataKeyRow]:

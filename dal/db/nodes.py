@@ -52,14 +52,23 @@ class Node:
             self.source_reader = make_engine(settings, host, port, AUTOCOMMIT)
             event.listen(self.source_reader.sync_engine, "checkout", _refuse_closed_source)
 
+    async def ask(self) -> NodeState:
+        """Ask the server what it is.
+
+        Raises:
+            DependencyUnavailable: it is down, or DependencyRefused: it does not let us in.
+            DeadlineExceeded: it did not answer in time.
+        """
+        async with (
+            translated_errors(self._timeout_s),
+            opened(self.reader.connect()) as connection,
+        ):
+            return await _read_state(connection)
+
     async def look(self) -> None:
-        """Ask the server what it is."""
+        """Note what the server says it is."""
         try:
-            async with (
-                translated_errors(self._timeout_s),
-                opened(self.reader.connect()) as connection,
-            ):
-                self.state = await _read_state(connection)
+            self.state = await self.ask()
         except Exception as exc:  # noqa: BLE001 - whatever it answers: it is not to be used
             logger.bind(node=self.address, cause=repr(exc)).debug("node does not answer")
             self.state = None
@@ -96,6 +105,11 @@ class Nodes:
         if self._source.state is not None and self._source.state.term < self._term:
             raise DependencyUnavailable(detail="mysql: the source has been replaced")
         return self._source
+
+    @property
+    def all(self) -> list[Node]:
+        """Every server."""
+        return self._all
 
     @property
     def is_one(self) -> bool:

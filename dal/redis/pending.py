@@ -248,6 +248,12 @@ class PendingActions:
             aside=sum(replies[2::3]),
         )
 
+    async def read_clock_us(self) -> int:
+        """Return the time in microseconds on the clock of the versions."""
+        with translated_errors():
+            seconds, microseconds = await self._redis.time()
+        return int(seconds) * 1_000_000 + int(microseconds)
+
     @asynccontextmanager
     async def lock_flush(self) -> AsyncIterator[FlushLock | None]:
         """Give the flush lock, or None while another process holds it."""

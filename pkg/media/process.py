@@ -8,6 +8,7 @@ group, at the limit and on cancellation, and by the kernel when the service itse
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from pkg.media.errors import (
     TookTooLong,
     UnreadableVideo,
 )
+from pkg.media.metrics import PROCESS_SECONDS, PROCESSES_WAITING
 from pkg.media.progress import Progress
+from pkg.metrics import observe
 from pkg.tracing import child
 
 # The machine's fault, not the file's; trying again may help.
@@ -112,12 +115,13 @@ class ProcessRunner:
     async def _started(self, command: list[str]) -> AsyncIterator[asyncio.subprocess.Process]:
         """Start a process in a slot of its own, and end it with the block."""
         with child(command[0]) as span:
-            async with self._slots, self._running(command) as process:
+            async with self._slot(), self._running(command) as process:
                 yield process
             span.set("process.exit.code", process.returncode or 0)
 
     @asynccontextmanager
     async def _running(self, command: list[str]) -> AsyncIterator[asyncio.subprocess.Process]:
+        began = time.perf_counter()
         process = await asyncio.create_subprocess_exec(
             *self._confinement,
             *command,
@@ -131,6 +135,16 @@ class ProcessRunner:
             yield process
         finally:
             await _end(process)
+            observe(PROCESS_SECONDS, time.perf_counter() - began, command[0])
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        with PROCESSES_WAITING.track_inprogress():
+            await self._slots.acquire()
+        try:
+            yield
+        finally:
+            self._slots.release()
 
 
 def confine(max_memory_mb: int) -> list[str]:

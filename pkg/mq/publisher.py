@@ -7,6 +7,7 @@ from typing import Any
 from loguru import logger
 from pika import spec
 
+from pkg.dependency_calls import Dependency
 from pkg.errors import DeadlineExceeded, DependencyUnavailable, DomainError
 from pkg.log import request_id
 from pkg.mq.connection import (
@@ -23,6 +24,7 @@ from pkg.mq.connection import (
 from pkg.mq.metrics import CONNECTED, PUBLISHED
 from pkg.tracing import TRACEPARENT, Kind, child, current_traceparent
 
+RABBITMQ = Dependency("rabbitmq")
 REQUEST_ID_HEADER = "x-request-id"
 TRACED = {"messaging.system": "rabbitmq", "messaging.operation.type": "send"}
 # A broker that confirms nothing for this many time-outs is taken for frozen, a shorter silence for a busy one.
@@ -69,7 +71,7 @@ class Publisher:
             After both the message may or may not be in the queue.
         """
         try:
-            with child(f"publish {queue}", Kind.PRODUCER, TRACED):
+            with RABBITMQ.call("publish"), child(f"publish {queue}", Kind.PRODUCER, TRACED):
                 await self._publish(queue, body, _context_headers() | dict(headers or {}))
         except DomainError as exc:
             PUBLISHED.labels(queue=queue, outcome=type(exc).__name__).inc()

@@ -229,9 +229,9 @@ class observe_call:  # noqa: N801 - used as a context manager
         if exc_type is asyncio.CancelledError:
             self.code = grpc.StatusCode.CANCELLED
         self._span.set("rpc.response.status_code", self.code.name)
+        seconds = time.perf_counter() - self._began
+        metrics.observe(metrics.RPC_CALLED, seconds, self._method, self.code.name)
         self._span.__exit__(exc_type, exc, traceback)
-        labels = metrics.RPC_CALLED.labels(self._method, self.code.name)
-        labels.observe(time.perf_counter() - self._began)
 
 
 def _service_config(service: str, repeatable: Sequence[str]) -> str:

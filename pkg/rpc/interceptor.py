@@ -126,10 +126,10 @@ def reported(
                     raise
                 raise error from exc
             finally:
+                seconds = time.perf_counter() - began
+                metrics.observe(metrics.RPC_SERVED, seconds, method.rpartition("/")[2], code.name)
                 span.set("rpc.response.status_code", code.name)
     finally:
-        labels = metrics.RPC_SERVED.labels(method.rpartition("/")[2], code.name)
-        labels.observe(time.perf_counter() - began)
         try:
             log.request_id.reset(token)
         except ValueError:

@@ -21,7 +21,8 @@ from grpc_reflection.v1alpha import reflection
 from loguru import logger
 
 from pkg.log import setup_logging
-from pkg.metrics import metrics_server
+from pkg.loop_lag import measured_loop_lag
+from pkg.metrics import metrics_server, tell_build
 from pkg.registry import EtcdSettings, Registration
 from pkg.rpc.admission import Admission
 from pkg.rpc.interceptor import ErrorInterceptor
@@ -121,6 +122,7 @@ def run_service(definition: ServiceDefinition[Any, Any]) -> None:
         sys.stderr.write(f"{exc}\n")
         sys.exit(2)
     setup_logging(settings.log, process=definition.name)
+    tell_build(definition.name)
     own: ServiceSettings = getattr(settings, definition.name)
     try:
         with (
@@ -143,7 +145,8 @@ async def _run(
     if composition is None:
         return
     try:
-        await _serve(definition, composition, stop, settings=settings, own=own)
+        with measured_loop_lag():
+            await _serve(definition, composition, stop, settings=settings, own=own)
     finally:
         await resources.__aexit__(None, None, None)
 

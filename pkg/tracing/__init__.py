@@ -14,7 +14,7 @@ from pkg.tracing.spans import (
     child,
     current_trace_id,
     current_traceparent,
-    exemplar,
+    find_kept_trace_id,
 )
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
     "child",
     "current_trace_id",
     "current_traceparent",
-    "exemplar",
+    "find_kept_trace_id",
     "is_sampled",
     "is_tracing",
     "tracing",

@@ -216,7 +216,7 @@ def current_traceparent() -> str | None:
     return span.context.format() if span else None
 
 
-def exemplar() -> dict[str, str] | None:
-    """Return what a metric may name as an example of what it counts: a trace that is kept for certain."""
+def find_kept_trace_id() -> str | None:
+    """Return the id of the trace of this moment where it is kept for certain: what a metric may name as an example."""
     span = _current.get()
-    return {"trace_id": span.part.trace_id} if span and span.part.is_sampled else None
+    return span.part.trace_id if span and span.part.is_sampled else None

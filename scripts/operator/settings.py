@@ -4,10 +4,13 @@ import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from dal.db.engine import MySQLSettings
 from pkg.settings import ProcessSettings, SettingsError
+
+if TYPE_CHECKING:
+    from scripts.stack import Stack
 
 # A person can wait; a big table may need it.
 STATEMENT_TIMEOUT_S = 600.0
@@ -15,13 +18,17 @@ STATEMENT_TIMEOUT_S = 600.0
 SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
 
 
-def use_local_stack(run_dir: Path = Path(__file__).parents[2] / ".run") -> None:
-    """Put the local stack's settings into the environment, unless a database is named there or this is a container; end the script without either."""
+def use_local_stack(run_dir: Path = Path(__file__).parents[2] / ".run") -> "Stack | None":
+    """Put the local stack's settings into the environment and return it, unless a database is named there or this is a container.
+
+    Raises:
+        SystemExit: there is neither a stack nor a database.
+    """
     if any(name.startswith("DOUSHENG_MYSQL__") for name in os.environ):
-        return
+        return None
     # An image of the product has none.
     if find_spec("scripts.stack") is None:
-        return
+        return None
     from scripts.stack import Stack  # noqa: PLC0415
 
     stack = Stack(run_dir)
@@ -30,6 +37,7 @@ def use_local_stack(run_dir: Path = Path(__file__).parents[2] / ".run") -> None:
             "there is no stack here, and no DOUSHENG_MYSQL__… in the environment; run scripts/up first"
         )
     os.environ.update(stack.environment())
+    return stack
 
 
 def load_settings(settings_class: type[SettingsT]) -> SettingsT:

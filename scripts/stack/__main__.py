@@ -15,7 +15,7 @@ from scripts.samples import SAMPLE_USERS
 from scripts.stack.inventory import count_workers
 from scripts.stack.ports import parse_base
 from scripts.stack.report import StackError, say_nothing
-from scripts.stack.seed import seed
+from scripts.stack.seed import is_seeded, seed
 from scripts.stack.site import REPOSITORY
 from scripts.stack.stack import ProcessStatus, Stack
 
@@ -214,6 +214,9 @@ def _print_addresses(stack: Stack) -> None:
     print("\ntry:")
     print(f"  curl '{base}/douyin/feed/'")
     print(f"  curl -X POST '{base}/douyin/user/register/?username=me&password=secret'")
+    if not is_seeded(stack.site):
+        print("\nnothing is in the feed yet; sample users and videos: scripts/seed")
+    print(f"\nopen {base}/")
 
 
 def _https_row(stack: Stack) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """Sample users and videos for the local stack: once, unless asked for."""
 
+from pathlib import Path
+
 from scripts.private_files import write_private
 from scripts.samples import SamplesRefused, put_samples_in
 from scripts.stack.report import Report, StackError, step
@@ -14,8 +16,7 @@ def seed(site: Site, *, report: Report, again: bool = False) -> None:
     Raises:
         StackError: the system refused something, or a video did not get published in time.
     """
-    marker = site.run_dir / "seeded"
-    if marker.exists() and not again:
+    if is_seeded(site) and not again:
         return
     try:
         with step(report, "sample users and videos"):
@@ -25,4 +26,13 @@ def seed(site: Site, *, report: Report, again: bool = False) -> None:
             f"the samples could not be put in: {exc}",
             fix="see scripts/status and scripts/logs gateway, then run scripts/seed",
         ) from exc
-    write_private(marker, "")
+    write_private(_marker_of(site), "")
+
+
+def is_seeded(site: Site) -> bool:
+    """Return whether the samples were put in here before."""
+    return _marker_of(site).exists()
+
+
+def _marker_of(site: Site) -> Path:
+    return site.run_dir / "seeded"

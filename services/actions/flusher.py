@@ -11,8 +11,9 @@ from dal.db.engine import Database
 from dal.redis.pending import PENDING_PER_PARTITION, FlushLock, PendingActions
 from dal.registers.model import Action
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
+from pkg.metrics import observe
 from pkg.mq.connection import RabbitMQSettings
-from pkg.mq.dead_letters import open_dead_letters
+from pkg.mq.depth import measure_queues
 from pkg.rpc.server import ServiceSettings
 from pkg.scheduler import Scheduler
 from pkg.settings import Count, Seconds
@@ -21,16 +22,18 @@ from services.actions.load import RecentActions
 from services.actions.metrics import (
     ASIDE,
     DEAD_LETTERS,
+    EFFECT_SECONDS,
     FLUSH_SECONDS,
     FLUSHED,
     OLDEST_PENDING,
     PENDING,
+    QUEUED,
 )
 
 # Ends a run that could go on indefinitely under load, so that stopping need not wait long.
 MAX_BATCHES_PER_RUN = 20
 BACKLOG_INTERVAL_S = 2.0
-DEAD_LETTERS_INTERVAL_S = 30.0
+QUEUES_INTERVAL_S = 15.0
 SLOW_RUN_S = 1.0
 OLD_PENDING_S = 10.0
 
@@ -113,12 +116,21 @@ class Flusher:
             await self._pending.settle(absorbed)
             FLUSHED.labels(kind=self._kind.value).inc(len(absorbed))
             flushed += len(absorbed)
+            await self._tell_effects(absorbed)
             if len(oldest) < PENDING_PER_PARTITION:
                 break  # No partition held more: what came since then can wait for the next run.
             if not await lock.extend():
                 logger.bind(kind=self._kind.value).warning("flush lock lost")
                 break
         return flushed
+
+    async def _tell_effects(self, absorbed: Sequence[Action]) -> None:
+        """Tell the metrics how long it took until everybody saw these actions."""
+        if absorbed:
+            now_us = await self._pending.read_clock_us()
+            for action in absorbed:
+                age_s = max(0, now_us - action.version) / 1_000_000
+                observe(EFFECT_SECONDS, age_s, self._kind.value)
 
     async def _absorb(self, actions: Sequence[Action]) -> list[Action]:
         """Return what MySQL absorbed. What it refuses is found by halving the batch, and set aside."""
@@ -161,13 +173,16 @@ class BacklogGauges:
             facts = {"pending": backlog.pending, "oldest_s": round(age_s), "aside": backlog.aside}
             logger.bind(kind=self._kind, **facts).warning("pending actions grow old")
 
-    async def count_dead_letters(self) -> None:
-        """Measure the queue of dead letters."""
+    async def measure_queues(self) -> None:
+        """Measure the queue and that of its dead letters."""
         try:
-            async with open_dead_letters(self._rabbitmq, self._kind) as dead_letters:
-                DEAD_LETTERS.labels(kind=self._kind).set(await dead_letters.count())
+            depth = (await measure_queues(self._rabbitmq, [self._kind]))[self._kind]
         except DependencyUnavailable:
             return  # The publisher has logged it already.
+        if depth is None:
+            return  # The consumer makes them as it connects.
+        QUEUED.labels(kind=self._kind).set(depth.waiting)
+        DEAD_LETTERS.labels(kind=self._kind).set(depth.dead)
 
 
 def make_scheduler(
@@ -178,5 +193,5 @@ def make_scheduler(
     scheduler.every(settings.flush_interval_s, flusher.run, "flush")
     scheduler.whenever(flusher.woken, flusher.run, "flush")
     scheduler.every(BACKLOG_INTERVAL_S, gauges.measure_pending, "measure pending actions")
-    scheduler.every(DEAD_LETTERS_INTERVAL_S, gauges.count_dead_letters, "count dead letters")
+    scheduler.every(QUEUES_INTERVAL_S, gauges.measure_queues, "measure queues")
     return scheduler

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 
-from dal.redis.client import open_redis
+from dal.redis.client import CACHE, open_redis
 from dal.redis.login_attempts import LoginAttempts, LoginLimits
 from pkg.crypt import Passwords
 from pkg.rpc.server import Composition, ServiceDefinition, run_service
@@ -33,7 +33,7 @@ async def compose(settings: UserProcessSettings) -> AsyncIterator[Composition[Us
     async with AsyncExitStack() as stack:
         passwords = stack.enter_context(closing(Passwords(settings.user.hashing)))
         base = await stack.enter_async_context(open_foundation(settings))
-        cache = await stack.enter_async_context(open_redis(settings.redis_cache))
+        cache = await stack.enter_async_context(open_redis(settings.redis_cache, dependency=CACHE))
         storage = await stack.enter_async_context(Storage(settings.storage))
         await wait_until_available("storage", partial(prepare_storage, storage))
         limits = LoginLimits(

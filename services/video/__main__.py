@@ -9,15 +9,16 @@ from dal.db.upload_queue import heavy_lane, light_lane
 from dal.redis.trace_contexts import TraceContexts
 from pkg.media import MediaTool
 from pkg.rpc.server import Composition, ServiceDefinition, run_service
+from pkg.scheduler import Scheduler
 from pkg.spool import Spool, remove_abandoned
 from pkg.startup import wait_until_available
 from pkg.storage import Storage
 from protos import video_pb2, video_pb2_grpc
 from services.buckets import BUCKETS
 from services.foundation import Foundation, open_foundation
+from services.video import backlog, old_failures
 from services.video.handler import VideoHandler
 from services.video.leases import Leases
-from services.video.old_failures import make_scheduler
 from services.video.outcomes import Outcomes
 from services.video.settings import VideoProcessSettings, VideoSettings
 from services.video.uploads import Uploads
@@ -62,8 +63,8 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[V
             viewers=base.viewers,
         )
         workers = [make_worker(lane) for lane in (light, heavy) * settings.media.max_parallel]
-        tidying = make_scheduler(base.database, settings.video).run
-        background = [*base.background, tidying, *(worker.run for worker in workers)]
+        timed = _make_scheduler(base.database, settings.video).run
+        background = [*base.background, timed, *(worker.run for worker in workers)]
         yield Composition(handler, background=background)
 
 
@@ -75,6 +76,14 @@ def _make_leases(base: Foundation, settings: VideoSettings) -> Leases:
 def _make_lanes(settings: VideoSettings) -> tuple[LaneOfWork, LaneOfWork]:
     heavy = heavy_lane(max_per_author=settings.max_heavy_per_author)
     return LaneOfWork(light_lane()), LaneOfWork(heavy)
+
+
+def _make_scheduler(database: Database, settings: VideoSettings) -> Scheduler:
+    scheduler = Scheduler()
+    old_failures.schedule(scheduler, database, settings)
+    measure = partial(backlog.measure_upload_jobs, database)
+    scheduler.every(backlog.INTERVAL_S, measure, "measure upload jobs")
+    return scheduler
 
 
 def _make_outcomes(database: Database, settings: VideoSettings) -> Outcomes:

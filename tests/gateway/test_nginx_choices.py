@@ -150,6 +150,25 @@ async def test_json_is_compressed_for_who_takes_it(gateway: RunningGateway, tmp_
     assert packed.json() == plain.json()
 
 
+async def test_the_web_client_comes_through_with_the_headers_and_coding_of_the_gateway(
+    gateway: RunningGateway, tmp_path: Path
+) -> None:
+    async with opened(tmp_path, gateway) as (port, _):
+        url = f"http://127.0.0.1:{port}/"
+        page = await get(url, headers={"Accept-Encoding": "gzip"})
+        again = await get(url, headers={"If-None-Match": page.headers["etag"]})
+        missing = await get(f"{url}web/nope.js")
+
+    assert page.text.startswith("<!doctype html>")
+    for name in ("content-security-policy", "etag", "content-encoding", "vary", "cache-control"):
+        assert len(page.headers.get_list(name)) == 1, name
+    # Media lie beside the API here: no other host may be named.
+    assert "http" not in page.headers["content-security-policy"]
+    assert page.headers["server"] == "nginx"
+    assert (again.status_code, again.content) == (304, b"")
+    assert (missing.status_code, missing.json()["status_code"]) == (404, 10004)
+
+
 CLAIMED = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
 
 

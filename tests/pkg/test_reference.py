@@ -14,17 +14,26 @@ from scripts.stack.site import REPOSITORY
 # Each takes a handful of values, whatever people send.
 BOUNDED_LABELS = {
     "code",
+    "dependency",
+    "fault",
     "job",
     "kind",
+    "lane",
     "limit",
     "loop",
     "method",
+    "operation",
     "outcome",
+    "process",
+    "program",
+    "python",
     "queue",
     "role",
     "route",
     "service",
+    "state",
     "status",
+    "version",
 }
 UNITS = {
     "number": ("_s", "_factor"),

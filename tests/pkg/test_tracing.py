@@ -19,7 +19,7 @@ from pkg.tracing import (
     child,
     current_trace_id,
     current_traceparent,
-    exemplar,
+    find_kept_trace_id,
 )
 from pkg.tracing.context import TraceContext
 from pkg.tracing.recorder import recording
@@ -97,7 +97,7 @@ def test_a_ratio_of_one_keeps_every_request_with_its_steps():
 
 def test_what_is_neither_sampled_nor_slow_nor_failed_is_forgotten(kept):
     with begin_request("Feed", traceparent=None), child("SELECT"):
-        assert exemplar() is None
+        assert find_kept_trace_id() is None
 
     assert kept.names == []
 
@@ -146,7 +146,7 @@ def test_a_failed_step_says_what_failed_and_not_what_people_wrote(kept):
 def test_a_sampled_trace_of_somebody_else_is_kept_and_goes_on(kept):
     with begin_request("Feed", traceparent=SAMPLED, trace_id="f" * 32):
         assert current_trace_id() == TRACE_ID
-        assert exemplar() == {"trace_id": TRACE_ID}
+        assert find_kept_trace_id() == TRACE_ID
         passed_on = TraceContext.parse(current_traceparent())
 
     assert passed_on is not None

@@ -141,7 +141,7 @@ async def test_the_gauges_tell_how_much_is_pending_and_for_how_long(stores, sett
     gauges = BacklogGauges(stores.pending(RELATION), settings.rabbitmq)
 
     await gauges.measure_pending()
-    await gauges.count_dead_letters()
+    await gauges.measure_queues()
 
     assert read_gauge("dousheng_pending_actions", "relation") == 1
     assert 15 < read_gauge("dousheng_oldest_pending_seconds", "relation") < 60

@@ -13,7 +13,7 @@ from pathlib import Path
 from dal.db import copies
 from dal.db.engine import Database
 from dal.db.migrate import migrate
-from dal.db.schema_version import newest_version
+from dal.db.schema_version import get_version, newest_version
 from dal.redis.client import Redis, open_redis
 from pkg.storage import Storage
 from scripts.operator.backup import keys, manifest, pending, rows
@@ -73,7 +73,7 @@ async def restore(settings: BackupSettings, folder: Path, *, replace_keys: bool)
 
 async def _require_schema(database: Database, head: Manifest) -> None:
     async with database.read_source() as connection:
-        found = await copies.get_version(connection)
+        found = await get_version(connection)
     if found != head.schema_version:
         raise BackupError(
             f"the database has schema {found}, the backup {head.schema_version}: "

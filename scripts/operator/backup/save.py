@@ -20,6 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dal.db import copies
 from dal.db.engine import Database, open_database
+from dal.db.message_keys import list_wrapping_pairs
+from dal.db.schema_version import get_version
 from dal.redis.client import Redis, open_redis
 from dal.registers.model import Kind
 from pkg.mq.depth import count_waiting
@@ -99,7 +101,7 @@ async def _save_once(servers: Servers, folder: Path) -> Manifest | None:
         objects = await _list_objects(snapshot)
         for path in keys.save_keys(folder, settings.token, settings.crypt):
             head.add(folder, path)
-        keys.require_message_keys(folder, await copies.list_wrapping_pairs(snapshot))
+        keys.require_message_keys(folder, await list_wrapping_pairs(snapshot))
     async for item, found in save_objects(servers.storage, folder, objects):
         if found is None:
             head.missing.append(item.name)
@@ -138,7 +140,7 @@ async def _save_uploads(
 
 
 async def _save_rows(snapshot: AsyncConnection, folder: Path, head: Manifest) -> None:
-    head.schema_version = await copies.get_version(snapshot)
+    head.schema_version = await get_version(snapshot)
     make_private_dir(folder / rows.NAME)
     for table in await copies.list_tables(snapshot):
         columns, batches = await copies.read_rows(snapshot, table)
