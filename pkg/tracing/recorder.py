@@ -20,7 +20,7 @@ class Recorder:
 
     def __init__(self, settings: TracingSettings, keep: Keep) -> None:
         self._ratio = settings.sample_ratio
-        self._slow_after_ns = settings.slow_ms * 1_000_000
+        self._slow_after_ns = int(settings.slow_s * 1e9)
         self._keep = keep
 
     def begin(

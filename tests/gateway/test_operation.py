@@ -152,7 +152,7 @@ async def test_a_trace_of_a_trusted_proxy_goes_on_and_a_strangers_does_not(
     client: httpx.AsyncClient, services: FakeServices
 ) -> None:
     traced = {"traceparent": f"00-{TRACE_ID}-b7ad6b7169203331-01"}
-    settings = TracingSettings(sample_ratio=0, slow_ms=60_000, timeout_s=1)
+    settings = TracingSettings(sample_ratio=0, slow_s=60, timeout_s=1)
 
     with recording(settings, lambda part: None):
         proxied = traced | {"X-Forwarded-For": "203.0.113.9"}

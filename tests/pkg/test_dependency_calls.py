@@ -69,7 +69,7 @@ def test_running_and_waiting_calls_are_shown_until_they_end(dependency):
 
 def test_a_duration_names_the_trace_that_is_kept(dependency):
     trace_id = uuid.uuid4().hex
-    settings = TracingSettings(sample_ratio=1, slow_ms=1000, timeout_s=1)
+    settings = TracingSettings(sample_ratio=1, slow_s=1, timeout_s=1)
 
     with (
         recording(settings, lambda part: None),

@@ -95,7 +95,7 @@ def test_json_lines_hold_every_fact_as_a_field(set_up, lines):
 
 @pytest.mark.parametrize("trace_id", ["0123456789abcdef" * 2, "f" * 32])
 def test_every_line_holds_the_trace_that_it_belongs_to(set_up, lines, trace_id):
-    settings = TracingSettings(sample_ratio=0, slow_ms=1000, timeout_s=1)
+    settings = TracingSettings(sample_ratio=0, slow_s=1, timeout_s=1)
 
     with (
         recording(settings, lambda part: None),
@@ -112,7 +112,7 @@ def test_every_line_holds_the_trace_that_it_belongs_to(set_up, lines, trace_id):
 
 
 def test_the_trace_is_not_told_twice_where_its_id_is_that_of_the_request(set_up, lines):
-    settings = TracingSettings(sample_ratio=0, slow_ms=1000, timeout_s=1)
+    settings = TracingSettings(sample_ratio=0, slow_s=1, timeout_s=1)
     set_up("text")
     request_id.set("ab" * 16)
 

@@ -22,7 +22,7 @@ def receiver() -> Iterator[OtlpReceiver]:
 
 
 def settings_for(endpoint: str, *, timeout_s: float = 10) -> TracingSettings:
-    return TracingSettings(endpoint=endpoint, sample_ratio=1, slow_ms=1000, timeout_s=timeout_s)
+    return TracingSettings(endpoint=endpoint, sample_ratio=1, slow_s=1, timeout_s=timeout_s)
 
 
 def ask(count: int = 1) -> None:
@@ -65,7 +65,7 @@ def test_spans_arrive_as_they_were_when_the_process_ends(receiver):
 
 
 def test_without_an_endpoint_nothing_is_traced():
-    settings = TracingSettings(sample_ratio=1, slow_ms=1000, timeout_s=1)
+    settings = TracingSettings(sample_ratio=1, slow_s=1, timeout_s=1)
 
     with tracing(settings, process="video"), begin_request("Feed", traceparent=None) as span:
         assert not span.is_recording

@@ -29,7 +29,7 @@ from tests.pkg.calls_world import serving_together
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 SAMPLED = f"00-{TRACE_ID}-b7ad6b7169203331-01"
 UNSAMPLED = f"00-{TRACE_ID}-b7ad6b7169203331-00"
-HOUR_MS = 3_600_000
+HOUR_S = 3600
 
 
 class Kept:
@@ -48,8 +48,8 @@ class Kept:
         self.left_out += part.left_out
 
 
-def record(kept: Kept, *, ratio: float = 0.0, slow_ms: int = HOUR_MS):
-    settings = TracingSettings(sample_ratio=ratio, slow_ms=slow_ms, timeout_s=1)
+def record(kept: Kept, *, ratio: float = 0.0, slow_s: float = HOUR_S):
+    settings = TracingSettings(sample_ratio=ratio, slow_s=slow_s, timeout_s=1)
     return recording(settings, kept)
 
 
@@ -105,7 +105,7 @@ def test_what_is_neither_sampled_nor_slow_nor_failed_is_forgotten(kept):
 def test_a_slow_request_is_kept():
     kept = Kept()
 
-    with record(kept, slow_ms=1), begin_request("Feed", traceparent=UNSAMPLED), child("SELECT"):
+    with record(kept, slow_s=0.001), begin_request("Feed", traceparent=UNSAMPLED), child("SELECT"):
         wait_ms(2)
 
     assert kept.names == [["Feed", "SELECT"]]
@@ -114,7 +114,7 @@ def test_a_slow_request_is_kept():
 def test_what_has_its_own_pace_is_never_slow():
     kept = Kept()
 
-    with record(kept, slow_ms=1), begin_request("up", traceparent=None, has_own_pace=True):
+    with record(kept, slow_s=0.001), begin_request("up", traceparent=None, has_own_pace=True):
         wait_ms(2)
 
     assert kept.names == []
