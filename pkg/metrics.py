@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
-from pkg.trace_ids import find_trace_id
+from pkg.tracing.spans import find_kept_trace_id
 
 # 0.3 s is an objective of its own: see config/prometheus/.
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5, 10)
@@ -69,7 +69,7 @@ BUILD = Gauge(
 
 def observe(histogram: Histogram, seconds: float, *labels: str) -> None:
     """Count one duration; where its trace is kept, the bucket names it."""
-    trace_id = find_trace_id()
+    trace_id = find_kept_trace_id()
     exemplar = {"trace_id": trace_id} if trace_id else None
     child_of(histogram, *labels).observe(seconds, exemplar)
 

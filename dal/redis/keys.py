@@ -81,6 +81,11 @@ def changes_key() -> str:
     return "{changes}:log"
 
 
+def trace_key(of: str, number: int) -> str:
+    """Actions, string, expires: the trace that brought an action, by its version, or an upload, by its video's id."""
+    return f"{{{of}}}:trace:{number}"
+
+
 def _tag(kind: Kind, partition: int) -> str:
     return f"{{{kind}:{partition}}}"
 

@@ -28,6 +28,7 @@ from dal.redis.keys import (
     user_pending_key,
 )
 from dal.redis.scripting import run_script
+from dal.redis.trace_contexts import TraceContexts
 from dal.registers.model import Action, ActionType, Kind
 from pkg.errors import DependencyUnavailable
 
@@ -110,6 +111,7 @@ class PendingActions:
     def __init__(self, redis: Redis, kind: Kind) -> None:
         self._redis = redis
         self.kind = kind
+        self.traces = TraceContexts(redis, kind.value)
 
     async def apply_actions(self, actions: Iterable[Action]) -> int:
         """Make actions pending that are newer than what is known of their pair; return how many were.

@@ -18,6 +18,7 @@ from pkg.mq.depth import measure_queues
 from pkg.rpc.server import ServiceSettings
 from pkg.scheduler import Scheduler
 from pkg.settings import Count, Seconds
+from pkg.tracing import Span, begin_batch
 from services.actions.load import RecentActions
 from services.actions.metrics import (
     ASIDE,
@@ -103,8 +104,9 @@ class Flusher:
             DependencyUnavailable, DeadlineExceeded: a server is down; what MySQL did not absorb is still pending.
         """
         began = time.perf_counter()
-        async with self._pending.lock_flush() as lock:
-            flushed = await self._flush_batches(lock) if lock is not None else 0
+        with begin_batch(f"flush {self._kind.value}") as span:
+            async with self._pending.lock_flush() as lock:
+                flushed = await self._flush_batches(lock, span) if lock is not None else 0
         seconds = time.perf_counter() - began
         if flushed:
             FLUSH_SECONDS.labels(kind=self._kind.value).observe(seconds)
@@ -113,11 +115,13 @@ class Flusher:
             logger.bind(**facts).log(level, "flush finished")
         return flushed
 
-    async def _flush_batches(self, lock: FlushLock) -> int:
+    async def _flush_batches(self, lock: FlushLock, span: Span) -> int:
         flushed = 0
         for _ in range(MAX_BATCHES_PER_RUN):
             oldest = await self._pending.list_oldest(self._batch_size)
             absorbed = await self._absorb(oldest) if oldest else []
+            for traceparent in await self._pending.traces.take([it.version for it in absorbed]):
+                span.link(traceparent)
             await self._pending.settle(absorbed)
             FLUSHED.labels(kind=self._kind.value).inc(len(absorbed))
             flushed += len(absorbed)

@@ -8,6 +8,7 @@ from dal.db.engine import Database
 from dal.db.upload_jobs import ClaimedVideo
 from dal.db.upload_queue import heavy_lane, light_lane
 from dal.redis.changes import ChangeLog
+from dal.redis.trace_contexts import TraceContexts
 from pkg.media import MediaTool
 from pkg.rpc.server import Background, Composition, ServiceDefinition, run_service
 from pkg.scheduler import Scheduler
@@ -16,7 +17,7 @@ from pkg.startup import wait_until_available
 from pkg.storage import Storage
 from protos import video_pb2, video_pb2_grpc
 from services.buckets import BUCKETS, VIDEOS_BUCKET
-from services.foundation import keep_asking, open_foundation
+from services.foundation import Foundation, keep_asking, open_foundation
 from services.video import backlog, old_failures
 from services.video.handler import VideoHandler
 from services.video.leases import Leases
@@ -35,7 +36,7 @@ async def compose(settings: VideoProcessSettings) -> AsyncIterator[Composition[V
         base = await stack.enter_async_context(open_foundation(settings))
         storage = await stack.enter_async_context(Storage(settings.storage))
         await wait_until_available("storage", partial(storage.ensure_buckets, BUCKETS))
-        leases = Leases(base.database, lease_s=settings.video.lease_s)
+        leases = _make_leases(base, settings.video)
         outcomes = _make_outcomes(base.database, settings.video)
         light, heavy = _make_lanes(settings.video)
         make_worker = partial(
@@ -86,6 +87,11 @@ def _make_uploads(
 async def _tell_outcome(outcomes: Outcomes, changes: ChangeLog, video: ClaimedVideo) -> None:
     await announce_publication(changes, video_id=video.id, author_id=video.author_id)
     outcomes.tell(video.id)
+
+
+def _make_leases(base: Foundation, settings: VideoSettings) -> Leases:
+    traces = TraceContexts(base.redis, "upload")
+    return Leases(base.database, lease_s=settings.lease_s, traces=traces)
 
 
 def _make_lanes(settings: VideoSettings) -> tuple[LaneOfWork, LaneOfWork]:
