@@ -43,11 +43,10 @@ LINK_LIFETIME = timedelta(hours=1)
 PASSING = frozenset({408, 409, 423, 425, 429})
 # Refusals of a clock that is wrong, ours or the server's: they end when it is set.
 CLOCK_CODES = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
-
+STORAGE = Dependency("storage")
 TRACED = {"rpc.system.name": "aws-api", "rpc.service": "S3"}
 
 T = TypeVar("T")
-STORAGE = Dependency("storage")
 
 
 class StorageSettings(Section):
