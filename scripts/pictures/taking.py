@@ -32,9 +32,10 @@ _FILM_IS_LOADED = "film => film.readyState >= 2"
 def list_views(scene: Scene) -> dict[str, tuple[str, str]]:
     """Return by name the route of each view, and what shows that it is there."""
     me, friend = f"/user/{scene.viewer.user_id}", f"/user/{scene.friend.user_id}"
+    video = f"{friend}/works/{scene.video_id}"
     return {
-        "feed": ("/", "video-player.is-active"),
-        "comments": ("/", "video-player.is-active"),
+        "video": (video, "video-player.is-active"),
+        "comments": (video, "video-player.is-active"),
         "profile": (friend, "a.work"),
         "people": (f"{me}/friends", "li[data-user-id]"),
         "messages": ("/messages", "li[data-user-id]"),
