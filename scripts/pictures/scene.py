@@ -80,7 +80,9 @@ def set_scene(base_url: str) -> Scene:
                         to_user_id=other.user_id,
                         action_type=1,
                     )
-        video_id = api.ask("GET", "/feed/")["video_list"][0]["id"]
+        # A sample: what the feed begins with may be anything.
+        works = api.ask("GET", "/publish/list/", user_id=friend.user_id)["video_list"]
+        video_id = works[-1]["id"]
         for person in people[1:]:
             api.ask("POST", "/favorite/action/", person.token, video_id=video_id, action_type=1)
         _comment(api, people, video_id)

@@ -1,5 +1,6 @@
 """Opening a view in a browser's window, waiting until it has drawn itself, taking its picture."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,18 +19,23 @@ DEVICES: dict[str, dict[str, Any]] = {
 }
 THEMES = ("dark", "light")
 _QUALITY = 80
-_DRAWN_WITHIN_MS = 30_000
-_PICTURES_ARE_LOADED = (
-    """() => Promise.all([...document.images].map(image => image.decode().catch(() => {})))"""
-)
+_DRAWN_WITHIN_S, _LOOK_EVERY_MS = 30, 100
+# One that is out of view may be left unloaded for ever.
+_PICTURES_IN_VIEW = """() => [...document.images].every(image => {
+    const box = image.getBoundingClientRect();
+    const isInView = box.width && box.bottom > 0 && box.top < innerHeight;
+    return image.complete || !isInView;
+})"""
+_FILM_IS_LOADED = "film => film.readyState >= 2"
 
 
 def list_views(scene: Scene) -> dict[str, tuple[str, str]]:
     """Return by name the route of each view, and what shows that it is there."""
     me, friend = f"/user/{scene.viewer.user_id}", f"/user/{scene.friend.user_id}"
+    video = f"{friend}/works/{scene.video_id}"
     return {
-        "feed": ("/", "video-player.is-active"),
-        "comments": ("/", "video-player.is-active"),
+        "video": (video, "video-player.is-active"),
+        "comments": (video, "video-player.is-active"),
         "profile": (friend, "a.work"),
         "people": (f"{me}/friends", "li[data-user-id]"),
         "messages": ("/messages", "li[data-user-id]"),
@@ -66,7 +72,7 @@ async def _open_page(
         options["storage_state"] = {"origins": [{"origin": base_url, "localStorage": [kept]}]}
     context = await browser.new_context(**options)
     page = await context.new_page()
-    page.set_default_timeout(_DRAWN_WITHIN_MS)
+    page.set_default_timeout(_DRAWN_WITHIN_S * 1000)
     yield page
     await context.close()
 
@@ -76,12 +82,12 @@ async def _draw(page: Page, view: str, drawn: str) -> None:
     if view == "comments":
         await page.keyboard.press("c")
         await page.locator("comments-panel li").first.wait_for()
-    await page.evaluate(_PICTURES_ARE_LOADED)
-    films = page.locator("video-player.is-active video")
-    if await films.count():
-        await films.first.evaluate(
-            "film => film.readyState >= 2 || new Promise(done => film.addEventListener('loadeddata', done, {once: true}))"
-        )
+    film = page.locator("video-player.is-active video")
+    async with asyncio.timeout(_DRAWN_WITHIN_S):
+        while not await page.evaluate(_PICTURES_IN_VIEW):
+            await page.wait_for_timeout(_LOOK_EVERY_MS)
+        while await film.count() and not await film.evaluate(_FILM_IS_LOADED):
+            await page.wait_for_timeout(_LOOK_EVERY_MS)
 
 
 async def _take(page: Page, path: Path, report: Report) -> None:

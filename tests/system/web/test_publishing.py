@@ -62,6 +62,7 @@ async def test_the_state_of_a_video_that_takes_long_is_told_until_it_is_there(
     def tell(state: str) -> None:
         states.append(state)
 
+    # playwright writes into what it is given, which a method of a list does not bear.
     await person.page.expose_function("tell", tell)
     await person.open("/publish")
     await person.page.evaluate(
