@@ -15,6 +15,7 @@ from pkg.loop_lag import measured_loop_lag
 from pkg.metrics import tell_build
 from pkg.settings import SettingsError
 from pkg.token import TokenVerifier
+from pkg.tracing import tracing
 
 # Without etcd, or without one of the services, the others are served after this time.
 WAIT_FOR_SERVICES_S = 2
@@ -32,7 +33,8 @@ def main() -> None:
     setup_logging(settings.log, process="gateway")
     tell_build("gateway")
     try:
-        uvloop.run(run_gateway(settings, tokens))
+        with tracing(settings.tracing, process="gateway"):
+            uvloop.run(run_gateway(settings, tokens))
     except Exception as exc:  # noqa: BLE001 - said once, with its traceback
         logger.opt(exception=exc).error("gateway died")
         sys.exit(1)

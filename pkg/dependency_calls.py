@@ -50,8 +50,9 @@ class Dependency:
 
     def judge(self, exc: BaseException) -> Outcome:
         """Return what an exception says about the server."""
-        # A TimeoutError is an OSError.
-        if isinstance(exc, TimeoutError | DeadlineExceeded):
+        # A TimeoutError is an OSError; the driver's owner may have turned it into an error of ours.
+        late = (TimeoutError, DeadlineExceeded)
+        if isinstance(exc, late) or isinstance(exc.__cause__, late):
             return Outcome.TIMED_OUT
         if isinstance(exc, asyncio.CancelledError):
             return Outcome.CANCELLED

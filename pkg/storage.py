@@ -30,6 +30,7 @@ from pkg.dependency_calls import Dependency
 from pkg.errors import DependencyRefused, DependencyUnavailable
 from pkg.settings import Port, Seconds, Secret, Section
 from pkg.tls import TlsSettings, is_refused_certificate
+from pkg.tracing import Kind, child
 from pkg.uploads import transfer_time_s
 
 # An object never changes under its key, so that phones and CDNs may keep what they have.
@@ -42,9 +43,10 @@ LINK_LIFETIME = timedelta(hours=1)
 PASSING = frozenset({408, 409, 423, 425, 429})
 # Refusals of a clock that is wrong, ours or the server's: they end when it is set.
 CLOCK_CODES = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
+STORAGE = Dependency("storage")
+TRACED = {"rpc.system.name": "aws-api", "rpc.service": "S3"}
 
 T = TypeVar("T")
-STORAGE = Dependency("storage")
 
 
 class StorageSettings(Section):
@@ -127,6 +129,10 @@ class Storage:
         for bucket in buckets:
             await self._ask_minio(self._ensure_bucket, bucket)
 
+    async def ping(self, bucket: Bucket) -> None:
+        """Check that the server answers, and has a bucket."""
+        await self._require_bucket(bucket)
+
     async def put_file(self, bucket: Bucket, key: str, path: Path, content_type: str) -> None:
         """Store a file as one object, wholly or not at all."""
         with path.open("rb") as body:
@@ -174,7 +180,8 @@ class Storage:
 
     async def _ask_minio(self, question: Callable[..., T], *args: object) -> T:
         loop = asyncio.get_running_loop()
-        with STORAGE.call(question.__name__.strip("_")):
+        operation = question.__name__.strip("_")
+        with STORAGE.call(operation), child(f"s3 {operation}", Kind.CLIENT, TRACED):
             try:
                 async with asyncio.timeout(self._timeout_s):
                     return await loop.run_in_executor(self._threads, question, *args)
@@ -188,7 +195,11 @@ class Storage:
 
     async def _transfer(self, request: "_Request", *, size: int = 0) -> int:
         """Carry out a request for an object of this size; return the length that the reply declares."""
-        with STORAGE.call(request.method):
+        with (
+            STORAGE.call(request.method),
+            child(f"s3 {request.method}", Kind.CLIENT, TRACED) as span,
+        ):
+            span.set("dousheng.bytes", size)
             return await self._run(request, size=size)
 
     async def _run(self, request: "_Request", *, size: int) -> int:

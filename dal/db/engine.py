@@ -22,6 +22,7 @@ from pkg.endurance import repeat_until_stopped
 from pkg.errors import DependencyUnavailable
 from pkg.startup import wait_until_available
 from pkg.stopping import wait_for_stop
+from pkg.tracing import child
 
 # What whoever reads and writes needs of this layer.
 __all__ = ["Database", "MySQLSettings", "TransactionConflict", "open_database", "retry_conflicts"]
@@ -91,7 +92,7 @@ class Database:
         Raises:
             TransactionConflict: see `retry_conflicts`.
         """
-        with MYSQL.call("write"):
+        with MYSQL.call("write"), child("transaction"):
             async with self._translated(timeout_s), AsyncExitStack() as stack:
                 yield await _connect(stack, self._nodes.source.writer.begin())
 

@@ -29,12 +29,14 @@ from pkg.nodes import Addresses, Node, NodeTurns
 from pkg.settings import Seconds, Secret, Section
 from pkg.startup import wait_until_available
 from pkg.tls import TlsSettings, is_refused_certificate
+from pkg.tracing import Kind, Span, child
 
-__all__ = ["CACHE", "Redis", "RedisSettings", "open_redis", "translated_errors"]
+__all__ = ["CACHE", "Redis", "RedisSettings", "open_redis", "ping", "translated_errors"]
 
 ACTIONS = Dependency("redis_actions", RedisConnectionError)
 CACHE = Dependency("redis_cache", RedisConnectionError)
 MAX_CONNECTIONS = 64
+TRACED = {"db.system.name": "redis"}
 # A wrong password, missing rights, no memory left, a replica, a disk that takes no snapshot: only an operator helps.
 REFUSALS = (
     AuthenticationError,
@@ -149,9 +151,17 @@ class _Pipeline(Pipeline):
     dependency: Dependency
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
-        with self.dependency.call("PIPELINE"):
+        with self.dependency.call("PIPELINE"), child("redis", Kind.CLIENT, TRACED) as span:
+            if span.is_recording:
+                self._describe(span)
             async with asyncio.timeout(self.timeout_s):
                 return await super().execute(raise_on_error)
+
+    def _describe(self, span: Span) -> None:
+        span.set("db.operation.batch.size", len(self.command_stack))
+        if self.command_stack:
+            command: Any = self.command_stack[0][0][0]
+            span.rename(f"redis {command}")
 
 
 class _Redis(Redis):
@@ -161,7 +171,8 @@ class _Redis(Redis):
     dependency: Dependency
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        with self.dependency.call(args[0]):
+        with self.dependency.call(args[0]), child("redis", Kind.CLIENT, TRACED) as span:
+            span.rename(f"redis {args[0]}")
             async with asyncio.timeout(self.timeout_s):
                 return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
@@ -202,9 +213,9 @@ async def open_redis(
     client.timeout_s = settings.timeout_s
     client.dependency = pool.dependency = dependency
     try:
-        ping = partial(_ping, client)
         what = f"redis {', '.join(settings.nodes)}"
-        await (wait_until_available(what, ping) if patient else ping())
+        is_there = partial(ping, client)
+        await (wait_until_available(what, is_there) if patient else is_there())
         yield client
     finally:
         await client.aclose()
@@ -235,6 +246,11 @@ def translated_errors() -> Iterator[None]:
         raise DependencyUnavailable(detail="redis") from exc
 
 
-async def _ping(client: Redis) -> None:
+async def ping(client: Redis) -> None:
+    """Check that the server answers.
+
+    Raises:
+        DependencyUnavailable: it does not.
+    """
     with translated_errors():
         await client.ping()

@@ -30,6 +30,7 @@ from pkg.rpc.many.servicer import ManyServicer, serve_together
 from pkg.rpc.tls import RpcSettings, add_port, check_own_certificate
 from pkg.settings import Count, Port, ProcessSettings, Seconds, Section, SettingsError
 from pkg.stopping import stop_on_signals
+from pkg.tracing import TracingSettings, tracing
 
 # Clients learn of a deregistration within this time; calls that they send meanwhile are still served.
 DISCOVERY_DELAY_S = 0.7
@@ -73,6 +74,7 @@ class ServiceProcessSettings(ProcessSettings):
 
     etcd: EtcdSettings
     rpc: RpcSettings
+    tracing: TracingSettings
 
 
 SettingsT = TypeVar("SettingsT", bound=ServiceProcessSettings)
@@ -123,7 +125,10 @@ def run_service(definition: ServiceDefinition[Any, Any]) -> None:
     tell_build(definition.name)
     own: ServiceSettings = getattr(settings, definition.name)
     try:
-        with metrics_server(own.host, own.metrics_port):
+        with (
+            metrics_server(own.host, own.metrics_port),
+            tracing(settings.tracing, process=definition.name),
+        ):
             uvloop.run(_run(definition, settings, own))
     except Exception as exc:  # noqa: BLE001 - logged once, with its traceback
         logger.opt(exception=exc).error("service died")

@@ -5,12 +5,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gateway.errors import render_error_table
+from scripts.reference.check_table import render_check_table
 from scripts.reference.metric_table import render_metric_table
 from scripts.reference.rpc_table import render_rpc_table
 from scripts.reference.settings_tables import render_settings_tables
 from scripts.stack.site import REPOSITORY
 
 PARTS: Mapping[str, Callable[[], str]] = {
+    "checks": render_check_table,
     "errors": render_error_table,
     "metrics": render_metric_table,
     "rpcs": render_rpc_table,

@@ -1,11 +1,17 @@
-"""Sample users and videos for the local stack: once, unless asked for."""
+"""Sample users and videos for the local stack: once, unless asked for. And a population beside them."""
 
+import asyncio
+import os
 from pathlib import Path
 
+from pkg.errors import DeadlineExceeded, DependencyUnavailable
+from scripts.operator.console import quiet_logs
+from scripts.population.amounts import Amounts, PopulationRefused
 from scripts.private_files import write_private
 from scripts.samples import SamplesRefused, put_samples_in
 from scripts.stack.report import Report, StackError, step
 from scripts.stack.site import Site
+from scripts.stack.stack import Stack
 
 
 def seed(site: Site, *, report: Report, again: bool = False) -> None:
@@ -36,3 +42,25 @@ def is_seeded(site: Site) -> bool:
 
 def _marker_of(site: Site) -> Path:
     return site.run_dir / "seeded"
+
+
+def seed_population(stack: Stack, amounts: Amounts) -> None:
+    """Write made-up people, and what they did, into the stack's database; shows how far it is.
+
+    Raises:
+        StackError: it was refused, or MySQL does not answer.
+    """
+    # Half of the product, which no other command of the stack needs.
+    from scripts.population.filling import PopulationSettings, populate  # noqa: PLC0415
+
+    quiet_logs()
+    os.environ.update(stack.environment())
+    try:
+        asyncio.run(populate(PopulationSettings.load(), amounts))
+    except PopulationRefused as exc:
+        raise StackError(f"nothing was seeded: {exc}") from exc
+    except (DependencyUnavailable, DeadlineExceeded) as exc:
+        raise StackError(
+            f"MySQL does not answer: {exc.detail or exc}",
+            fix="run scripts/up; what was begun stays, and its counters are put right by scripts/recount --fix",
+        ) from exc

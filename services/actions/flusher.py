@@ -2,14 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from loguru import logger
 
-from dal.db.absorption import UnabsorbableActions, absorb_actions
+from dal.db.absorption import Flip, UnabsorbableActions, absorb_actions
 from dal.db.engine import Database
+from dal.redis.changes import Change, ChangeLog, Subject
 from dal.redis.pending import PENDING_PER_PARTITION, FlushLock, PendingActions
-from dal.registers.model import Action
+from dal.registers.model import Action, Kind
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
 from pkg.metrics import observe
 from pkg.mq.connection import RabbitMQSettings
@@ -17,6 +18,7 @@ from pkg.mq.depth import measure_queues
 from pkg.rpc.server import ServiceSettings
 from pkg.scheduler import Scheduler
 from pkg.settings import Count, Seconds
+from pkg.tracing import Span, begin_batch
 from services.actions.load import RecentActions
 from services.actions.metrics import (
     ASIDE,
@@ -54,8 +56,16 @@ class Flusher:
     `woken` is set when a run is wanted before the timer's next one.
     """
 
-    def __init__(self, database: Database, pending: PendingActions, *, batch_size: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        pending: PendingActions,
+        changes: ChangeLog,
+        *,
+        batch_size: int,
+    ) -> None:
         self._database = database
+        self._changes = changes
         self._pending = pending
         self._batch_size = batch_size
         self._kind = pending.kind
@@ -94,8 +104,9 @@ class Flusher:
             DependencyUnavailable, DeadlineExceeded: a server is down; what MySQL did not absorb is still pending.
         """
         began = time.perf_counter()
-        async with self._pending.lock_flush() as lock:
-            flushed = await self._flush_batches(lock) if lock is not None else 0
+        with begin_batch(f"flush {self._kind.value}") as span:
+            async with self._pending.lock_flush() as lock:
+                flushed = await self._flush_batches(lock, span) if lock is not None else 0
         seconds = time.perf_counter() - began
         if flushed:
             FLUSH_SECONDS.labels(kind=self._kind.value).observe(seconds)
@@ -104,11 +115,13 @@ class Flusher:
             logger.bind(**facts).log(level, "flush finished")
         return flushed
 
-    async def _flush_batches(self, lock: FlushLock) -> int:
+    async def _flush_batches(self, lock: FlushLock, span: Span) -> int:
         flushed = 0
         for _ in range(MAX_BATCHES_PER_RUN):
             oldest = await self._pending.list_oldest(self._batch_size)
             absorbed = await self._absorb(oldest) if oldest else []
+            for traceparent in await self._pending.traces.take([it.version for it in absorbed]):
+                span.link(traceparent)
             await self._pending.settle(absorbed)
             FLUSHED.labels(kind=self._kind.value).inc(len(absorbed))
             flushed += len(absorbed)
@@ -131,12 +144,14 @@ class Flusher:
     async def _absorb(self, actions: Sequence[Action]) -> list[Action]:
         """Return what MySQL absorbed. What it refuses is found by halving the batch, and set aside."""
         try:
-            await absorb_actions(self._database, self._kind, actions)
+            flips = await absorb_actions(self._database, self._kind, actions)
         except UnabsorbableActions as exc:
             if len(actions) == 1:
                 await self._set_aside(actions[0], str(exc))
                 return []
         else:
+            # Before anything is settled: then replies that wait for their effect go out.
+            await self._changes.announce(_list_changes(self._kind, flips))
             return list(actions)
         middle = len(actions) // 2
         return await self._absorb(actions[:middle]) + await self._absorb(actions[middle:])
@@ -145,6 +160,16 @@ class Flusher:
         await self._pending.set_aside(action, reason)
         facts = {"user_id": action.user_id, "target_id": action.target_id, "reason": reason}
         logger.bind(kind=self._kind.value, **facts).error("action set aside")
+
+
+def _list_changes(kind: Kind, flips: Sequence[Flip]) -> Iterator[Change]:
+    """Yield whose counters have changed."""
+    target = Subject.VIDEO if kind is Kind.FAVORITE else Subject.USER
+    for flip in flips:
+        yield Subject.USER, flip.user_id
+        yield target, flip.target_id
+        if flip.owner_id is not None:
+            yield Subject.USER, flip.owner_id
 
 
 class BacklogGauges:

@@ -7,7 +7,7 @@ pictures must be encoded again leaves the video to the heavy lane.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -40,6 +40,7 @@ from pkg.media import (
 from pkg.metrics import observe
 from pkg.spool import work_folder
 from pkg.storage import ObjectMissing, Storage
+from pkg.tracing import Span, begin_job
 from services.buckets import VIDEO_COVERS_BUCKET, VIDEO_UPLOADS_BUCKET, VIDEOS_BUCKET
 from services.video.leases import Held, Leases
 from services.video.metrics import PUBLISHED_SECONDS, UPLOADS_FAILED
@@ -92,7 +93,7 @@ class Worker:
         leases: Leases,
         settings: VideoSettings,
         on_heavy: Callable[[], None],
-        on_outcome: Callable[[int], None],
+        on_outcome: Callable[[ClaimedVideo], Awaitable[None]],
     ) -> None:
         self._work = work
         self._database = database
@@ -150,8 +151,9 @@ class Worker:
         """Publish or fail one claimed video, or give it back for another attempt."""
         log = logger.bind(video_id=video.id, attempt=video.attempts)
         try:
-            async with self._leases.kept(video) as held:
-                await self._advance(video, held)
+            with await self._begin_span(video):
+                async with self._leases.kept(video) as held:
+                    await self._advance(video, held)
         except LeaseLost:
             log.warning("video is held by another worker")
         except _StorageRefuses as exc:
@@ -167,6 +169,13 @@ class Worker:
         except Exception:  # A worker must outlive one bad video.
             log.exception("unexpected error while a video was processed")
             await self._give_back(video, counts=True)
+
+    async def _begin_span(self, video: ClaimedVideo) -> Span:
+        return begin_job(
+            "process upload",
+            traceparent=await self._leases.find_trace(video),
+            attributes={"dousheng.video_id": video.id, "dousheng.attempt": video.attempts},
+        )
 
     async def _advance(self, video: ClaimedVideo, held: Held) -> None:
         if video.status is VideoStatus.FAILED:
@@ -191,7 +200,7 @@ class Worker:
             await retry_conflicts(lambda: self._publish(video))
         else:
             await self._fail(video, reason)
-        self._on_outcome(video.id)
+        await self._on_outcome(video)
 
     def _find_reason_to_fail(self, video: ClaimedVideo) -> str | None:
         if video.failure_reason:

@@ -7,9 +7,10 @@ import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.openmetrics.exposition import generate_latest
 
-from pkg import trace_ids
 from pkg.dependency_calls import Dependency
 from pkg.errors import DeadlineExceeded, DependencyRefused, DependencyUnavailable, UserNotFound
+from pkg.tracing import TracingSettings, begin_request, find_kept_trace_id
+from pkg.tracing.recorder import recording
 
 CALLS = "dousheng_dependency_call_seconds"
 
@@ -66,11 +67,15 @@ def test_running_and_waiting_calls_are_shown_until_they_end(dependency):
     assert read("dousheng_dependency_calls_running", dependency) == 0
 
 
-def test_a_duration_names_the_trace_that_is_kept(dependency, monkeypatch):
+def test_a_duration_names_the_trace_that_is_kept(dependency):
     trace_id = uuid.uuid4().hex
-    monkeypatch.setattr("pkg.metrics.find_trace_id", lambda: trace_id)
+    settings = TracingSettings(sample_ratio=1, slow_s=1, timeout_s=1)
 
-    with dependency.call("read"):
+    with (
+        recording(settings, lambda part: None),
+        begin_request("Feed", traceparent=None, trace_id=trace_id),
+        dependency.call("read"),
+    ):
         pass
 
     lines = generate_latest(REGISTRY).decode().splitlines()
@@ -80,4 +85,4 @@ def test_a_duration_names_the_trace_that_is_kept(dependency, monkeypatch):
 
 
 def test_without_a_trace_no_duration_names_one():
-    assert trace_ids.find_trace_id() is None
+    assert find_kept_trace_id() is None

@@ -36,7 +36,7 @@ BOUNDED_LABELS = {
     "version",
 }
 UNITS = {
-    "number": ("_s", "_factor"),
+    "number": ("_s", "_factor", "_ratio"),
     "integer": ("_s", "_mb", "port", "_per_s", "_per_min", "_messages", "_requests", "_days"),
 }
 COUNTED = ("max_", "retention_files", "pool_connections", "flush_batch_actions")

@@ -1,5 +1,6 @@
 """Every rule for docker-compose.yml holds, and each can be broken: what the check says of a file with one fault."""
 
+import re
 import subprocess
 from dataclasses import replace
 from functools import cache
@@ -39,6 +40,8 @@ FAULTS = {
     "a name for one container alone": ("    hostname: rabbitmq", "    container_name: rabbitmq", "rabbitmq: has container_name"),
     "a user that is root": ("  user: mysql", "  user: root", "mysql-1: is root"),
     "rights for the one that is root": ("cap_add: [CHOWN]", "cap_add: [ALL]", "folders: is root and more"),
+    "rights for the one that looks into processes": ("cap_add: [SYS_PTRACE]", "cap_add: [ALL]", "profiler: is root and more"),
+    "everybody's processes": ("restart: \"no\"\n  deploy", "restart: \"no\"\n  pid: host\n  deploy", "migrate: has pid"),
     "no restart policy": ("  restart: unless-stopped\n", "", "etcd: has no restart policy"),
     "a log without a limit": ("max-size: 10m, ", "", "etcd: its log grows"),
     "no limit of memory": ("memory: 4G, ", "", "video: has no limit of memory"),
@@ -155,3 +158,18 @@ def test_a_dockerfile_against_the_rules_is_refused(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "DL3007" in done.stdout
     assert "DL3025" in done.stdout
+
+
+# They look for the local stack and go on without one.
+BESIDE_A_STACK = {"settings.py", "certificates.py", "local_stack.py", "processes.py"}
+
+
+def test_the_images_hold_every_module_that_an_operators_script_imports() -> None:
+    let_in = re.findall(
+        r"^!scripts/(\w+)", (REPOSITORY / ".dockerignore").read_text(), re.MULTILINE
+    )
+
+    for path in (REPOSITORY / "scripts" / "operator").rglob("*.py"):
+        imported = set(re.findall(r"^\s*from scripts\.(\w+)", path.read_text(), re.MULTILINE))
+        missing = imported - set(let_in)
+        assert missing <= ({"stack"} if path.name in BESIDE_A_STACK else set()), path

@@ -14,8 +14,11 @@ _SECONDS = re.compile(r"(?:(\d+)m)?(?:(\d+)s)?")
 LEAST_GRACE_S = 25
 OUTSIDE_NETWORK = "edge"
 PUBLISHED = "nginx"
-# The one that is root, to give folders away: it may do nothing else and reaches nobody.
-GIVES_FOLDERS = "folders"
+# Those that are root, to give folders away and to look into processes: they may do nothing else and reach nobody.
+ROOTS: Mapping[str, Mapping[str, Any]] = {
+    "folders": {"cap_add": ["CHOWN"], "network_mode": "none"},
+    "profiler": {"cap_add": ["SYS_PTRACE"], "network_mode": "none", "pid": "host"},
+}
 _HARDENED = {
     "cap_drop": ["ALL"],
     "security_opt": ["no-new-privileges:true"],
@@ -60,14 +63,14 @@ def services_are_hardened(project: Project) -> Iterator[str]:
         for key, value in _HARDENED.items():
             if service.get(key) != value:
                 yield f"{name}: {key} is not {value}"
-        for key in sorted(_FORBIDDEN & service.keys()):
+        for key in sorted(_FORBIDDEN & service.keys() - ROOTS.get(name, {}).keys()):
             yield f"{name}: has {key}"
         yield from _find_excess_of_rights(name, service)
 
 
 def _find_excess_of_rights(name: str, service: Service) -> Iterator[str]:
-    if name == GIVES_FOLDERS:
-        if (service.get("cap_add"), service.get("network_mode")) != (["CHOWN"], "none"):
+    if rights := ROOTS.get(name):
+        if {key: service.get(key) for key in rights} != rights:
             yield f"{name}: is root and more than it needs"
         return
     user = str(service.get("user", "root")).partition(":")[0]

@@ -25,7 +25,7 @@ from scripts.operator.doctor.surroundings import find_place
 from scripts.operator.doctor.target import DoctorSettings, Target
 
 WELL, WRONG, CANNOT_LOOK = 0, 1, 2
-DEFAULT_WITHIN_S = 4.0
+DEFAULT_WITHIN_S = 3.5
 # What is left is for what stands on those who have answered.
 SHARE_OF_ANSWERS = 0.5
 
@@ -79,7 +79,9 @@ def show(outcomes: Sequence[Outcome], *, seconds: float) -> None:
     for reason, names in unknown.items():
         print(f"not looked at: {', '.join(names)}: {reason}")
     looked = sum(not outcome.reason for outcome in outcomes)
-    verdict = f"{len(findings)} wrong" if findings else "nothing is wrong"
+    is_whole = find_status(outcomes) == WELL
+    nothing = "nothing is wrong" if is_whole else "nothing wrong was found, but not all was seen"
+    verdict = f"{len(findings)} wrong" if findings else nothing
     print(f"{looked} of {len(outcomes)} things looked at in {seconds:.1f} s: {verdict}")
 
 
@@ -131,7 +133,7 @@ def _parse() -> argparse.Namespace:
         type=float,
         default=DEFAULT_WITHIN_S,
         metavar="SECONDS",
-        help=f"how long everything may take (default {DEFAULT_WITHIN_S:.0f}); whoever has not answered after half of it is away",
+        help=f"how long everything may take (default {DEFAULT_WITHIN_S}); whoever has not answered after half of it is away",
     )
     parser.add_argument(
         "--run-dir",

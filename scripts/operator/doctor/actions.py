@@ -17,6 +17,7 @@ def look_at_pending(kind: Kind) -> Look:
     """Return what sees that MySQL absorbs the actions of a kind."""
 
     async def look(target: Target) -> Sequence[Finding]:
+        """What was liked or followed is a row within half a minute."""
         backlog = await _measure(target, kind)
         if backlog.oldest_age_s <= OLDEST_S:
             return []

@@ -29,11 +29,11 @@ SCHEMA = "schema"
 def list_checks(*, finds_services_by_etcd: bool) -> list[Check]:
     """Return every check."""
     servers = _list_servers()
-    found_by = (etcd.ROLE,) if finds_services_by_etcd else (PROCESSES,)
+    found_by = etcd.ROLE if finds_services_by_etcd else PROCESSES
     presence = [
-        Check(PROCESSES, "the supervisor runs every process", processes.look_at_processes),
+        _check(PROCESSES, processes.look_at_processes),
         *servers,
-        *(_service_check(name, found_by) for name in services.SERVICES),
+        *(_check(name, services.look_at_service(name), found_by) for name in services.SERVICES),
         _check(gateway.ROLE, gateway.look_at_gateways, PROCESSES),
         _check(gateway.EDGE, gateway.look_at_nginx, PROCESSES),
     ]
@@ -82,13 +82,7 @@ def _list_flows() -> list[Check]:
         _check("set aside", actions.look_at_aside, redis.ACTIONS),
         _check("dead letters", rabbitmq.look_at_dead_letters, rabbitmq.ROLE),
         _check("redis memory and log", redis.look_at_safety, redis.ACTIONS),
-        Check(
-            "registrations",
-            _first_line(etcd.look_at_registrations),
-            etcd.look_at_registrations,
-            needs=(etcd.ROLE,),
-            minds=services.SERVICES,
-        ),
+        _check("registrations", etcd.look_at_registrations, etcd.ROLE, minds=services.SERVICES),
         _check(
             "readiness",
             gateway.look_at_readiness,
@@ -100,32 +94,18 @@ def _list_flows() -> list[Check]:
 def _list_surroundings(servers: Sequence[Check]) -> list[Check]:
     """Return what looks at machines and files."""
     return [
-        Check(
+        _check(
             "clocks",
-            _first_line(clocks.look_at_clocks),
             clocks.look_at_clocks,
             minds=(*(server.name for server in servers), gateway.EDGE),
         ),
         _check("disk", disk.look_at_disk),
-        Check(
-            "certificates",
-            _first_line(certificates.look_at_certificates),
-            certificates.look_at_certificates,
-            minds=(gateway.EDGE,),
-        ),
+        _check("certificates", certificates.look_at_certificates, minds=(gateway.EDGE,)),
         _check("token keys", keys.look_at_token_keys),
     ]
 
 
-def _service_check(name: str, found_by: tuple[str, ...]) -> Check:
-    title = f"every instance of the {name} service answers its health check"
-    return Check(name, title, services.look_at_service(name), needs=found_by)
-
-
-def _check(name: str, look: Look, *needs: str) -> Check:
-    return Check(name, _first_line(look), look, needs=needs)
-
-
-def _first_line(look: Look) -> str:
-    """Return what a check looks at, in the words of its code."""
-    return (look.__doc__ or "").partition("\n")[0].rstrip(".")
+def _check(name: str, look: Look, *needs: str, minds: Sequence[str] = ()) -> Check:
+    """Return a check that is described in the words of its code."""
+    looks_at = (look.__doc__ or "").partition("\n")[0].rstrip(".")
+    return Check(name, looks_at, look, needs=needs, minds=tuple(minds))

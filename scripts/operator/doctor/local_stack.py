@@ -23,6 +23,7 @@ class LocalStack(Place):
         }
         self.url = f"http://127.0.0.1:{stack.site.ports.of('nginx')}"
         self.data_dir = stack.site.run_dir
+        self.start_command = f"scripts/up{self._elsewhere}"
 
     def name_of(self, role: str, address: str) -> str:
         """Return the name in scripts/status."""
@@ -33,23 +34,16 @@ class LocalStack(Place):
         """Return what shows its log."""
         return f"scripts/logs {name}{self._elsewhere}"
 
-    @property
-    def start_command(self) -> str:
-        """What starts everything that does not run."""
-        if not self._elsewhere:
-            return "scripts/up"
-        return f"DOUSHENG_PORT_BASE={self._stack.site.ports.base} scripts/up{self._elsewhere}"
-
     def command(self, script: str, *arguments: str) -> str:
         """Return it as it is typed in the checkout."""
         return " ".join([f"scripts/{script}", *arguments])
 
-    def list_processes(self) -> list[ProcessStatus]:
-        """Return what the supervisor knows of every process; blocks, for half a minute where it is frozen."""
+    def list_processes(self) -> Sequence[ProcessStatus]:
+        """Return what supervisord knows of every process."""
         return self._stack.status()
 
     def describe_stranger(self, name: str) -> str:
-        """Return who listens on the port of a process that does not run, "" where nobody does."""
+        """Return who listens on its port."""
         _, _, port = self.processes[name].rpartition(":")
         return (describe_listener(int(port)) or "") if port.isdecimal() else ""
 

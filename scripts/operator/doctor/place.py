@@ -4,12 +4,37 @@ import ipaddress
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from pkg.nodes import parse_node
+from scripts.operator.doctor.finding import NotHere
+
+
+class Supervised(Protocol):
+    """What a supervisor says of one process."""
+
+    @property
+    def name(self) -> str:
+        """As people call it."""
+
+    @property
+    def pid(self) -> int | None:
+        """None while it does not run."""
+
+    @property
+    def state(self) -> str:
+        """In a word: "running", "stopped"."""
+
+    @property
+    def address(self) -> str:
+        """Where it is found."""
 
 
 class Place(ABC):
     """One kind of place."""
+
+    # What starts everything that does not run, where a supervisor of ours does.
+    start_command = ""
 
     # Where the product's own processes are found, by name; empty where only etcd knows.
     processes: Mapping[str, str] = {}
@@ -30,6 +55,19 @@ class Place(ABC):
     @abstractmethod
     def command(self, script: str, *arguments: str) -> str:
         """Return how a script of the operator is run here."""
+
+    def list_processes(self) -> Sequence[Supervised]:
+        """Return what the supervisor knows of every process; blocks, for half a minute where it is frozen.
+
+        Raises:
+            NotHere: there is none.
+        """
+        raise NotHere("no supervisor of ours runs them")
+
+    def describe_stranger(self, name: str) -> str:
+        """Return who listens on the port of a process that does not run, "" where nobody is seen."""
+        del name
+        return ""
 
     @property
     def certificate_files(self) -> Sequence[Path]:

@@ -30,6 +30,7 @@ def look_at_queue(kind: Kind) -> Look:
     """Return what sees that somebody takes the actions of a kind from their queue."""
 
     async def look(target: Target) -> Sequence[Finding]:
+        """A consumer takes the actions from the queue, and they do not pile up."""
         depth = (await measure_queues(target.settings.rabbitmq, [kind]))[kind]
         subject = f"queue {kind}"
         command = target.place.look_into(kind, target.settings.rabbitmq.nodes[0])

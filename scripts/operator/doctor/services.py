@@ -24,6 +24,7 @@ def look_at_service(service: str) -> Look:
     """Return what sees whether every instance of a service answers."""
 
     async def look(target: Target) -> Sequence[Finding]:
+        """Every instance answers its health check."""
         addresses: Sequence[str] = list(instances_of(target.place, service).values())
         if not target.place.processes:
             registered = await list_instances(target.settings.etcd)

@@ -11,7 +11,7 @@ from dal.db.object_samples import (
     sample_published,
 )
 from pkg.storage import Bucket, object_path
-from pkg.storage_samples import SampledStorage
+from pkg.storage_samples import FoundObject, SampledStorage
 from scripts.operator.doctor.answers import ask_all
 from scripts.operator.doctor.finding import Finding
 from scripts.operator.doctor.target import Target
@@ -75,14 +75,18 @@ async def _find_lost(target: Target, storage: SampledStorage) -> list[str]:
     ]
 
 
+async def _sample_objects(storage: SampledStorage, bucket: Bucket) -> list[FoundObject]:
+    """Return neighbours in the order of keys, which are random; at the end of the bucket it goes on at the beginning."""
+    found = await storage.list_some(bucket, after=secrets.token_hex(4), limit=SAMPLE)
+    if len(found) < SAMPLE:
+        found += await storage.list_some(bucket, after="", limit=SAMPLE - len(found))
+    return found
+
+
 async def _find_orphans(target: Target, storage: SampledStorage) -> list[str]:
     young = datetime.now(UTC) - YOUNG
     buckets = (VIDEO_UPLOADS_BUCKET, VIDEOS_BUCKET, VIDEO_COVERS_BUCKET)
-    # Keys are random: from here on it is a sample.
-    after = secrets.token_hex(4)
-    found = await asyncio.gather(
-        *(storage.list_some(bucket, after=after, limit=SAMPLE) for bucket in buckets)
-    )
+    found = await asyncio.gather(*(_sample_objects(storage, bucket) for bucket in buckets))
     old = {
         (bucket, item.key)
         for bucket, items in zip(buckets, found, strict=True)
