@@ -11,8 +11,11 @@ from gateway.clients import make_clients
 from gateway.server import make_server
 from gateway.settings import GatewayProcessSettings
 from pkg.log import setup_logging
+from pkg.loop_lag import measured_loop_lag
+from pkg.metrics import tell_build
 from pkg.settings import SettingsError
 from pkg.token import TokenVerifier
+from pkg.tracing import tracing
 
 # Without etcd, or without one of the services, the others are served after this time.
 WAIT_FOR_SERVICES_S = 2
@@ -28,8 +31,10 @@ def main() -> None:
         sys.stderr.write(f"{exc}\n")
         sys.exit(2)
     setup_logging(settings.log, process="gateway")
+    tell_build("gateway")
     try:
-        uvloop.run(run_gateway(settings, tokens))
+        with tracing(settings.tracing, process="gateway"):
+            uvloop.run(run_gateway(settings, tokens))
     except Exception as exc:  # noqa: BLE001 - said once, with its traceback
         logger.opt(exception=exc).error("gateway died")
         sys.exit(1)
@@ -51,7 +56,8 @@ async def run_gateway(settings: GatewayProcessSettings, tokens: TokenVerifier) -
         # Whoever listens gets requests: not before there is somebody to answer them.
         await clients.wait_known(at_most_s=WAIT_FOR_SERVICES_S)
         logger.bind(host=settings.gateway.host, port=settings.gateway.port).info("serving")
-        await server.serve()
+        with measured_loop_lag():
+            await server.serve()
         following.cancel()
 
 

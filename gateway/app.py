@@ -15,7 +15,7 @@ from gateway.openapi import describe
 from gateway.rate_limit import RequestLimits
 from gateway.readiness import Readiness
 from gateway.replies import Replies
-from gateway.routes import comment, docs, favorite, health, message, relation, user, video
+from gateway.routes import comment, docs, favorite, health, message, relation, user, video, web
 from gateway.settings import GatewaySettings
 from gateway.slots import make_slots
 from gateway.state import GatewayState
@@ -45,7 +45,7 @@ def create_app(
         readiness=Readiness(clients, timeout_s=settings.ready_timeout_s),
     )
     # One flat list: an included router would be searched, and its paths put together, at every request.
-    for module in (user, video, favorite, comment, relation, message, health, docs):
+    for module in (user, video, favorite, comment, relation, message, health, docs, web):
         app.router.routes.extend(module.router.routes)
     app.router.default = _refuse_unknown_route
     app.add_middleware(GatewayMiddleware, limits=limits)

@@ -15,10 +15,12 @@ from uvicorn.protocols.utils import ClientDisconnected
 
 from gateway.errors import NO_STORE, answer_error, describe_close
 from gateway.forms import find_body_parser, merge_body
-from gateway.metrics import HTTP_SERVED
+from gateway.metrics import HTTP_SERVED, WEBSOCKETS
 from gateway.rate_limit import RequestLimits
 from pkg import log
 from pkg.errors import DeadlineExceeded, DependencyUnavailable, DomainError, InternalError
+from pkg.metrics import observe
+from pkg.tracing import TRACEPARENT, Span, begin_request, current_trace_id
 
 PREFIX = "/douyin"
 UPLOAD_PATH = "/douyin/publish/action/"
@@ -28,6 +30,7 @@ NO_CACHE = (b"cache-control", NO_STORE.encode("ascii"))
 NO_SNIFF = (b"x-content-type-options", b"nosniff")
 DEADLINE_S = 10
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+TRACEPARENT_HEADER = TRACEPARENT.encode("ascii")
 STARTS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
 # The others are one in the metrics: a method is a word that the client chooses.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
@@ -41,6 +44,7 @@ class Exchange:
         self.scope = scope
         self.status = 0
         self.request_id = _choose_request_id(scope)
+        self.span = _begin_span(scope, self.request_id)
         self._send = send
         self._began = time.perf_counter()
 
@@ -53,6 +57,8 @@ class Exchange:
             if not any(name.lower() == NO_CACHE[0] for name, _ in headers):
                 headers.append(NO_CACHE)
             headers.append((b"x-request-id", self.request_id.encode("ascii")))
+            if trace_id := current_trace_id():
+                headers.append((b"x-trace-id", trace_id.encode("ascii")))
             message["headers"] = headers
         await self._send(message)
 
@@ -62,7 +68,9 @@ class Exchange:
         method = self.scope.get("method", "WEBSOCKET")
         method = method if method in METHODS else "OTHER"
         seconds = time.perf_counter() - self._began
-        HTTP_SERVED.labels(method, route, str(self.status)).observe(seconds)
+        observe(HTTP_SERVED, seconds, method, route, str(self.status))
+        if self.span.is_recording:
+            self._describe(method, route)
         if self.scope["path"] not in QUIET_PATHS:
             logger.bind(
                 method=method,
@@ -72,6 +80,14 @@ class Exchange:
                 address=address_of(self.scope),
                 viewer=self.scope.get("viewer_id", 0),
             ).info("request served")
+
+    def _describe(self, method: str, route: str) -> None:
+        self.span.rename(f"{method} {route}")
+        self.span.set("http.request.method", method)
+        self.span.set("http.route", route)
+        self.span.set("http.response.status_code", self.status)
+        if self.status >= 500:
+            self.span.fail(f"status {self.status}")
 
 
 class GatewayMiddleware:
@@ -85,12 +101,14 @@ class GatewayMiddleware:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        scope["path"] = normalise_path(scope["path"])
         exchange = Exchange(scope, send)
         log.request_id.set(exchange.request_id)
-        try:
-            await self._serve(exchange, receive)
-        finally:
-            exchange.finish()
+        with exchange.span:
+            try:
+                await self._serve(exchange, receive)
+            finally:
+                exchange.finish()
 
     async def _serve(self, exchange: Exchange, receive: Receive) -> None:
         try:
@@ -110,10 +128,14 @@ class GatewayMiddleware:
 
     async def _run(self, exchange: Exchange, receive: Receive) -> None:
         scope = exchange.scope
-        scope["path"] = path = normalise_path(scope["path"])
+        path = scope["path"]
         if path not in QUIET_PATHS:
             self._limits.check_address(address_of(scope))
-        if scope["type"] == "websocket" or path == UPLOAD_PATH:
+        if scope["type"] == "websocket":
+            with WEBSOCKETS.track_inprogress():
+                await self._app(scope, receive, exchange.send)
+            return
+        if path == UPLOAD_PATH:
             await self._app(scope, receive, exchange.send)
             return
         deadline = asyncio.timeout(DEADLINE_S)
@@ -152,6 +174,33 @@ def _choose_request_id(scope: Scope) -> str:
         if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
             return str(value.decode("ascii"))
     return log.new_request_id()
+
+
+def _begin_span(scope: Scope, request_id: str) -> Span:
+    return begin_request(
+        "request",
+        traceparent=_find_traceparent(scope),
+        # nginx's ids have the form of a trace's: then one id is enough.
+        trace_id=request_id,
+        attributes={"dousheng.request_id": request_id},
+        has_own_pace=_has_own_pace(scope),
+    )
+
+
+def _find_traceparent(scope: Scope) -> str | None:
+    """Return what a trusted proxy says; a stranger could have every trace kept."""
+    client = scope.get("client")
+    # uvicorn gives port 0 to an address that a trusted proxy has told.
+    if client is None or client[1] != 0:
+        return None
+    for name, value in scope["headers"]:
+        if name == TRACEPARENT_HEADER:
+            return str(value.decode("latin-1"))
+    return None
+
+
+def _has_own_pace(scope: Scope) -> bool:
+    return scope["type"] == "websocket" or bool(scope["path"] == UPLOAD_PATH)
 
 
 async def _report(exchange: Exchange, receive: Receive, error: DomainError) -> None:

@@ -8,7 +8,8 @@ from google.protobuf.message import Message
 from starlette.responses import Response
 
 from gateway.viewer import Viewer
-from pkg.rpc.client import NO_METADATA, call_raw
+from pkg.rpc.client import call_raw
+from pkg.rpc.metadata import NO_METADATA
 
 
 async def relay(

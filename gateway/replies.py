@@ -1,6 +1,6 @@
 """Replies of services as JSON, without a copy through a model.
 
-A reply is read through a view (views.py) that leaves its cards as they travelled; the JSON of each card is kept by its bytes
+A reply is read through a view (pkg/rpc/views.py) that leaves its cards as they travelled; the JSON of each card is kept by its bytes
 (fragments.py), and the body is joined. For each kind of message one converter is made, once. It reads all fields with a single call,
 so that zero values are written out and 64-bit numbers stay numbers.
 """
@@ -19,8 +19,8 @@ from starlette.responses import Response
 
 from gateway.errors import JSON
 from gateway.fragments import FragmentCache
-from gateway.views import view_of
 from pkg.rpc.method import RawReply
+from pkg.rpc.views import view_of
 
 SUCCESS_MESSAGE = "成功"
 # Services know objects by "<bucket>/<key>"; a phone needs a URL.

@@ -10,6 +10,7 @@ from pkg.rpc.tls import RpcSettings
 from pkg.settings import Count, Port, ProcessSettings, Seconds, Section
 from pkg.spool import SpoolLimits
 from pkg.token import TokenSettings
+from pkg.tracing import TracingSettings
 from pkg.uploads import UploadSettings, transfer_time_s
 
 
@@ -93,5 +94,6 @@ class GatewayProcessSettings(ProcessSettings):
     gateway: GatewaySettings
     etcd: EtcdSettings
     rpc: RpcSettings
+    tracing: TracingSettings
     token: TokenSettings
     upload: UploadSettings

@@ -12,10 +12,9 @@ from starlette.requests import ClientDisconnect, Request
 
 from gateway.multipart import UploadForm
 from gateway.settings import GatewaySettings
-from pkg import log
 from pkg.errors import DeadlineExceeded, PayloadTooLarge
 from pkg.rpc.client import observe_call
-from pkg.rpc.metadata import REQUEST_ID_KEY
+from pkg.rpc.metadata import own_metadata
 from pkg.rpc.status import decode_error
 from pkg.uploads import UPLOAD_ACCEPTED
 from protos.video_pb2 import PublishActionReply, PublishActionRequest
@@ -118,7 +117,7 @@ async def hand_over(
         call: UploadCall = stub.PublishAction(
             _messages(file, form, token, lambda: _is_accepted(call)),
             timeout=timeout_s,
-            metadata=((REQUEST_ID_KEY, log.request_id.get()),),
+            metadata=own_metadata(),
         )
         try:
             return await call

@@ -1,21 +1,29 @@
-"""One setup of loguru for every process, and the request id that follows a request through all of them."""
+"""One setup of loguru for every process, and the request id that follows a request through all of them.
+
+The fields of a JSON line are a schema that others read: the table in pkg/README.md, "Logs".
+"""
 
 import inspect
 import logging
 import sys
+import traceback
 import uuid
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
 
+import orjson
 from loguru import logger
 
 from pkg.settings import LogSettings
+from pkg.tracing.spans import current_trace_id
 
 if TYPE_CHECKING:
     from loguru import Record
 
+NOTHING = "-"
 # Set by the gateway's middleware, the RPC interceptor and the consumer; "-" outside a request.
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
+request_id: ContextVar[str] = ContextVar("request_id", default=NOTHING)
 
 TEXT_FORMAT = (
     "{time:YYYY-MM-DD HH:mm:ss.SSS!UTC} {level: <7} {extra[process]} {extra[request_id]} "
@@ -29,7 +37,7 @@ DRIVER_LEVELS = {
     "python_multipart": logging.ERROR,  # warns about broken forms, which are errors of clients
     "urllib3": logging.WARNING,
 }
-OWN_EXTRAS = frozenset({"process", "request_id", "facts"})
+OWN_EXTRAS = frozenset({"process", "request_id", "trace_id", "facts", "line"})
 
 
 def new_request_id() -> str:
@@ -41,14 +49,13 @@ def setup_logging(settings: LogSettings, *, process: str) -> None:
     """Send everything, the standard library's loggers included, to standard error and the configured folder."""
     logger.remove()
     logger.configure(extra={"process": process}, patcher=_add_context)
-    json = settings.format == "json"
-    logger.add(sys.stderr, level=settings.level, format=TEXT_FORMAT, serialize=json, diagnose=False)
+    form: Any = _format_json if settings.format == "json" else TEXT_FORMAT
+    logger.add(sys.stderr, level=settings.level, format=form, diagnose=False)
     if settings.directory is not None:
         logger.add(
             settings.directory / f"{process}.log",
             level=settings.level,
-            format=TEXT_FORMAT,
-            serialize=json,
+            format=form,
             rotation=settings.rotation_mb * 1024 * 1024,
             retention=settings.retention_files,
             diagnose=False,  # Values of variables would carry passwords into the traceback.
@@ -66,9 +73,31 @@ def quiet_drivers() -> None:
 def _add_context(record: "Record") -> None:
     extra = record["extra"]
     extra["request_id"] = request_id.get()
-    extra["facts"] = " ".join(
-        f"{key}={value}" for key, value in extra.items() if key not in OWN_EXTRAS
-    )
+    extra["trace_id"] = current_trace_id() or NOTHING
+    facts = _facts_of(record)
+    if extra["trace_id"] not in {NOTHING, extra["request_id"]}:
+        facts["trace_id"] = extra["trace_id"]
+    extra["facts"] = " ".join(f"{key}={value}" for key, value in facts.items())
+
+
+def _facts_of(record: "Record") -> dict[str, Any]:
+    return {key: value for key, value in record["extra"].items() if key not in OWN_EXTRAS}
+
+
+def _format_json(record: "Record") -> str:
+    extra, fields = record["extra"], dict[str, Any]()
+    fields["time"] = record["time"].astimezone(UTC).isoformat(timespec="milliseconds")
+    fields["level"] = record["level"].name
+    for name in ("process", "request_id", "trace_id"):
+        fields[name] = extra[name]
+    fields["event"] = record["message"]
+    fields["place"] = f"{record['name']}:{record['line']}"
+    fields["facts"] = _facts_of(record)
+    if (raised := record["exception"]) is not None:
+        # Without the values of variables, which would carry passwords.
+        fields["exception"] = "".join(traceback.format_exception(raised.value))
+    extra["line"] = orjson.dumps(fields, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    return "{extra[line]}\n"
 
 
 class _LoguruHandler(logging.Handler):

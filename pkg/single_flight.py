@@ -6,6 +6,7 @@ the usual single flight, which hands out the answer of the call that runs.
 """
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
@@ -18,6 +19,7 @@ class SingleFlight(Generic[V]):
     def __init__(self, load: Callable[[], Awaitable[V]]) -> None:
         self._load = load
         self._next: asyncio.Future[V] | None = None  # of those who wait for a run to begin
+        self._context = contextvars.copy_context()  # of the first of them
         self._running: asyncio.Task[None] | None = None
 
     async def get(self) -> V:
@@ -27,6 +29,7 @@ class SingleFlight(Generic[V]):
         """
         if self._next is None:
             self._next = asyncio.get_running_loop().create_future()
+            self._context = contextvars.copy_context()
         shared = self._next
         if self._running is None:
             self._running = asyncio.create_task(self._run(shared))
@@ -44,4 +47,8 @@ class SingleFlight(Generic[V]):
         finally:
             if not shared.done():
                 shared.cancel()
-            self._running = asyncio.create_task(self._run(self._next)) if self._next else None
+            self._running = (
+                asyncio.create_task(self._run(self._next), context=self._context)
+                if self._next
+                else None
+            )

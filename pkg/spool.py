@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import math
 import os
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from pkg.errors import DependencyUnavailable
+from pkg.metrics import SPOOL_FREE
 from pkg.settings import Count, Section
 
 MB = 1024 * 1024
@@ -33,6 +35,13 @@ class Spool:
         self._max_bytes = limits.max_mb * MB
         self._min_free_bytes = limits.min_free_mb * MB
         self._reserved_bytes = 0
+        SPOOL_FREE.set_function(self._measure_free)
+
+    def _measure_free(self) -> float:
+        try:
+            return shutil.disk_usage(self._root).free
+        except OSError:
+            return math.nan  # The folder is made with the first upload.
 
     @contextmanager
     def open(self, *, max_bytes: int) -> Iterator[IO[bytes]]:

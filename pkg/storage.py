@@ -26,9 +26,11 @@ import urllib3
 from minio import Minio
 from minio.error import S3Error
 
+from pkg.dependency_calls import Dependency
 from pkg.errors import DependencyRefused, DependencyUnavailable
 from pkg.settings import Port, Seconds, Secret, Section
 from pkg.tls import TlsSettings, is_refused_certificate
+from pkg.tracing import Kind, child
 from pkg.uploads import transfer_time_s
 
 # An object never changes under its key, so that phones and CDNs may keep what they have.
@@ -41,6 +43,8 @@ LINK_LIFETIME = timedelta(hours=1)
 PASSING = frozenset({408, 409, 423, 425, 429})
 # Refusals of a clock that is wrong, ours or the server's: they end when it is set.
 CLOCK_CODES = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
+STORAGE = Dependency("storage")
+TRACED = {"rpc.system.name": "aws-api", "rpc.service": "S3"}
 
 T = TypeVar("T")
 
@@ -125,6 +129,10 @@ class Storage:
         for bucket in buckets:
             await self._ask_minio(self._ensure_bucket, bucket)
 
+    async def ping(self, bucket: Bucket) -> None:
+        """Check that the server answers, and has a bucket."""
+        await self._require_bucket(bucket)
+
     async def put_file(self, bucket: Bucket, key: str, path: Path, content_type: str) -> None:
         """Store a file as one object, wholly or not at all."""
         with path.open("rb") as body:
@@ -172,12 +180,14 @@ class Storage:
 
     async def _ask_minio(self, question: Callable[..., T], *args: object) -> T:
         loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return await loop.run_in_executor(self._threads, question, *args)
-        except Exception as exc:
-            # minio raises errors of the XML parser and of http.client as well, where a server answers with rubbish.
-            raise _describe_failure(exc, question.__name__) from exc
+        operation = question.__name__.strip("_")
+        with STORAGE.call(operation), child(f"s3 {operation}", Kind.CLIENT, TRACED):
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    return await loop.run_in_executor(self._threads, question, *args)
+            except Exception as exc:
+                # minio raises errors of the XML parser and of http.client as well, where a server answers with rubbish.
+                raise _describe_failure(exc, question.__name__) from exc
 
     def _request(self, method: str, bucket: Bucket, key: str) -> "_Request":
         url = self._minio.get_presigned_url(method, bucket.name, key, expires=LINK_LIFETIME)
@@ -185,6 +195,14 @@ class Storage:
 
     async def _transfer(self, request: "_Request", *, size: int = 0) -> int:
         """Carry out a request for an object of this size; return the length that the reply declares."""
+        with (
+            STORAGE.call(request.method),
+            child(f"s3 {request.method}", Kind.CLIENT, TRACED) as span,
+        ):
+            span.set("dousheng.bytes", size)
+            return await self._run(request, size=size)
+
+    async def _run(self, request: "_Request", *, size: int) -> int:
         running = asyncio.get_running_loop().run_in_executor(self._threads, request.run)
         try:
             async with asyncio.timeout(self._timeout_s + transfer_time_s(size)):

@@ -1,17 +1,31 @@
 """What every service stands on: MySQL, the Redis for actions, and who the caller is."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from dal.db.engine import Database, MySQLSettings, open_database
+from dal.redis.changes import ChangeLog, ChangeWatch
 from dal.redis.client import Redis, RedisSettings, open_redis
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
+from pkg.endurance import repeat_until_stopped
 from pkg.rpc.server import Background, ServiceProcessSettings
+from pkg.settings import Section
+from pkg.stopping import wait_for_stop
 from pkg.token import TokenSettings, TokenVerifier
 from services.identity import Viewers
 from services.presenters import Presenter
+
+ASK_INTERVAL_S = 5.0
+
+
+class CardSettings(Section):
+    """The section `cards`."""
+
+    keep_in_memory: bool
+    """Whether services keep cards, pages and what viewers like in memory until a change is announced; else each call reads them."""
 
 
 class FoundationSettings(ServiceProcessSettings):
@@ -20,6 +34,20 @@ class FoundationSettings(ServiceProcessSettings):
     mysql: MySQLSettings
     redis_actions: RedisSettings
     token: TokenSettings
+    cards: CardSettings
+
+
+def keep_asking(question: Callable[[], Awaitable[object]], *, name: str) -> Background:
+    """Return what asks a server now and then whether it is there: the metrics tell of an outage before somebody needs it."""
+
+    async def run(stop: asyncio.Event) -> None:
+        async def ask() -> None:
+            await question()
+            await wait_for_stop(stop, ASK_INTERVAL_S)
+
+        await repeat_until_stopped(stop, ask, name=name, pause_s=ASK_INTERVAL_S)
+
+    return run
 
 
 @dataclass(frozen=True)
@@ -30,6 +58,9 @@ class Foundation:
     database: Database
     redis: Redis
     overlay: Overlay
+    changes: ChangeLog
+    # None where nothing is kept in memory.
+    watch: ChangeWatch | None
 
     @property
     def background(self) -> list[Background]:
@@ -38,7 +69,8 @@ class Foundation:
 
     def make_presenter(self) -> Presenter:
         """Return what builds the cards of users and videos."""
-        return Presenter(self.database, ViewerFlags(self.database, self.overlay))
+        flags = ViewerFlags(self.database, self.overlay, self.watch)
+        return Presenter(self.database, flags, self.watch)
 
 
 @asynccontextmanager
@@ -49,4 +81,11 @@ async def open_foundation(settings: FoundationSettings) -> AsyncIterator[Foundat
         open_database(settings.mysql) as database,
         open_redis(settings.redis_actions) as redis,
     ):
-        yield Foundation(Viewers(verifier, database), database, redis, Overlay(redis))
+        yield Foundation(
+            viewers=Viewers(verifier, database),
+            database=database,
+            redis=redis,
+            overlay=Overlay(redis),
+            changes=ChangeLog(redis),
+            watch=ChangeWatch(redis) if settings.cards.keep_in_memory else None,
+        )

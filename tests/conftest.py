@@ -1,10 +1,13 @@
 """Real servers on private ports for every test that asks for them; fast tests run first."""
 
+import gc
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from loguru import logger
 from sqlalchemy import delete
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from dal.db.engine import Database, MySQLSettings, open_database
 from dal.db.models import Video
@@ -20,6 +23,7 @@ from pkg.token import TokenSettings
 from scripts.stack.ports import find_free_port_base
 from scripts.stack.stack import Stack
 from services.buckets import BUCKETS
+from services.foundation import CardSettings
 from services.user.settings import UserSettings
 from services.video.settings import VideoSettings
 from tests.accounts import UserFactory
@@ -31,6 +35,8 @@ from tests.videos import Videos
 NEED_SERVERS = {"servers", "system"}
 # Whoever uses one of these makes videos or reads them with ffmpeg, which takes a second where others take milliseconds.
 NEED_FFMPEG = {"library", "media", "make_media", "slow_video"}
+# One worker plays all of such a folder.
+WHOLE_FOLDERS = ("tests/system/",)
 
 
 class AllSettings(ProcessSettings):
@@ -44,6 +50,7 @@ class AllSettings(ProcessSettings):
     etcd: EtcdSettings
     storage: StorageSettings
     token: TokenSettings
+    cards: CardSettings
     crypt: CryptSettings
     media: MediaSettings
     user: UserSettings
@@ -63,23 +70,39 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--tls", action="store_true", help="encrypt every connection of the system")
 
 
+class ByFile(LoadFileScheduling):
+    """Gives a worker whole files, and whole folders whose tests share what is dear to start and look at each other's traces."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        shared = next((folder for folder in WHOLE_FOLDERS if nodeid.startswith(folder)), None)
+        return shared or super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile | None:
+    """Share a run of everything out among workers, of which each has servers of its own."""
+    return ByFile(config, log) if config.option.dist == "loadfile" else None
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what needs servers and what runs ffmpeg, and sort: what needs none first, what plays with the whole system last.
 
-    Of those, what is in a deeper folder comes later: tests/system, its faults, and what looks at it all afterwards.
+    For several workers it is the other way round, so that none has long work left when the others have ended. Either way, what is in
+    a deeper folder comes later: tests/system, its faults, and what looks at it all afterwards.
     """
     for item in items:
         if NEED_SERVERS & _used_fixtures(item):
             item.add_marker("servers")
         if NEED_FFMPEG & _used_fixtures(item):
             item.add_marker("ffmpeg")
-    items.sort(key=_stage)
+    is_worker = hasattr(config, "workerinput")
+    items.sort(key=lambda item: _order(item, dearest_first=is_worker))
 
 
-def _stage(item: pytest.Item) -> tuple[bool, bool, int]:
+def _order(item: pytest.Item, *, dearest_first: bool) -> tuple[bool, bool, int]:
     needs_servers = item.get_closest_marker("servers") is not None
-    return needs_servers, "system" in _used_fixtures(item), len(item.path.parts)
+    needs_system = "system" in _used_fixtures(item)
+    return needs_servers != dearest_first, needs_system != dearest_first, len(item.path.parts)
 
 
 def _used_fixtures(item: pytest.Item) -> set[str]:
@@ -102,6 +125,14 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def settings(servers: Stack) -> AllSettings:
     """The settings of a process that runs on `servers`."""
     return load_settings(servers)
+
+
+@pytest.fixture(autouse=True)
+def leaks() -> Iterator[None]:
+    """Fail a test that leaves a socket or a task behind; else whichever test the garbage collector interrupts would fail for it."""
+    yield
+    gc.collect()
+    gc.freeze()  # What is alive now is not looked at again: that would take ten times as long.
 
 
 @pytest.fixture(autouse=True)

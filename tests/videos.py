@@ -16,8 +16,10 @@ from dal.db.upload_jobs import (
 )
 from dal.db.upload_queue import Lane, claim_job, claim_leftover, light_lane
 from dal.db.videos import list_feed
+from dal.redis.changes import ChangeLog
 from pkg.clock import now_ms
 from pkg.paging import FROM_THE_START
+from services.video.timeline import announce_publication
 
 LEASE_MS = 60_000
 LIGHT = light_lane()
@@ -29,6 +31,8 @@ class Videos:
     def __init__(self, database: Database, author_id: int) -> None:
         self.database = database
         self.author_id = author_id
+        # Who is told of publications; None where nobody keeps anything.
+        self.changes: ChangeLog | None = None
 
     async def upload(self, title: str = "标题", *, author_id: int | None = None) -> ClaimedVideo:
         """Insert an upload that is being received."""
@@ -85,7 +89,10 @@ class Videos:
             async with self.database.write() as connection:
                 return await publish_video(connection, video, now_ms=at_ms or now_ms())
 
-        return await retry_conflicts(transaction)
+        published_at_ms = await retry_conflicts(transaction)
+        if self.changes is not None:
+            await announce_publication(self.changes, video_id=video.id, author_id=video.author_id)
+        return published_at_ms
 
     async def add_published(self, *, at_ms: int | None = None) -> int:
         """Publish a new video and return its publication time."""

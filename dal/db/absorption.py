@@ -49,7 +49,7 @@ class UnabsorbableActions(Exception):
     """MySQL refuses something in this batch and would refuse it again; the text says why."""
 
 
-class _Flip(NamedTuple):
+class Flip(NamedTuple):
     """A pair whose state changes; the owner is the author of the video, if there is one."""
 
     user_id: int
@@ -64,11 +64,13 @@ class _Statements:
 
     find_flips: TextClause
     upsert: TextClause
-    count: Callable[[Sequence[_Flip]], Mapping[TextClause, Deltas]]
+    count: Callable[[Sequence[Flip]], Mapping[TextClause, Deltas]]
 
 
-async def absorb_actions(database: Database, kind: Kind, actions: Sequence[Action]) -> int:
-    """Bring rows and counters up to these actions, at most one per pair; return how many states flipped.
+async def absorb_actions(
+    database: Database, kind: Kind, actions: Sequence[Action]
+) -> Sequence[Flip]:
+    """Bring rows and counters up to these actions, at most one per pair; return the pairs whose states flipped.
 
     Safe to repeat, and harmless for actions that are older than what the rows hold.
 
@@ -86,7 +88,7 @@ async def absorb_actions(database: Database, kind: Kind, actions: Sequence[Actio
         raise
 
 
-async def _absorb(database: Database, kind: Kind, actions: Sequence[Action]) -> int:
+async def _absorb(database: Database, kind: Kind, actions: Sequence[Action]) -> Sequence[Flip]:
     statements = STATEMENTS[kind]
     ordered = sorted(actions, key=lambda action: action.pair)
     rows = [
@@ -96,11 +98,11 @@ async def _absorb(database: Database, kind: Kind, actions: Sequence[Action]) -> 
     async with database.write(timeout_s=FLUSH_TIMEOUT_S) as connection:
         await lock_guard(connection, kind)
         found = await connection.execute(statements.find_flips, {"batch": batch})
-        flips = [_Flip(*row) for row in found]
+        flips = [Flip(*row) for row in found]
         for statement, deltas in statements.count(flips).items():
             await _add_deltas(connection, statement, deltas)
         await connection.execute(statements.upsert, {"batch": batch})
-    return len(flips)
+    return flips
 
 
 async def lock_guard(connection: AsyncConnection, kind: Kind) -> None:
@@ -157,7 +159,7 @@ ADD_TO_VIDEOS = _add("videos", "favorite_count")
 ADD_TO_FOLLOWERS = _add("users", "following_count", "follower_count")
 
 
-def _count_favorites(flips: Sequence[_Flip]) -> Mapping[TextClause, Deltas]:
+def _count_favorites(flips: Sequence[Flip]) -> Mapping[TextClause, Deltas]:
     users: Deltas = defaultdict(lambda: [0, 0])
     videos: Deltas = defaultdict(lambda: [0, 0])
     for user_id, video_id, active, author_id in flips:
@@ -169,7 +171,7 @@ def _count_favorites(flips: Sequence[_Flip]) -> Mapping[TextClause, Deltas]:
     return {ADD_TO_FANS: users, ADD_TO_VIDEOS: videos}
 
 
-def _count_relations(flips: Sequence[_Flip]) -> Mapping[TextClause, Deltas]:
+def _count_relations(flips: Sequence[Flip]) -> Mapping[TextClause, Deltas]:
     users: Deltas = defaultdict(lambda: [0, 0])
     for user_id, to_user_id, active, _owner in flips:
         step = 1 if active else -1

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -36,6 +36,17 @@ COLUMNS: tuple[InstrumentedAttribute[Any], ...] = (
     Comment.like_count,
     Comment.tease_count,
     Comment.created_at,
+)
+
+PAGE = (
+    select(*COLUMNS)
+    .where(
+        Comment.video_id == bindparam("video"),
+        Comment.deleted_at.is_(None),
+        Comment.id < bindparam("before_id"),
+    )
+    .order_by(Comment.id.desc())
+    .limit(bindparam("at_most"))
 )
 
 
@@ -96,28 +107,23 @@ async def list_comments(
 
     The video's row is locked while a comment gets its id: within a video, ids are in the order of commits.
     """
-    statement = (
-        select(*COLUMNS)
-        .where(Comment.video_id == video_id, Comment.deleted_at.is_(None), Comment.id < before_id)
-        .order_by(Comment.id.desc())
-        .limit(limit)
-    )
-    return [CommentRow(*row) for row in await connection.execute(statement)]
+    values = {"video": video_id, "before_id": before_id, "at_most": limit}
+    return [CommentRow(*row) for row in await connection.execute(PAGE, values)]
 
 
 async def favorite_comment(
     connection: AsyncConnection, *, comment_id: int, user_id: int, active: bool
-) -> None:
-    """Like a comment, or stop liking it; what is so already changes nothing.
+) -> int:
+    """Like a comment, or stop liking it; what is so already changes nothing. Return the id of the video that it is on.
 
     Raises:
         CommentNotFound: the comment is gone.
     """
-    await _lock_comment(connection, comment_id)
+    video_id = await _lock_comment(connection, comment_id)
     like = (FavoriteComment.user_id == user_id, FavoriteComment.comment_id == comment_id)
     found = await connection.execute(select(FavoriteComment.user_id).where(*like))
     if (found.one_or_none() is not None) == active:
-        return
+        return video_id
     delta = 1 if active else -1
     await connection.execute(
         update(Comment)
@@ -129,6 +135,7 @@ async def favorite_comment(
         await connection.execute(statement)
     else:
         await connection.execute(delete(FavoriteComment).where(*like))
+    return video_id
 
 
 async def list_favorited_comments(
@@ -153,7 +160,11 @@ async def _lock_video(connection: AsyncConnection, video_id: int) -> int:
     return int(author_id)
 
 
-async def _lock_comment(connection: AsyncConnection, comment_id: int) -> None:
-    statement = select(Comment.id).where(Comment.id == comment_id, Comment.deleted_at.is_(None))
-    if (await connection.execute(statement.with_for_update())).one_or_none() is None:
+async def _lock_comment(connection: AsyncConnection, comment_id: int) -> int:
+    statement = select(Comment.video_id).where(
+        Comment.id == comment_id, Comment.deleted_at.is_(None)
+    )
+    video_id = (await connection.execute(statement.with_for_update())).scalar_one_or_none()
+    if video_id is None:
         raise CommentNotFound
+    return int(video_id)

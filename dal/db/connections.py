@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from dal.db.errors import translate_foreign_error
+from dal.db.traced import trace_statements
 from pkg.settings import Count, Port, Seconds, Secret, Section
 from pkg.tls import TlsSettings
 
@@ -91,6 +92,7 @@ def make_engine(
         },
     )
     event.listen(engine.sync_engine, "handle_error", translate_foreign_error)
+    trace_statements(engine.sync_engine, host)
     use_tls(engine.sync_engine, settings.tls)
     return engine
 

@@ -17,15 +17,18 @@ from dal.db.connections import MySQLSettings
 from dal.db.errors import TransactionConflict, opened, retry_conflicts, translated_errors
 from dal.db.nodes import NODE_CHECK_INTERVAL_S, Nodes
 from dal.db.schema_version import is_new_enough, newest_version
+from pkg.dependency_calls import Dependency
 from pkg.endurance import repeat_until_stopped
 from pkg.errors import DependencyUnavailable
 from pkg.startup import wait_until_available
 from pkg.stopping import wait_for_stop
+from pkg.tracing import child
 
 # What whoever reads and writes needs of this layer.
 __all__ = ["Database", "MySQLSettings", "TransactionConflict", "open_database", "retry_conflicts"]
 
 T = TypeVar("T")
+MYSQL = Dependency("mysql")
 
 
 class Database:
@@ -43,8 +46,11 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """Read what may be a moment old: on a healthy replica, in turn, or on the source."""
-        async with self._translated(), AsyncExitStack() as stack:
-            yield await self._connect_to_any(stack)
+        with MYSQL.call("read"):
+            async with self._translated(), AsyncExitStack() as stack:
+                with MYSQL.waiting():
+                    connection = await self._connect_to_any(stack)
+                yield connection
 
     async def _connect_to_any(self, stack: AsyncExitStack) -> AsyncConnection:
         replica = self._nodes.next_replica()
@@ -74,9 +80,10 @@ class Database:
     @asynccontextmanager
     async def read_source(self) -> AsyncIterator[AsyncConnection]:
         """Read what was committed before now, statement by statement."""
-        source = self._nodes.source
-        async with self._translated(), opened(source.source_reader.connect()) as connection:
-            yield connection
+        with MYSQL.call("read_source"):
+            async with self._translated(), AsyncExitStack() as stack:
+                source = self._nodes.source
+                yield await _connect(stack, source.source_reader.connect())
 
     @asynccontextmanager
     async def write(self, *, timeout_s: float | None = None) -> AsyncIterator[AsyncConnection]:
@@ -85,9 +92,9 @@ class Database:
         Raises:
             TransactionConflict: see `retry_conflicts`.
         """
-        source = self._nodes.source
-        async with self._translated(timeout_s), opened(source.writer.begin()) as connection:
-            yield connection
+        with MYSQL.call("write"), child("transaction"):
+            async with self._translated(timeout_s), AsyncExitStack() as stack:
+                yield await _connect(stack, self._nodes.source.writer.begin())
 
     def _translated(self, timeout_s: float | None = None) -> AbstractAsyncContextManager[None]:
         # Of several servers a source that takes no writes any more is being replaced, without an operator of ours.
@@ -131,6 +138,13 @@ class Database:
     async def close(self) -> None:
         """Close every pool."""
         await self._nodes.close()
+
+
+async def _connect(
+    stack: AsyncExitStack, opening: AbstractAsyncContextManager[AsyncConnection]
+) -> AsyncConnection:
+    with MYSQL.waiting():
+        return await stack.enter_async_context(opened(opening))
 
 
 @asynccontextmanager

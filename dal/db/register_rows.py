@@ -4,7 +4,8 @@ Every list is in the order of the last action, newest first, which is the order 
 where the next page begins.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +57,37 @@ ROWS_OF_PAIRS = {
 }
 
 
+def _targets_of(kind: Kind, table: str, target: str, counter: str) -> str:
+    # The counter says beforehand who has too many. JSON_ARRAYAGG, unlike GROUP_CONCAT, cuts nothing off without a word.
+    return f"""
+        SELECT wanted.user_id, '{kind}' AS kind, JSON_ARRAYAGG(held.{target}) AS targets
+        FROM JSON_TABLE(:users, '$[*]' COLUMNS (user_id BIGINT UNSIGNED PATH '$')) AS wanted
+        STRAIGHT_JOIN users ON users.id = wanted.user_id AND users.{counter} <= :most
+        LEFT JOIN {table} AS held ON held.user_id = users.id AND held.active = 1
+        GROUP BY wanted.user_id
+    """  # noqa: S608 - names of this module, no values
+
+
+TARGETS_OF_USERS = text(
+    _targets_of(Kind.FAVORITE, "user_favorite_videos", "video_id", "favorite_count")
+    + " UNION ALL "
+    + _targets_of(Kind.RELATION, "relations", "to_user_id", "following_count")
+)
+
+
+async def map_targets(
+    connection: AsyncConnection, user_ids: Collection[int], *, most: int
+) -> dict[tuple[Kind, int], set[int]]:
+    """Return everything that some users like and follow, by kind and user; who has more than `most` of a kind is left out of it."""
+    values = {"users": orjson.dumps(list(user_ids)).decode(), "most": most}
+    rows = await connection.execute(TARGETS_OF_USERS, values)
+    # Who has nothing has a NULL.
+    return {
+        (Kind(kind), user_id): set(orjson.loads(targets)) - {None}
+        for user_id, kind, targets in rows
+    }
+
+
 async def list_rows(
     connection: AsyncConnection, kind: Kind, pairs: Collection[tuple[int, int]]
 ) -> list[Action]:
@@ -72,6 +104,22 @@ async def list_newest(
     """Return the newer of action and row for each of `actions`, all of one user."""
     rows = await list_rows(connection, kind, [action.pair for action in actions])
     return list(newest_by_target([*actions, *rows]).values())
+
+
+async def map_newest(
+    connection: AsyncConnection, actions: Mapping[tuple[Kind, int], Sequence[Action]]
+) -> dict[tuple[Kind, int], list[Action]]:
+    """Do what `list_newest` does for many users, by kind and user."""
+    newest: dict[tuple[Kind, int], list[Action]] = {}
+    for kind in Kind:
+        of_kind = {key: pending for key, pending in actions.items() if key[0] is kind}
+        pairs = [action.pair for pending in of_kind.values() for action in pending]
+        rows: dict[int, list[Action]] = defaultdict(list)
+        for row in await list_rows(connection, kind, pairs):
+            rows[row.user_id].append(row)
+        for key, pending in of_kind.items():
+            newest[key] = list(newest_by_target([*pending, *rows[key[1]]]).values())
+    return newest
 
 
 async def list_active(

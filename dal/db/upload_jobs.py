@@ -250,6 +250,12 @@ async def publish_video(connection: AsyncConnection, video: ClaimedVideo, *, now
     return published_at_ms
 
 
+async def find_age_s(connection: AsyncConnection, video: ClaimedVideo) -> float:
+    """Return how many seconds ago the upload began, on the database's clock."""
+    age_ms = select(DATABASE_NOW_MS - Video.created_at_ms).where(Video.id == video.id)
+    return max(0, (await connection.execute(age_ms)).scalar_one()) / 1000
+
+
 async def fail_video(
     connection: AsyncConnection, video: ClaimedVideo, *, sweep_delay_ms: int | None = None
 ) -> None:

@@ -5,9 +5,10 @@ then sees what the winner holds. Leases are judged by the database's clock, so t
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, Subquery, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, Subquery, case, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dal.db.clock import DATABASE_NOW_MS
@@ -30,6 +31,24 @@ class Lane:
     is_heavy: bool
     recent_s: int  # what was begun before that is forgiven
     max_per_author: int | None  # of the jobs that run at the same time; None: no bound
+
+
+class JobState(StrEnum):
+    """Where an unfinished upload stands."""
+
+    UPLOADING = "uploading"
+    WAITING = "waiting"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class JobSummary:
+    """Unfinished uploads of one state and lane."""
+
+    state: JobState
+    is_heavy: bool
+    jobs: int
+    oldest_s: float
 
 
 def light_lane() -> Lane:
@@ -120,6 +139,25 @@ async def count_unfinished(connection: AsyncConnection, author_id: int) -> int:
         Video.status.in_(UNFINISHED),
     )
     return (await connection.execute(statement)).scalar_one()
+
+
+async def summarise_unfinished(connection: AsyncConnection) -> list[JobSummary]:
+    """Return how many uploads are neither published nor failed, and how old they are, by state and lane."""
+    state = case(
+        (Video.status == VideoStatus.UPLOADING, JobState.UPLOADING.value),
+        (Video.lease_expires_at_ms < DATABASE_NOW_MS, JobState.WAITING.value),
+        else_=JobState.HELD.value,
+    ).label("state")
+    age_ms = (DATABASE_NOW_MS - func.min(Video.created_at_ms)).label("age_ms")
+    statement = (
+        select(state, Video.is_heavy, func.count().label("jobs"), age_ms)
+        .where(Video.status.in_(UNFINISHED))
+        .group_by("state", Video.is_heavy)
+    )
+    return [
+        JobSummary(JobState(row.state), row.is_heavy, row.jobs, max(0, row.age_ms) / 1000)
+        for row in await connection.execute(statement)
+    ]
 
 
 async def delete_old_failures(

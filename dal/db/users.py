@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute
@@ -52,6 +52,10 @@ CARD: tuple[InstrumentedAttribute[Any], ...] = (
     User.favorite_count,
 )
 
+EXISTING = select(*CARD).where(
+    User.id.in_(bindparam("ids", expanding=True)), User.deleted_at.is_(None)
+)
+
 
 async def insert_user(
     connection: AsyncConnection, *, name: str, password_hash: str, keys: NameKeys | None = None
@@ -97,8 +101,8 @@ async def list_users(connection: AsyncConnection, user_ids: Sequence[int]) -> li
     """Return the users among `user_ids` that exist, in no order."""
     if not user_ids:
         return []
-    statement = select(*CARD).where(User.id.in_(user_ids), User.deleted_at.is_(None))
-    return [UserRow(*row) for row in await connection.execute(statement)]
+    rows = await connection.execute(EXISTING, {"ids": list(user_ids)})
+    return [UserRow(*row) for row in rows]
 
 
 async def require_user(connection: AsyncConnection, user_id: int) -> None:

@@ -4,11 +4,11 @@ Only a published video has `published_at_ms`, so its unique index is the feed, a
 happens to a video before that is in upload_jobs.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Select, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -31,6 +31,13 @@ class VideoRow:
     published_at_ms: int
 
 
+class ListedVideo(NamedTuple):
+    """A published video and its place in the feed."""
+
+    id: int
+    published_at_ms: int
+
+
 CARD: tuple[InstrumentedAttribute[Any], ...] = (
     Video.id,
     Video.author_id,
@@ -44,25 +51,35 @@ CARD: tuple[InstrumentedAttribute[Any], ...] = (
 )
 
 
-async def list_feed(connection: AsyncConnection, *, before_ms: int, limit: int) -> list[VideoRow]:
+LISTED = select(Video.id, Video.published_at_ms).order_by(Video.published_at_ms.desc())
+LISTED = LISTED.limit(bindparam("at_most"))
+FEED = LISTED.where(Video.published_at_ms < bindparam("before_ms"))
+OF_AUTHOR = FEED.where(Video.author_id == bindparam("author_id"))
+PUBLISHED = select(*CARD).where(
+    Video.id.in_(bindparam("ids", expanding=True)), Video.published_at_ms.is_not(None)
+)
+
+
+async def list_feed(
+    connection: AsyncConnection, *, before_ms: int, limit: int
+) -> list[ListedVideo]:
     """Return the newest videos published strictly before `before_ms`, newest first."""
-    return await _list_rows(connection, _newest(limit).where(Video.published_at_ms < before_ms))
+    values = {"before_ms": before_ms, "at_most": limit}
+    return _to_listed(await connection.execute(FEED, values))
 
 
 async def list_videos_of_author(
     connection: AsyncConnection, *, author_id: int, before_ms: int, limit: int
-) -> list[VideoRow]:
+) -> list[ListedVideo]:
     """Return the newest videos of an author published strictly before `before_ms`, newest first."""
-    statement = _newest(limit).where(
-        Video.author_id == author_id, Video.published_at_ms < before_ms
-    )
-    return await _list_rows(connection, statement)
+    values = {"author_id": author_id, "before_ms": before_ms, "at_most": limit}
+    return _to_listed(await connection.execute(OF_AUTHOR, values))
 
 
 async def list_videos(connection: AsyncConnection, video_ids: Sequence[int]) -> list[VideoRow]:
     """Return the published videos among `video_ids`, in no order."""
-    statement = select(*CARD).where(Video.id.in_(video_ids), Video.published_at_ms.is_not(None))
-    return await _list_rows(connection, statement)
+    rows = await connection.execute(PUBLISHED, {"ids": list(video_ids)})
+    return [VideoRow(*row) for row in rows]
 
 
 async def require_video(connection: AsyncConnection, video_id: int) -> None:
@@ -76,9 +93,5 @@ async def require_video(connection: AsyncConnection, video_id: int) -> None:
         raise VideoNotFound
 
 
-def _newest(limit: int) -> Select[Any]:
-    return select(*CARD).order_by(Video.published_at_ms.desc()).limit(limit)
-
-
-async def _list_rows(connection: AsyncConnection, statement: Select[Any]) -> list[VideoRow]:
-    return [VideoRow(*row) for row in await connection.execute(statement)]
+def _to_listed(rows: Iterable[Any]) -> list[ListedVideo]:
+    return [ListedVideo(*row) for row in rows]

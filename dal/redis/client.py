@@ -23,15 +23,20 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from pkg.dependency_calls import Dependency
 from pkg.errors import DependencyRefused, DependencyUnavailable
 from pkg.nodes import Addresses, Node, NodeTurns
 from pkg.settings import Seconds, Secret, Section
 from pkg.startup import wait_until_available
 from pkg.tls import TlsSettings, is_refused_certificate
+from pkg.tracing import Kind, Span, child
 
-__all__ = ["Redis", "RedisSettings", "open_redis", "translated_errors"]
+__all__ = ["CACHE", "Redis", "RedisSettings", "open_redis", "ping", "translated_errors"]
 
+ACTIONS = Dependency("redis_actions", RedisConnectionError)
+CACHE = Dependency("redis_cache", RedisConnectionError)
 MAX_CONNECTIONS = 64
+TRACED = {"db.system.name": "redis"}
 # A wrong password, missing rights, no memory left, a replica, a disk that takes no snapshot: only an operator helps.
 REFUSALS = (
     AuthenticationError,
@@ -133,39 +138,64 @@ def _own_errors() -> Iterator[None]:
         raise RedisConnectionError(repr(exc)) from exc
 
 
+class _Pool(BlockingConnectionPool):
+    dependency: Dependency
+
+    async def get_connection(self, *args: Any, **kwargs: Any) -> Any:
+        with self.dependency.waiting():
+            return await super().get_connection(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+
 class _Pipeline(Pipeline):
     timeout_s: float
+    dependency: Dependency
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
-        async with asyncio.timeout(self.timeout_s):
-            return await super().execute(raise_on_error)
+        with self.dependency.call("PIPELINE"), child("redis", Kind.CLIENT, TRACED) as span:
+            if span.is_recording:
+                self._describe(span)
+            async with asyncio.timeout(self.timeout_s):
+                return await super().execute(raise_on_error)
+
+    def _describe(self, span: Span) -> None:
+        span.set("db.operation.batch.size", len(self.command_stack))
+        if self.command_stack:
+            command: Any = self.command_stack[0][0][0]
+            span.rename(f"redis {command}")
 
 
 class _Redis(Redis):
     """Ends every command in time: the driver's own time-outs add up, of the pool, connecting, retrying and reading."""
 
     timeout_s: float
+    dependency: Dependency
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        async with asyncio.timeout(self.timeout_s):
-            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        with self.dependency.call(args[0]), child("redis", Kind.CLIENT, TRACED) as span:
+            span.rename(f"redis {args[0]}")
+            async with asyncio.timeout(self.timeout_s):
+                return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         made = _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
-        made.timeout_s = self.timeout_s
+        made.timeout_s, made.dependency = self.timeout_s, self.dependency
         return made
 
 
 @asynccontextmanager
-async def open_redis(settings: RedisSettings, *, patient: bool = True) -> AsyncIterator[Redis]:
+async def open_redis(
+    settings: RedisSettings, *, dependency: Dependency = ACTIONS, patient: bool = True
+) -> AsyncIterator[Redis]:
     """Give a client whose server answers; every call ends within `timeout_s`, values are bytes.
 
-    Unless `patient`, a server that is down is an error at once.
+    Args:
+        dependency: which of the servers it is, for the metrics.
+        patient: wait for a server that is down; else that is an error at once.
     """
     # The driver may lose a cancellation that comes while it waits for a connection: that wait ends earlier. What it does with a
     # connection is ended by `_Redis`, and its own time-outs must not pass at the same moment.
     driver_timeout_s = 2 * settings.timeout_s
-    pool = BlockingConnectionPool(
+    pool = _Pool(
         connection_class=_Connection,
         turns=NodeTurns(settings.nodes),
         connect_timeout_s=settings.timeout_s,
@@ -181,10 +211,11 @@ async def open_redis(settings: RedisSettings, *, patient: bool = True) -> AsyncI
     )
     client = _Redis(connection_pool=pool)
     client.timeout_s = settings.timeout_s
+    client.dependency = pool.dependency = dependency
     try:
-        ping = partial(_ping, client)
         what = f"redis {', '.join(settings.nodes)}"
-        await (wait_until_available(what, ping) if patient else ping())
+        is_there = partial(ping, client)
+        await (wait_until_available(what, is_there) if patient else is_there())
         yield client
     finally:
         await client.aclose()
@@ -215,6 +246,11 @@ def translated_errors() -> Iterator[None]:
         raise DependencyUnavailable(detail="redis") from exc
 
 
-async def _ping(client: Redis) -> None:
+async def ping(client: Redis) -> None:
+    """Check that the server answers.
+
+    Raises:
+        DependencyUnavailable: it does not.
+    """
     with translated_errors():
         await client.ping()

@@ -76,6 +76,16 @@ def clock_key() -> str:
     return "{actions}:clock"
 
 
+def changes_key() -> str:
+    """Actions, stream of bounded length: what has changed, field `changed` with `<subject>:<id>` after `<subject>:<id>`."""
+    return "{changes}:log"
+
+
+def trace_key(of: str, number: int) -> str:
+    """Actions, string, expires: the trace that brought an action, by its version, or an upload, by its video's id."""
+    return f"{{{of}}}:trace:{number}"
+
+
 def _tag(kind: Kind, partition: int) -> str:
     return f"{{{kind}:{partition}}}"
 

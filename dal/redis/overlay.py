@@ -35,6 +35,27 @@ class Overlay:
         """Return what a user did that MySQL has not absorbed yet, in no order."""
         return await self._breaker.ask(lambda: self._list_pending(kind, user_id), otherwise=[])
 
+    async def find_pending(
+        self, user_ids: Sequence[int]
+    ) -> dict[tuple[Kind, int], list[Action]] | None:
+        """Return what some users did that MySQL has not absorbed yet, in one round trip; None while Redis is down."""
+        return await self._breaker.ask(lambda: self._find_pending(user_ids), otherwise=None)
+
+    async def _find_pending(
+        self, user_ids: Sequence[int]
+    ) -> dict[tuple[Kind, int], list[Action]] | None:
+        wanted = [(kind, user_id) for kind in Kind for user_id in user_ids]
+        with translated_errors():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for kind, user_id in wanted:
+                    pipeline.hgetall(user_pending_key(kind, user_id))
+                replies = await pipeline.execute()
+        return {
+            (kind, user_id): _to_actions(user_id, reply)
+            for (kind, user_id), reply in zip(wanted, replies, strict=True)
+            if reply
+        }
+
     async def _map_registers(
         self, user_id: int, targets: Mapping[Kind, Sequence[int]]
     ) -> dict[Kind, dict[int, Action]]:
@@ -60,5 +81,8 @@ class Overlay:
     async def _list_pending(self, kind: Kind, user_id: int) -> list[Action]:
         with translated_errors():
             reply = await self._redis.hgetall(user_pending_key(kind, user_id))
-        found = cast("dict[bytes, bytes]", reply)
-        return [parse_register(user_id, int(target), value) for target, value in found.items()]
+        return _to_actions(user_id, cast("dict[bytes, bytes]", reply))
+
+
+def _to_actions(user_id: int, pending: Mapping[bytes, bytes]) -> list[Action]:
+    return [parse_register(user_id, int(target), value) for target, value in pending.items()]

@@ -8,11 +8,13 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import LockError
 
+from dal.redis.changes import Subject, add_changes
 from dal.redis.client import translated_errors
 from dal.redis.keys import (
     PARTITIONS,
@@ -26,6 +28,7 @@ from dal.redis.keys import (
     user_pending_key,
 )
 from dal.redis.scripting import run_script
+from dal.redis.trace_contexts import TraceContexts
 from dal.registers.model import Action, ActionType, Kind
 from pkg.errors import DependencyUnavailable
 
@@ -108,21 +111,27 @@ class PendingActions:
     def __init__(self, redis: Redis, kind: Kind) -> None:
         self._redis = redis
         self.kind = kind
+        self.traces = TraceContexts(redis, kind.value)
 
     async def apply_actions(self, actions: Iterable[Action]) -> int:
         """Make actions pending that are newer than what is known of their pair; return how many were.
 
-        When this returns they are on Redis' disk.
+        When this returns they are on Redis' disk, and it is announced that what these users like or follow has changed.
         """
         calls = []
+        viewers = set()
         for partition, members in self._by_partition(actions).items():
             keys, arguments = [pending_key(self.kind, partition)], [str(READ_TTL_MS)]
             for action in members:
                 keys += self._keys(action)
                 entries = _index_entries(action)
                 arguments += [*entries, str(action.version), register_value(action)]
+                viewers.add((Subject.VIEWER, action.user_id))
             calls.append((keys, arguments))
-        return sum(await run_script(self._redis, "apply_actions", calls)) if calls else 0
+        if not calls:
+            return 0
+        announce = partial(add_changes, changes=viewers)
+        return sum(await run_script(self._redis, "apply_actions", calls, then=announce))
 
     async def list_oldest(self, limit: int) -> list[Action]:
         """Return at most `limit` pending actions, about the oldest first."""
@@ -206,7 +215,10 @@ class PendingActions:
         """Make an action that was set aside pending again; return False where it is not aside any more or a newer one is pending."""
         arguments = [*_index_entries(action), str(action.version), register_value(action)]
         [moved] = await run_script(
-            self._redis, "bring_back", [(self._aside_keys(action), arguments)]
+            self._redis,
+            "bring_back",
+            [(self._aside_keys(action), arguments)],
+            then=partial(add_changes, changes=[(Subject.VIEWER, action.user_id)]),
         )
         return bool(moved)
 
@@ -245,6 +257,12 @@ class PendingActions:
             oldest_age_s=max(0.0, (now_us - oldest_us) / 1_000_000),
             aside=sum(replies[2::3]),
         )
+
+    async def read_clock_us(self) -> int:
+        """Return the time in microseconds on the clock of the versions."""
+        with translated_errors():
+            seconds, microseconds = await self._redis.time()
+        return int(seconds) * 1_000_000 + int(microseconds)
 
     @asynccontextmanager
     async def lock_flush(self) -> AsyncIterator[FlushLock | None]:

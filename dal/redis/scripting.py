@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 from redis.exceptions import NoScriptError
 
 from dal.redis.client import translated_errors
@@ -22,10 +23,20 @@ def read_script(name: str) -> tuple[str, str]:
     return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
+def _do_nothing(_pipeline: Pipeline) -> None:
+    """Add nothing."""
+
+
 async def run_script(
-    redis: Redis, name: str, calls: Sequence[tuple[Sequence[str], Sequence[str | int]]]
+    redis: Redis,
+    name: str,
+    calls: Sequence[tuple[Sequence[str], Sequence[str | int]]],
+    *,
+    then: Callable[[Pipeline], None] = _do_nothing,
 ) -> list[int]:
     """Run one script once for each (keys, arguments), all in one round trip; return the numbers that they return.
+
+    What `then` adds to the pipeline is done behind them in the same round trip.
 
     Each call is atomic by itself. After an error some of them may have run.
 
@@ -38,7 +49,8 @@ async def run_script(
         async with redis.pipeline(transaction=False) as pipeline:
             for keys, arguments in calls:
                 pipeline.evalsha(digest, len(keys), *keys, *arguments)
-            return [int(result) for result in await pipeline.execute()]
+            then(pipeline)
+            return [int(result) for result in (await pipeline.execute())[: len(calls)]]
 
     with translated_errors():
         try:

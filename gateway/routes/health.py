@@ -1,7 +1,8 @@
 """For operators: is the process alive, can it serve, what does it do."""
 
-from fastapi import APIRouter
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from fastapi import APIRouter, Request
+from prometheus_client import REGISTRY
+from prometheus_client.exposition import choose_encoder
 from starlette.responses import Response
 
 from gateway import schemas
@@ -29,6 +30,7 @@ async def readyz(viewer: AnonymousViewer) -> Response:
 
 
 @router.get("/metrics", response_class=Response)
-async def metrics() -> Response:
-    """Prometheus metrics of this process."""
-    return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+async def metrics(request: Request) -> Response:
+    """Prometheus metrics of this process, in the form that the caller takes; OpenMetrics has exemplars."""
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return Response(encode(REGISTRY), headers={"Content-Type": content_type})

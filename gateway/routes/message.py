@@ -16,9 +16,8 @@ from gateway.middleware import address_of
 from gateway.parameters import PreviousMessageTime, ProperText, SendAction, ToUserId
 from gateway.relay import relay
 from gateway.replies import convert
-from pkg import log
 from pkg.errors import BUSY, RateLimited
-from pkg.rpc.metadata import REQUEST_ID_KEY
+from pkg.rpc.metadata import own_metadata
 from pkg.rpc.status import decode_error
 from protos.message_pb2 import (
     Message,
@@ -75,7 +74,7 @@ async def push(
         stream = viewer.clients.message.stub.MessageStream(
             request,
             timeout=STREAM_LIFETIME_S,
-            metadata=((REQUEST_ID_KEY, log.request_id.get()),),
+            metadata=own_metadata(),
         )
         await websocket.accept()
         await _push_until_gone(websocket, stream, wanted_by_others)

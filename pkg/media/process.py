@@ -8,6 +8,7 @@ group, at the limit and on cancellation, and by the kernel when the service itse
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -19,7 +20,10 @@ from pkg.media.errors import (
     TookTooLong,
     UnreadableVideo,
 )
+from pkg.media.metrics import PROCESS_SECONDS, PROCESSES_WAITING
 from pkg.media.progress import Progress
+from pkg.metrics import observe
+from pkg.tracing import child
 
 # The machine's fault, not the file's; trying again may help.
 MACHINE_MESSAGES = (
@@ -110,20 +114,37 @@ class ProcessRunner:
     @asynccontextmanager
     async def _started(self, command: list[str]) -> AsyncIterator[asyncio.subprocess.Process]:
         """Start a process in a slot of its own, and end it with the block."""
-        async with self._slots:
-            process = await asyncio.create_subprocess_exec(
-                *self._confinement,
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
-                start_new_session=True,
-            )
-            try:
+        with child(command[0]) as span:
+            async with self._slot(), self._running(command) as process:
                 yield process
-            finally:
-                await _end(process)
+            span.set("process.exit.code", process.returncode or 0)
+
+    @asynccontextmanager
+    async def _running(self, command: list[str]) -> AsyncIterator[asyncio.subprocess.Process]:
+        began = time.perf_counter()
+        process = await asyncio.create_subprocess_exec(
+            *self._confinement,
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            await _end(process)
+            observe(PROCESS_SECONDS, time.perf_counter() - began, command[0])
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        with PROCESSES_WAITING.track_inprogress():
+            await self._slots.acquire()
+        try:
+            yield
+        finally:
+            self._slots.release()
 
 
 def confine(max_memory_mb: int) -> list[str]:

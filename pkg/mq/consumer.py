@@ -25,9 +25,11 @@ from pkg.mq.connection import (
 )
 from pkg.mq.metrics import CONNECTED, CONSUMED, DEAD_LETTERED, HOLDING
 from pkg.mq.publisher import REQUEST_ID_HEADER, Publisher
+from pkg.tracing import TRACEPARENT, Kind, Span, begin_batch
 
 REASON_HEADER = "x-reason"
 MAX_REASON_LENGTH = 200
+TRACED = {"messaging.system": "rabbitmq", "messaging.operation.type": "process"}
 
 T = TypeVar("T")
 
@@ -129,8 +131,11 @@ class Consumer:
 
     async def _settle(self, batch: Sequence[Delivery], interrupts: "_Interrupts") -> None:
         """Return when every message of the batch was applied or is a confirmed dead letter."""
-        for letter in await self._apply(batch, interrupts):
-            await self._hold(partial(self._publish_dead_letter, letter), interrupts)
+        with begin_batch(f"process {self._kind}", Kind.CONSUMER, TRACED) as span:
+            if span.is_recording:
+                _link_messages(span, batch)
+            for letter in await self._apply(batch, interrupts):
+                await self._hold(partial(self._publish_dead_letter, letter), interrupts)
 
     async def _apply(
         self, batch: Sequence[Delivery], interrupts: "_Interrupts"
@@ -181,6 +186,12 @@ class Consumer:
             logger.bind(**facts).error("message put with the dead letters")
         finally:
             request_id.reset(context)
+
+
+def _link_messages(span: Span, batch: Sequence[Delivery]) -> None:
+    span.set("messaging.batch.message_count", len(batch))
+    for delivery in batch:
+        span.link(delivery.headers.get(TRACEPARENT))
 
 
 def read_headers(properties: Any) -> dict[str, str]:

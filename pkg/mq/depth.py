@@ -1,4 +1,4 @@
-"""How many messages wait in a queue, for commands that have to see it empty or to say how it is."""
+"""How many messages wait in queues: for commands that have to see them empty, and for gauges."""
 
 import asyncio
 from collections.abc import Sequence

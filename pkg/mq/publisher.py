@@ -7,6 +7,7 @@ from typing import Any
 from loguru import logger
 from pika import spec
 
+from pkg.dependency_calls import Dependency
 from pkg.errors import DeadlineExceeded, DependencyUnavailable, DomainError
 from pkg.log import request_id
 from pkg.mq.connection import (
@@ -21,8 +22,11 @@ from pkg.mq.connection import (
     wait_any,
 )
 from pkg.mq.metrics import CONNECTED, PUBLISHED
+from pkg.tracing import TRACEPARENT, Kind, child, current_traceparent
 
+RABBITMQ = Dependency("rabbitmq")
 REQUEST_ID_HEADER = "x-request-id"
+TRACED = {"messaging.system": "rabbitmq", "messaging.operation.type": "send"}
 # A broker that confirms nothing for this many time-outs is taken for frozen, a shorter silence for a busy one.
 SILENT_TIMEOUTS = 2
 MAX_UNCONFIRMED = 20_000  # Bounds what a broker that has stopped answering can hold of our memory.
@@ -59,7 +63,7 @@ class Publisher:
     ) -> None:
         """Return when the broker has the message safe on its disks.
 
-        The request id of the context travels in the headers unless one is given.
+        The request id and the trace of the context travel in the headers unless they are given.
 
         Raises:
             DependencyUnavailable: the broker is unavailable, refused the message, or was lost before the confirm.
@@ -67,9 +71,8 @@ class Publisher:
             After both the message may or may not be in the queue.
         """
         try:
-            await self._publish(
-                queue, body, {REQUEST_ID_HEADER: request_id.get()} | dict(headers or {})
-            )
+            with RABBITMQ.call("publish"), child(f"publish {queue}", Kind.PRODUCER, TRACED):
+                await self._publish(queue, body, _context_headers() | dict(headers or {}))
         except DomainError as exc:
             PUBLISHED.labels(queue=queue, outcome=type(exc).__name__).inc()
             raise
@@ -231,6 +234,13 @@ class _Session:
     def _fail_all(self, reason: str) -> None:
         for tag in list(self._unconfirmed):
             _fail(self._unconfirmed.pop(tag), reason)
+
+
+def _context_headers() -> dict[str, str]:
+    headers = {REQUEST_ID_HEADER: request_id.get()}
+    if traceparent := current_traceparent():
+        headers[TRACEPARENT] = traceparent
+    return headers
 
 
 def _fail(future: asyncio.Future[None] | None, reason: str) -> None:

@@ -9,7 +9,6 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, Generic, TypeVar, cast
 
 import grpc
@@ -20,15 +19,16 @@ from pkg import metrics
 from pkg.errors import DependencyUnavailable, DomainError
 from pkg.registry import EtcdSettings, follow_instances
 from pkg.rpc.many.lines import Lines
+from pkg.rpc.metadata import NO_METADATA
 from pkg.rpc.method import Method, MethodChannel, RawReply
 from pkg.rpc.tls import make_channel
 from pkg.tls import Renewal, TlsFiles
+from pkg.tracing import Kind, child
 
 StubT = TypeVar("StubT")
 RequestT = TypeVar("RequestT")
 ReplyT = TypeVar("ReplyT")
 
-NO_METADATA: Mapping[str, str] = MappingProxyType({})
 CHANNEL_OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 500),
@@ -36,6 +36,7 @@ CHANNEL_OPTIONS = [
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 3_000),
 ]
+RPC = {"rpc.system.name": "grpc"}
 RETRY_POLICY = {
     "maxAttempts": 4,
     "initialBackoff": "0.05s",
@@ -210,21 +211,27 @@ async def call_raw(
 
 
 class observe_call:  # noqa: N801 - used as a context manager
-    """Time one RPC for the metrics; set `code` before leaving with an error."""
+    """Time one RPC for the metrics and the trace; set `code` before leaving with an error."""
 
     def __init__(self, method: str) -> None:
         self._method = method
+        self._span = child(method, Kind.CLIENT, RPC)
         self.code = grpc.StatusCode.OK
 
     def __enter__(self) -> "observe_call":
         self._began = time.perf_counter()
+        self._span.__enter__()
         return self
 
-    def __exit__(self, exc_type: type[BaseException] | None, *_exc: object) -> None:
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: object
+    ) -> None:
         if exc_type is asyncio.CancelledError:
             self.code = grpc.StatusCode.CANCELLED
-        labels = metrics.RPC_CALLED.labels(self._method, self.code.name)
-        labels.observe(time.perf_counter() - self._began)
+        self._span.set("rpc.response.status_code", self.code.name)
+        seconds = time.perf_counter() - self._began
+        metrics.observe(metrics.RPC_CALLED, seconds, self._method, self.code.name)
+        self._span.__exit__(exc_type, exc, traceback)
 
 
 def _service_config(service: str, repeatable: Sequence[str]) -> str:

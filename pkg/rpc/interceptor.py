@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 import grpc
@@ -16,12 +17,13 @@ from pkg import errors, log, metrics
 from pkg.rpc.admission import Admission
 from pkg.rpc.metadata import REQUEST_ID_KEY
 from pkg.rpc.status import encode_error
+from pkg.tracing import TRACEPARENT, Span, begin_request
 
 # Reflection and health speak for themselves and are not worth a metric; each call that is carried with others has its own.
 UNTOUCHED_PREFIXES = ("/grpc.", "/dousheng.CallService/")
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Admit = Callable[[], AbstractContextManager[None]]
+Enter = Callable[[], AbstractContextManager[None]]
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
@@ -44,17 +46,21 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or method.startswith(UNTOUCHED_PREFIXES):
             return handler  # type: ignore[no-any-return]
-        request_id = _find_metadata(handler_call_details, REQUEST_ID_KEY) or log.new_request_id()
         streaming = handler.response_streaming or handler.request_streaming
+        report = partial(
+            reported,
+            method,
+            _find_metadata(handler_call_details, REQUEST_ID_KEY),
+            traceparent=_find_metadata(handler_call_details, TRACEPARENT),
+            has_own_pace=streaming,
+        )
         admit = partial(self._admission.enter, streaming=streaming)
         if handler.response_streaming:
-            wrapped = _wrap_stream(handler.unary_stream, method, request_id, admit)
+            wrapped = _wrap_stream(handler.unary_stream, report, admit)
             return grpc.unary_stream_rpc_method_handler(
                 wrapped, handler.request_deserializer, handler.response_serializer
             )
-        wrapped = _wrap_unary(
-            handler.stream_unary or handler.unary_unary, method, request_id, admit
-        )
+        wrapped = _wrap_unary(handler.stream_unary or handler.unary_unary, report, admit)
         build = (
             grpc.stream_unary_rpc_method_handler
             if handler.request_streaming
@@ -63,10 +69,10 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         return build(wrapped, handler.request_deserializer, handler.response_serializer)
 
 
-def _wrap_unary(behaviour: Any, method: str, request_id: str, admit: Admit) -> Any:
+def _wrap_unary(behaviour: Any, report: Enter, admit: Enter) -> Any:
     async def call(request: Any, context: Context) -> Any:
         try:
-            with reported(method, request_id), admit():
+            with report(), admit():
                 return await behaviour(request, context)
         except errors.DomainError as error:
             await _abort(context, error)
@@ -74,10 +80,10 @@ def _wrap_unary(behaviour: Any, method: str, request_id: str, admit: Admit) -> A
     return call
 
 
-def _wrap_stream(behaviour: Any, method: str, request_id: str, admit: Admit) -> Any:
+def _wrap_stream(behaviour: Any, report: Enter, admit: Enter) -> Any:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
         try:
-            with reported(method, request_id), admit():
+            with report(), admit():
                 async for reply in behaviour(request, context):
                     yield reply
         except errors.DomainError as error:
@@ -91,37 +97,63 @@ async def _abort(context: Context, error: errors.DomainError) -> None:
 
 
 @contextmanager
-def reported(method: str, request_id: str) -> Iterator[None]:
-    """Run one call under its request id, count it, and report what it raises.
+def reported(
+    method: str, request_id: str | None, *, traceparent: str | None, has_own_pace: bool = False
+) -> Iterator[None]:
+    """Run one call under its request id, count and trace it, and report what it raises.
 
     Args:
         method: with its service, "/dousheng.UserService/Login".
+        request_id: as it came; without one the call gets its own.
 
     Raises:
         DomainError: in place of whatever the call raises.
     """
+    request_id = request_id or log.new_request_id()
     token = log.request_id.set(request_id)
     code, began = grpc.StatusCode.CANCELLED, time.perf_counter()
     try:
-        yield
-        code = grpc.StatusCode.OK
-    except grpc.aio.AbortError:
-        raise
-    except Exception as exc:
-        error = _to_domain_error(exc)
-        code = error.grpc_code
-        _log_outage(error)
-        if error is exc:
-            raise
-        raise error from exc
+        with _begin_span(method, request_id, traceparent, has_own_pace) as span:
+            try:
+                yield
+                code = grpc.StatusCode.OK
+            except grpc.aio.AbortError:
+                raise
+            except Exception as exc:
+                error = _judge(exc, span)
+                code = error.grpc_code
+                if error is exc:
+                    raise
+                raise error from exc
+            finally:
+                seconds = time.perf_counter() - began
+                metrics.observe(metrics.RPC_SERVED, seconds, method.rpartition("/")[2], code.name)
+                span.set("rpc.response.status_code", code.name)
     finally:
-        labels = metrics.RPC_SERVED.labels(method.rpartition("/")[2], code.name)
-        labels.observe(time.perf_counter() - began)
         try:
             log.request_id.reset(token)
         except ValueError:
             # An abandoned response stream is closed by the event loop, in another context.
             log.request_id.set("-")
+
+
+def _begin_span(method: str, request_id: str, traceparent: str | None, has_own_pace: bool) -> Span:
+    return begin_request(
+        method.rpartition("/")[2],
+        traceparent=traceparent,
+        trace_id=request_id,
+        attributes={"rpc.system.name": "grpc", "rpc.method": method.lstrip("/")},
+        has_own_pace=has_own_pace,
+    )
+
+
+def _judge(exc: Exception, span: Span) -> errors.DomainError:
+    """Return what the caller is told, and tell log and trace what an operator has to know."""
+    error = _to_domain_error(exc)
+    _log_outage(error)
+    if error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        span.fail(type(error).__name__)
+    return error
 
 
 def _log_outage(error: errors.DomainError) -> None:

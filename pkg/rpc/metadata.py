@@ -1,4 +1,23 @@
 """The keys of gRPC metadata that the gateway and the services agree on."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from pkg import log
+from pkg.tracing import TRACEPARENT, current_traceparent
+
 REQUEST_ID_KEY = "x-request-id"
 CLIENT_ADDRESS_KEY = "x-client-address"  # whose address the gateway saw
+
+NO_METADATA: Mapping[str, str] = MappingProxyType({})
+
+
+def with_trace(metadata: Mapping[str, str] = NO_METADATA) -> Mapping[str, str]:
+    """Return metadata with the trace of this moment, if anything is traced."""
+    traceparent = current_traceparent()
+    return {**metadata, TRACEPARENT: traceparent} if traceparent else metadata
+
+
+def own_metadata(metadata: Mapping[str, str] = NO_METADATA) -> tuple[tuple[str, str], ...]:
+    """Return what a call by itself carries: the request id and the trace of this moment, and `metadata`."""
+    return ((REQUEST_ID_KEY, log.request_id.get()), *with_trace(metadata).items())

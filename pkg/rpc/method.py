@@ -10,7 +10,7 @@ from google.protobuf.descriptor import Descriptor
 
 from pkg import log
 from pkg.rpc.many.lines import Lines, NotCarried
-from pkg.rpc.metadata import REQUEST_ID_KEY
+from pkg.rpc.metadata import own_metadata, with_trace
 from pkg.rpc.status import decode_error
 
 
@@ -56,25 +56,20 @@ class Method:
         Raises:
             DomainError: what the service raised, or DependencyUnavailable or DeadlineExceeded.
         """
-        request_id = log.request_id.get()
         if self._lines is not None:
             try:
                 return await self._lines.call(
                     self._path,
                     request,
                     timeout_s=timeout_s,
-                    request_id=request_id,
-                    metadata=metadata,
+                    request_id=log.request_id.get(),
+                    metadata=with_trace(metadata),
                     is_repeatable=self._is_repeatable,
                 )
             except NotCarried:
                 pass  # The instances are older: they know the RPC by itself.
         try:
-            return await self._unary(
-                request,
-                timeout=timeout_s,
-                metadata=((REQUEST_ID_KEY, request_id), *metadata.items()),
-            )
+            return await self._unary(request, timeout=timeout_s, metadata=own_metadata(metadata))
         except grpc.aio.AioRpcError as exc:
             raise decode_error(exc) from exc
 

@@ -21,7 +21,8 @@ from grpc_reflection.v1alpha import reflection
 from loguru import logger
 
 from pkg.log import setup_logging
-from pkg.metrics import metrics_server
+from pkg.loop_lag import measured_loop_lag
+from pkg.metrics import metrics_server, tell_build
 from pkg.registry import EtcdSettings, Registration
 from pkg.rpc.admission import Admission
 from pkg.rpc.interceptor import ErrorInterceptor
@@ -29,6 +30,7 @@ from pkg.rpc.many.servicer import ManyServicer, serve_together
 from pkg.rpc.tls import RpcSettings, add_port, check_own_certificate
 from pkg.settings import Count, Port, ProcessSettings, Seconds, Section, SettingsError
 from pkg.stopping import stop_on_signals
+from pkg.tracing import TracingSettings, tracing
 
 # Clients learn of a deregistration within this time; calls that they send meanwhile are still served.
 DISCOVERY_DELAY_S = 0.7
@@ -72,6 +74,7 @@ class ServiceProcessSettings(ProcessSettings):
 
     etcd: EtcdSettings
     rpc: RpcSettings
+    tracing: TracingSettings
 
 
 SettingsT = TypeVar("SettingsT", bound=ServiceProcessSettings)
@@ -119,9 +122,13 @@ def run_service(definition: ServiceDefinition[Any, Any]) -> None:
         sys.stderr.write(f"{exc}\n")
         sys.exit(2)
     setup_logging(settings.log, process=definition.name)
+    tell_build(definition.name)
     own: ServiceSettings = getattr(settings, definition.name)
     try:
-        with metrics_server(own.host, own.metrics_port):
+        with (
+            metrics_server(own.host, own.metrics_port),
+            tracing(settings.tracing, process=definition.name),
+        ):
             uvloop.run(_run(definition, settings, own))
     except Exception as exc:  # noqa: BLE001 - logged once, with its traceback
         logger.opt(exception=exc).error("service died")
@@ -138,7 +145,8 @@ async def _run(
     if composition is None:
         return
     try:
-        await _serve(definition, composition, stop, settings=settings, own=own)
+        with measured_loop_lag():
+            await _serve(definition, composition, stop, settings=settings, own=own)
     finally:
         await resources.__aexit__(None, None, None)
 

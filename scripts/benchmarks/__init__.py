@@ -1,1 +1,1 @@
-"""Load on a running stack: `scripts/bench NAME`. One module per subject; each gives its subjects to `__main__`."""
+"""How fast the product is: a stack of its own, made-up people, HTTP by wrk, and the limits of the framework in the same run; `scripts/bench`."""

@@ -11,11 +11,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pkg.log import quiet_drivers
+from scripts.population.amounts import PARTS, PASSWORD, Amounts
 from scripts.samples import SAMPLE_USERS
 from scripts.stack.inventory import count_workers
 from scripts.stack.ports import parse_base
 from scripts.stack.report import StackError, say_nothing
-from scripts.stack.seed import seed
+from scripts.stack.seed import is_seeded, seed, seed_population
 from scripts.stack.site import REPOSITORY
 from scripts.stack.stack import ProcessStatus, Stack
 
@@ -74,7 +75,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     logs.add_argument("name", nargs="?", help="a name of scripts/status, or supervisord")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as lines come")
     logs.add_argument("-n", "--lines", type=int, default=100, help="how many (default 100)")
-    add("seed", _seed, "Put the sample users and videos in, where they are missing.")
+    _add_seed_options(add("seed", _seed, "Put the sample users and videos in, or a population."))
     add("migrate", _migrate, "Bring the database to the newest schema.")
     return parser.parse_args(arguments)
 
@@ -99,7 +100,25 @@ def _add_up_options(up: ArgumentParser) -> None:
         default=0,
         help="how many replicas of MySQL (default: as before, at first 0); those that are there stay",
     )
+    up.add_argument(
+        "--observe",
+        action=argparse.BooleanOptionalAction,
+        help="whether Prometheus watches the stack (default: as before, at first not)",
+    )
     up.add_argument("--no-seed", action="store_true", help="no sample users and videos")
+
+
+def _add_seed_options(seeding: ArgumentParser) -> None:
+    seeding.epilog = (
+        "Without numbers: the samples, where they are missing. With numbers: made-up people beside them, the same ones for"
+        f" the same --seed; all of them log in with the password {PASSWORD}."
+    )
+    group = seeding.add_argument_group("a population")
+    for part in PARTS:
+        group.add_argument(f"--{part}", type=int, default=0, metavar="N", help=f"how many {part}")
+    group.add_argument("--seed", type=int, default=1, metavar="S", help="which one (default 1)")
+    burst = "publish the newest K videos in consecutive milliseconds"
+    group.add_argument("--burst", type=int, default=0, metavar="K", help=burst)
 
 
 def _up(options: argparse.Namespace) -> int:
@@ -111,6 +130,7 @@ def _up(options: argparse.Namespace) -> int:
         tls=options.tls,
         overrides=_read_overrides(os.environ),
         mysql_replicas=options.replicas,
+        observe=options.observe,
         report=print,
     )
     print(f"bringing dousheng up in {stack.site.run_dir}")
@@ -180,7 +200,12 @@ def _logs(options: argparse.Namespace) -> int:
 
 
 def _seed(options: argparse.Namespace) -> int:
-    seed(Stack(options.run_dir).site, report=print, again=True)
+    stack = Stack(options.run_dir, overrides=_read_overrides(os.environ))
+    amounts = Amounts(**{name: getattr(options, name) for name in ("seed", *PARTS, "burst")})
+    if amounts == Amounts(seed=amounts.seed):
+        seed(stack.site, report=print, again=True)
+    else:
+        seed_population(stack, amounts)
     return _DONE
 
 
@@ -205,6 +230,7 @@ def _print_addresses(stack: Stack) -> None:
             for item in stack.status()
             if item.kind == "service" and not item.name.startswith("gateway")
         ),
+        **_observer_rows(stack),
         "sample users": users,
         "processes": "scripts/status, scripts/logs NAME, scripts/down",
     }
@@ -214,6 +240,9 @@ def _print_addresses(stack: Stack) -> None:
     print("\ntry:")
     print(f"  curl '{base}/douyin/feed/'")
     print(f"  curl -X POST '{base}/douyin/user/register/?username=me&password=secret'")
+    if not is_seeded(stack.site):
+        print("\nnothing is in the feed yet; sample users and videos: scripts/seed")
+    print(f"\nopen {base}/")
 
 
 def _https_row(stack: Stack) -> dict[str, str]:
@@ -221,6 +250,13 @@ def _https_row(stack: Stack) -> dict[str, str]:
         return {}
     address = f"https://127.0.0.1:{stack.site.ports.of('nginx-https')}/douyin/"
     return {"API over HTTPS": f"{address}, believe {stack.site.authority.certificate_file}"}
+
+
+def _observer_rows(stack: Stack) -> dict[str, str]:
+    if not stack.observes:
+        return {}
+    base = f"http://127.0.0.1:{stack.site.ports.of('prometheus')}"
+    return {"alerts; graphs (Prometheus)": f"{base}/alerts; {base}/graph"}
 
 
 def _find_lan_address() -> str:

@@ -26,6 +26,7 @@ class Tier(IntEnum):
     SERVICES = 20
     GATEWAY = 25
     EDGE = 30
+    OBSERVERS = 40
 
 
 class Listener(NamedTuple):

@@ -8,6 +8,7 @@ from scripts.stack.report import StackError
 from scripts.stack.servers.etcd import Etcd
 from scripts.stack.servers.mysql import MySQL
 from scripts.stack.servers.nginx import Nginx
+from scripts.stack.servers.prometheus import Prometheus
 from scripts.stack.servers.rabbitmq import Epmd, RabbitMQ
 from scripts.stack.servers.redis import Redis
 from scripts.stack.servers.s3 import S3
@@ -52,6 +53,12 @@ def make_product(
     storage = f"{environment['DOUSHENG_STORAGE__HOST']}:{environment['DOUSHENG_STORAGE__PORT']}"
     nginx = Nginx(site, [gateway.address for gateway in gateways], storage=storage)
     return [*services, *gateways, nginx]
+
+
+def make_observers(site: Site, product: Iterable[Component]) -> list[Component]:
+    """Return what watches the product's processes."""
+    processes = [item for item in product if isinstance(item, ProductProcess)]
+    return [Prometheus(site, processes)]
 
 
 def count_workers(text: str) -> int:

@@ -33,6 +33,7 @@ OFFSETS = {
     **{name: offset for offset, name in enumerate(SERVICES, start=1)},
     "nginx-https": 7,
     "gateway": 9,
+    "prometheus": 17,
     **{f"{name}-metrics": offset for offset, name in enumerate(SERVICES, start=11)},
     **{name: offset for offset, name in enumerate(_SERVERS, start=20)},
     **{name: offset for offset, name in enumerate(_STORAGE, start=30)},
@@ -113,14 +114,31 @@ def check_free(name: str, *, host: str, port: int, run_dir: Path) -> None:
 
 
 def find_free_port_base(workers: int = 1) -> int:
-    """Return a base whose ports, those of `workers` instances, are all free at this moment, chosen at random.
+    """Return a base whose ports, those of `workers` instances, are all free, chosen at random.
 
-    Two callers at once are unlikely, not unable, to get the same base.
+    Nobody else who asks is given any of them as long as this process lives.
     """
     candidates = list(range(10000, FIRST_EPHEMERAL_PORT - SPAN * workers, SPAN))
     random.shuffle(candidates)
     for base in candidates:
-        ports = (base + SPAN * n + offset for n in range(workers) for offset in OFFSETS.values())
-        if all(is_free(port, ALL_ADDRESSES) for port in ports):
+        spans = range(base, base + SPAN * workers, SPAN)
+        ports = (span + offset for span in spans for offset in OFFSETS.values())
+        if all(is_free(port, ALL_ADDRESSES) for port in ports) and all(map(_reserve, spans)):
             return base
     raise StackError("no free range of ports was found between 10000 and 32767")
+
+
+def _reserve(base: int) -> bool:
+    """Take a range of ports for this process until it ends; say whether nobody had it.
+
+    Whoever holds the UDP port of the base's number has the range: the servers, which all speak TCP, can listen, and the kernel
+    gives it back however the process ends.
+    """
+    holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        holder.bind(("127.0.0.1", base))
+    except OSError:
+        holder.close()
+        return False
+    holder.detach()  # Never closed: an inheritable copy does not exist, so that no child keeps it.
+    return True

@@ -37,6 +37,11 @@ class ProductProcess(Component):
         self._environment = {**environment, **own}
 
     @property
+    def metrics_address(self) -> str:
+        """Where Prometheus asks it: on the last of its ports."""
+        return f"{self.host}:{self.port_of(self.listeners[-1])}"
+
+    @property
     def command(self) -> list[str]:
         """The module under the product's interpreter."""
         return [str(self.site.python), "-m", self.module]

@@ -15,11 +15,17 @@ from supervisor.states import ProcessStates
 from scripts.private_files import make_private_dir, write_private
 from scripts.stack.component import Component, Kind, Tier
 from scripts.stack.environment import make_environment, without_settings
-from scripts.stack.inventory import PRODUCT, count_workers, make_product, make_servers
+from scripts.stack.inventory import (
+    PRODUCT,
+    make_observers,
+    make_product,
+    make_servers,
+)
 from scripts.stack.lifecycle import Lifecycle
-from scripts.stack.ports import DEFAULT_BASE, Ports, parse_base
+from scripts.stack.ports import DEFAULT_BASE, Ports
 from scripts.stack.processes import is_alive, list_marked, stop_processes, wait_until
 from scripts.stack.readiness import wait_ready
+from scripts.stack.remembered import Remembered
 from scripts.stack.report import Report, StackError, say_nothing, step
 from scripts.stack.rolling import RollingRestart
 from scripts.stack.servers.mysql import MySQL
@@ -57,7 +63,7 @@ class Stack:
     Everything lives in `run_dir`; the ports follow from `port_base`, and there are `workers`
     gateways and instances of each service (by default both as the folder was brought up with
     before, else 8080 and one). They listen on `address`, and are found there. `overrides` are DOUSHENG_ variables that win over the generated
-    ones. With `die_with_parent` nothing outlives the thread that called `up`.
+    ones. With `observe` Prometheus watches them (by default as before). With `die_with_parent` nothing outlives the thread that called `up`.
     """
 
     def __init__(  # noqa: PLR0913 - each has a default; most callers give two
@@ -71,42 +77,26 @@ class Stack:
         die_with_parent: bool = False,
         overrides: Mapping[str, str] | None = None,
         mysql_replicas: int = 0,
+        observe: bool | None = None,
         report: Report = say_nothing,
     ) -> None:
         folder = run_dir.resolve()
-        self._base_file, self._workers_file = folder / "port_base", folder / "workers"
-        self._tls_file, self._replicas_file = folder / "tls", folder / "mysql_replicas"
-        base = port_base or self._remembered_base or DEFAULT_BASE
-        replicas = max(mysql_replicas, self._remembered_replicas)
-        has_tls = self._tls_file.exists() if tls is None else tls
+        self._remembered = Remembered(folder)
         self.site = Site(
             folder,
-            Ports(base),
+            Ports(port_base or self._remembered.base or DEFAULT_BASE),
             address=address,
-            has_tls=has_tls,
-            mysql_replicas=replicas,
+            has_tls=self._remembered.has("tls") if tls is None else tls,
+            mysql_replicas=max(mysql_replicas, self._remembered.replicas),
         )
-        self.workers = workers or self._remembered_workers or 1
+        self.observes = self._remembered.has("observe") if observe is None else observe
+        self.workers = workers or self._remembered.workers or 1
         self._die_with_parent = die_with_parent
         self._overrides = dict(overrides or {})
         self._report = report
         self._supervisor = Supervisor(self.site)
         self._lifecycle = Lifecycle(self._supervisor, report)
         self._daemon: subprocess.Popen[bytes] | None = None
-
-    @property
-    def _remembered_base(self) -> int | None:
-        return parse_base(self._base_file.read_text().strip()) if self._base_file.exists() else None
-
-    @property
-    def _remembered_workers(self) -> int | None:
-        file = self._workers_file
-        return count_workers(file.read_text().strip()) if file.exists() else None
-
-    @property
-    def _remembered_replicas(self) -> int:
-        """How many replicas MySQL has had in this folder: those stay."""
-        return int(self._replicas_file.read_text()) if self._replicas_file.exists() else 0
 
     @property
     def mysql_socket(self) -> Path:
@@ -124,7 +114,8 @@ class Stack:
 
     def _make_components(self, instances: Mapping[str, int]) -> dict[str, Component]:
         product = make_product(self.site, self.environment(), instances)
-        return {item.name: item for item in [*make_servers(self.site), *product]}
+        observers = make_observers(self.site, product) if self.observes else []
+        return {item.name: item for item in [*make_servers(self.site), *product, *observers]}
 
     def _in_tiers(self, *tiers: Tier) -> list[Component]:
         return [item for item in self._components.values() if item.tier in tiers]
@@ -156,7 +147,7 @@ class Stack:
             if restart:
                 self._lifecycle.stop(self._in_tiers(Tier.GATEWAY, Tier.SERVICES))
             self._lifecycle.start(self._in_tiers(Tier.SERVICES, Tier.GATEWAY))
-            self._lifecycle.start(self._in_tiers(Tier.EDGE))
+            self._lifecycle.start(self._in_tiers(Tier.EDGE, Tier.OBSERVERS))
 
     def restart(self, names: Collection[str] = ()) -> None:
         """Start the product's processes anew one at a time, so that others serve meanwhile; nginx is reloaded.
@@ -188,23 +179,21 @@ class Stack:
     def _place(self) -> None:
         """Bring configuration and supervisor to where processes can be started."""
         running = self._is_running()
-        if running and self._remembered_base != self.site.ports.base:
+        if running and self._remembered.base != self.site.ports.base:
             raise StackError(
-                f"this stack runs on port base {self._remembered_base} already",
+                f"this stack runs on port base {self._remembered.base} already",
                 fix="run scripts/down first, or leave DOUSHENG_PORT_BASE unset",
             )
         if not running:
             self._remove_leftovers()
             self._lifecycle.check_ports(self._components.values())
-            write_private(self._base_file, f"{self.site.ports.base}\n")
-        write_private(self._replicas_file, f"{self.site.mysql_replicas}\n")
+            self._remembered.write("port_base", self.site.ports.base)
+        self._remembered.write("mysql_replicas", self.site.mysql_replicas)
         with step(self._report, "configuration and keys"):
             self._prepare(list(self._components.values()))
-        write_private(self._workers_file, f"{self.workers}\n")
-        if self.site.has_tls:
-            write_private(self._tls_file, "on\n")
-        else:
-            self._tls_file.unlink(missing_ok=True)
+        self._remembered.write("workers", self.workers)
+        self._remembered.switch("tls", is_on=self.site.has_tls)
+        self._remembered.switch("observe", is_on=self.observes)
         if running:
             self._supervisor.reload()
         else:

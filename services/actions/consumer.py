@@ -7,6 +7,7 @@ from dal.redis.pending import PendingActions
 from pkg.mq.connection import RabbitMQSettings
 from pkg.mq.consumer import Consumer, DeadLetter, Delivery
 from pkg.mq.publisher import Publisher
+from pkg.tracing import TRACEPARENT
 from services.actions.messages import MalformedAction, decode_action
 
 
@@ -25,12 +26,17 @@ async def apply_batch(
     Raises:
         DependencyUnavailable: Redis is down; any part of the batch may be pending already, and applying it again does no harm.
     """
-    actions, malformed = [], []
+    actions, malformed, traceparents = [], [], {}
     for delivery in batch:
         try:
-            actions.append(decode_action(pending.kind, delivery.body))
+            action = decode_action(pending.kind, delivery.body)
         except MalformedAction as exc:
             malformed.append(DeadLetter(delivery, str(exc)))
+        else:
+            actions.append(action)
+            traceparents[action.version] = delivery.headers.get(TRACEPARENT)
+    # Before a flush can absorb them.
+    await pending.traces.note(traceparents)
     await pending.apply_actions(actions)
     on_recorded()
     return malformed

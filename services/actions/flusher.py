@@ -2,34 +2,39 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from loguru import logger
 
-from dal.db.absorption import UnabsorbableActions, absorb_actions
+from dal.db.absorption import Flip, UnabsorbableActions, absorb_actions
 from dal.db.engine import Database
+from dal.redis.changes import Change, ChangeLog, Subject
 from dal.redis.pending import PENDING_PER_PARTITION, FlushLock, PendingActions
-from dal.registers.model import Action
+from dal.registers.model import Action, Kind
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
+from pkg.metrics import observe
 from pkg.mq.connection import RabbitMQSettings
-from pkg.mq.dead_letters import open_dead_letters
+from pkg.mq.depth import measure_queues
 from pkg.rpc.server import ServiceSettings
 from pkg.scheduler import Scheduler
 from pkg.settings import Count, Seconds
+from pkg.tracing import Span, begin_batch
 from services.actions.load import RecentActions
 from services.actions.metrics import (
     ASIDE,
     DEAD_LETTERS,
+    EFFECT_SECONDS,
     FLUSH_SECONDS,
     FLUSHED,
     OLDEST_PENDING,
     PENDING,
+    QUEUED,
 )
 
 # Ends a run that could go on indefinitely under load, so that stopping need not wait long.
 MAX_BATCHES_PER_RUN = 20
 BACKLOG_INTERVAL_S = 2.0
-DEAD_LETTERS_INTERVAL_S = 30.0
+QUEUES_INTERVAL_S = 15.0
 SLOW_RUN_S = 1.0
 OLD_PENDING_S = 10.0
 
@@ -51,8 +56,16 @@ class Flusher:
     `woken` is set when a run is wanted before the timer's next one.
     """
 
-    def __init__(self, database: Database, pending: PendingActions, *, batch_size: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        pending: PendingActions,
+        changes: ChangeLog,
+        *,
+        batch_size: int,
+    ) -> None:
         self._database = database
+        self._changes = changes
         self._pending = pending
         self._batch_size = batch_size
         self._kind = pending.kind
@@ -91,8 +104,9 @@ class Flusher:
             DependencyUnavailable, DeadlineExceeded: a server is down; what MySQL did not absorb is still pending.
         """
         began = time.perf_counter()
-        async with self._pending.lock_flush() as lock:
-            flushed = await self._flush_batches(lock) if lock is not None else 0
+        with begin_batch(f"flush {self._kind.value}") as span:
+            async with self._pending.lock_flush() as lock:
+                flushed = await self._flush_batches(lock, span) if lock is not None else 0
         seconds = time.perf_counter() - began
         if flushed:
             FLUSH_SECONDS.labels(kind=self._kind.value).observe(seconds)
@@ -101,14 +115,17 @@ class Flusher:
             logger.bind(**facts).log(level, "flush finished")
         return flushed
 
-    async def _flush_batches(self, lock: FlushLock) -> int:
+    async def _flush_batches(self, lock: FlushLock, span: Span) -> int:
         flushed = 0
         for _ in range(MAX_BATCHES_PER_RUN):
             oldest = await self._pending.list_oldest(self._batch_size)
             absorbed = await self._absorb(oldest) if oldest else []
+            for traceparent in await self._pending.traces.take([it.version for it in absorbed]):
+                span.link(traceparent)
             await self._pending.settle(absorbed)
             FLUSHED.labels(kind=self._kind.value).inc(len(absorbed))
             flushed += len(absorbed)
+            await self._tell_effects(absorbed)
             if len(oldest) < PENDING_PER_PARTITION:
                 break  # No partition held more: what came since then can wait for the next run.
             if not await lock.extend():
@@ -116,15 +133,25 @@ class Flusher:
                 break
         return flushed
 
+    async def _tell_effects(self, absorbed: Sequence[Action]) -> None:
+        """Tell the metrics how long it took until everybody saw these actions."""
+        if absorbed:
+            now_us = await self._pending.read_clock_us()
+            for action in absorbed:
+                age_s = max(0, now_us - action.version) / 1_000_000
+                observe(EFFECT_SECONDS, age_s, self._kind.value)
+
     async def _absorb(self, actions: Sequence[Action]) -> list[Action]:
         """Return what MySQL absorbed. What it refuses is found by halving the batch, and set aside."""
         try:
-            await absorb_actions(self._database, self._kind, actions)
+            flips = await absorb_actions(self._database, self._kind, actions)
         except UnabsorbableActions as exc:
             if len(actions) == 1:
                 await self._set_aside(actions[0], str(exc))
                 return []
         else:
+            # Before anything is settled: then replies that wait for their effect go out.
+            await self._changes.announce(_list_changes(self._kind, flips))
             return list(actions)
         middle = len(actions) // 2
         return await self._absorb(actions[:middle]) + await self._absorb(actions[middle:])
@@ -133,6 +160,16 @@ class Flusher:
         await self._pending.set_aside(action, reason)
         facts = {"user_id": action.user_id, "target_id": action.target_id, "reason": reason}
         logger.bind(kind=self._kind.value, **facts).error("action set aside")
+
+
+def _list_changes(kind: Kind, flips: Sequence[Flip]) -> Iterator[Change]:
+    """Yield whose counters have changed."""
+    target = Subject.VIDEO if kind is Kind.FAVORITE else Subject.USER
+    for flip in flips:
+        yield Subject.USER, flip.user_id
+        yield target, flip.target_id
+        if flip.owner_id is not None:
+            yield Subject.USER, flip.owner_id
 
 
 class BacklogGauges:
@@ -157,13 +194,16 @@ class BacklogGauges:
             facts = {"pending": backlog.pending, "oldest_s": round(age_s), "aside": backlog.aside}
             logger.bind(kind=self._kind, **facts).warning("pending actions grow old")
 
-    async def count_dead_letters(self) -> None:
-        """Measure the queue of dead letters."""
+    async def measure_queues(self) -> None:
+        """Measure the queue and that of its dead letters."""
         try:
-            async with open_dead_letters(self._rabbitmq, self._kind) as dead_letters:
-                DEAD_LETTERS.labels(kind=self._kind).set(await dead_letters.count())
+            depth = (await measure_queues(self._rabbitmq, [self._kind]))[self._kind]
         except DependencyUnavailable:
             return  # The publisher has logged it already.
+        if depth is None:
+            return  # The consumer makes them as it connects.
+        QUEUED.labels(kind=self._kind).set(depth.waiting)
+        DEAD_LETTERS.labels(kind=self._kind).set(depth.dead)
 
 
 def make_scheduler(
@@ -174,5 +214,5 @@ def make_scheduler(
     scheduler.every(settings.flush_interval_s, flusher.run, "flush")
     scheduler.whenever(flusher.woken, flusher.run, "flush")
     scheduler.every(BACKLOG_INTERVAL_S, gauges.measure_pending, "measure pending actions")
-    scheduler.every(DEAD_LETTERS_INTERVAL_S, gauges.count_dead_letters, "count dead letters")
+    scheduler.every(QUEUES_INTERVAL_S, gauges.measure_queues, "measure queues")
     return scheduler

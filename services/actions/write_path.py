@@ -40,7 +40,7 @@ def make_write_path(
     """Return the write path of one kind; `targets` says which of its targets exist."""
     publisher = Publisher(rabbitmq, [kind.value], name=kind.value)
     pending = PendingActions(base.redis, kind)
-    flusher = Flusher(base.database, pending, batch_size=flushing.flush_batch_actions)
+    flusher = Flusher(base.database, pending, base.changes, batch_size=flushing.flush_batch_actions)
     consumer = make_consumer(rabbitmq, pending, publisher, on_recorded=flusher.wake)
     scheduler = make_scheduler(flusher, BacklogGauges(pending, rabbitmq), flushing)
     intake = ActionIntake(

@@ -7,6 +7,7 @@ from pkg.rpc.server import Composition, ServiceDefinition, run_service
 from protos import comment_pb2, comment_pb2_grpc
 from services.comment.comments import Comments
 from services.comment.handler import CommentHandler
+from services.comment.lists import CommentLists
 from services.comment.settings import CommentProcessSettings
 from services.foundation import open_foundation
 
@@ -15,10 +16,14 @@ from services.foundation import open_foundation
 async def compose(settings: CommentProcessSettings) -> AsyncIterator[Composition[CommentHandler]]:
     """Open what the service needs and put its handler together."""
     async with open_foundation(settings) as base:
-        comments = Comments(
-            base.database, base.make_presenter(), settings.comment.display_time_zone
+        lists = CommentLists(
+            base.database,
+            base.make_presenter(),
+            settings.comment.display_time_zone,
+            base.watch,
         )
-        handler = CommentHandler(comments=comments, viewers=base.viewers)
+        comments = Comments(base.database, base.changes, lists)
+        handler = CommentHandler(comments=comments, lists=lists, viewers=base.viewers)
         yield Composition(handler, background=base.background)
 
 

@@ -17,12 +17,13 @@ from protos.comment_pb2 import (
     CommentListReply,
     CommentListRequest,
 )
+from services.cards import make_reply
 from services.comment.comments import Comments
+from services.comment.lists import LIST_LIMIT, CommentLists
 from services.identity import Viewers
 from services.requests import parse_action_type
 
 Context = grpc.aio.ServicerContext[Any, Any]
-LIST_LIMIT = 200
 
 
 class CommentAction(IntEnum):
@@ -37,6 +38,7 @@ class CommentHandler(comment_pb2_grpc.CommentServiceServicer):
     """Answers CommentService; errors are raised and translated by the interceptor."""
 
     comments: Comments
+    lists: CommentLists
     viewers: Viewers
 
     async def CommentAction(
@@ -52,15 +54,15 @@ class CommentHandler(comment_pb2_grpc.CommentServiceServicer):
         comment = await self.comments.add(
             video_id=request.video_id, user_id=user_id, text=request.comment_text
         )
-        return CommentActionReply(comment=comment)
+        return make_reply(CommentActionReply, comment=comment)
 
     async def CommentList(self, request: CommentListRequest, context: Context) -> CommentListReply:
-        page = await self.comments.list_page(
+        page = await self.lists.list_page(
             request.video_id,
             parse_page_request(request.cursor, request.limit, default=LIST_LIMIT),
             viewer_id=await self.viewers.find(request.token),
         )
-        return CommentListReply(comment_list=page.items, next_cursor=page.next_cursor)
+        return make_reply(CommentListReply, comment_list=page.items, next_cursor=page.next_cursor)
 
     async def CommentFavorite(
         self, request: CommentFavoriteRequest, context: Context

@@ -16,6 +16,7 @@ from protos.favorite_pb2 import (
     FavoriteListRequest,
 )
 from services.actions.intake import ActionIntake, ExistenceCache
+from services.cards import make_reply
 from services.identity import Viewers
 from services.presenters import Presenter
 from services.requests import parse_action_type
@@ -55,7 +56,6 @@ class FavoriteHandler(favorite_pb2_grpc.FavoriteServiceServicer):
             parse_page_request(request.cursor, request.limit, default=LIST_LIMIT),
             viewer_id=viewer_id,
         )
-        return FavoriteListReply(
-            video_list=await self.presenter.list_video_cards_by_id(page.items, viewer_id),
-            next_cursor=page.next_cursor,
-        )
+        await self.presenter.look()
+        cards = await self.presenter.list_video_cards(page.items, viewer_id)
+        return make_reply(FavoriteListReply, video_list=cards, next_cursor=page.next_cursor)

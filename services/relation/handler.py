@@ -23,6 +23,7 @@ from protos.relation_pb2 import (
 )
 from protos.user_pb2 import User
 from services.actions.intake import ActionIntake, ExistenceCache
+from services.cards import make_reply
 from services.identity import Viewers
 from services.message_texts import LatestMessage, MessageTexts
 from services.presenters import Presenter
@@ -68,10 +69,8 @@ class RelationHandler(relation_pb2_grpc.RelationServiceServicer):
             parse_page_request(request.cursor, request.limit, default=LIST_LIMIT),
             viewer_id=viewer_id,
         )
-        return RelationFollowListReply(
-            user_list=await self.presenter.list_user_cards(page.items, viewer_id),
-            next_cursor=page.next_cursor,
-        )
+        cards = await self.presenter.list_user_cards(page.items, viewer_id)
+        return make_reply(RelationFollowListReply, user_list=cards, next_cursor=page.next_cursor)
 
     async def RelationFollowerList(
         self, request: RelationFollowerListRequest, context: Context
@@ -82,10 +81,8 @@ class RelationHandler(relation_pb2_grpc.RelationServiceServicer):
             request.user_id,
             parse_page_request(request.cursor, request.limit, default=LIST_LIMIT),
         )
-        return RelationFollowerListReply(
-            user_list=await self.presenter.list_user_cards(page.items, viewer_id),
-            next_cursor=page.next_cursor,
-        )
+        cards = await self.presenter.list_user_cards(page.items, viewer_id)
+        return make_reply(RelationFollowerListReply, user_list=cards, next_cursor=page.next_cursor)
 
     async def RelationFriendList(
         self, request: RelationFriendListRequest, context: Context
@@ -96,7 +93,7 @@ class RelationHandler(relation_pb2_grpc.RelationServiceServicer):
         page = await self.lists.list_friends(
             viewer_id, parse_page_request(request.cursor, request.limit, default=LIST_LIMIT)
         )
-        cards = await self.presenter.list_user_cards(page.items, viewer_id)
+        cards = map(User.FromString, await self.presenter.list_user_cards(page.items, viewer_id))
         latest = await self.texts.map_latest(viewer_id, page.items)
         return RelationFriendListReply(
             user_list=[_to_friend(card, latest.get(card.id)) for card in cards],

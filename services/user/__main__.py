@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 
-from dal.redis.client import open_redis
+from dal.redis.client import CACHE, open_redis, ping
 from dal.redis.login_attempts import LoginAttempts, LoginLimits
 from pkg.crypt import Passwords
 from pkg.rpc.server import Composition, ServiceDefinition, run_service
@@ -13,7 +13,7 @@ from pkg.storage import Storage
 from pkg.token import TokenIssuer
 from protos import user_pb2, user_pb2_grpc
 from services.buckets import BUCKETS
-from services.foundation import open_foundation
+from services.foundation import keep_asking, open_foundation
 from services.user.accounts import Accounts
 from services.user.default_images import ensure_default_images
 from services.user.handler import UserHandler
@@ -33,7 +33,7 @@ async def compose(settings: UserProcessSettings) -> AsyncIterator[Composition[Us
     async with AsyncExitStack() as stack:
         passwords = stack.enter_context(closing(Passwords(settings.user.hashing)))
         base = await stack.enter_async_context(open_foundation(settings))
-        cache = await stack.enter_async_context(open_redis(settings.redis_cache))
+        cache = await stack.enter_async_context(open_redis(settings.redis_cache, dependency=CACHE))
         storage = await stack.enter_async_context(Storage(settings.storage))
         await wait_until_available("storage", partial(prepare_storage, storage))
         limits = LoginLimits(
@@ -42,12 +42,15 @@ async def compose(settings: UserProcessSettings) -> AsyncIterator[Composition[Us
             window_s=settings.user.login_window_s,
         )
         handler = UserHandler(
-            accounts=Accounts(base.database, passwords, LoginAttempts(cache, limits)),
+            accounts=Accounts(
+                base.database, passwords, LoginAttempts(cache, limits), changes=base.changes
+            ),
             presenter=base.make_presenter(),
             issuer=issuer,
             viewers=base.viewers,
         )
-        yield Composition(handler, background=base.background)
+        asking = keep_asking(partial(ping, cache), name="redis cache is asked")
+        yield Composition(handler, background=[*base.background, asking])
 
 
 if __name__ == "__main__":

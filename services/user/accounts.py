@@ -4,6 +4,7 @@ from loguru import logger
 
 from dal.db.engine import Database
 from dal.db.users import Credentials, find_credentials, insert_user, replace_password_hash
+from dal.redis.changes import ChangeLog, Subject
 from dal.redis.login_attempts import LoginAttempts
 from pkg.crypt import Passwords
 from pkg.errors import LoginThrottled, WrongCredentials
@@ -18,8 +19,16 @@ MAX_PASSWORD_CHARS = 32
 class Accounts:
     """Creates accounts and checks passwords."""
 
-    def __init__(self, database: Database, passwords: Passwords, attempts: LoginAttempts) -> None:
+    def __init__(
+        self,
+        database: Database,
+        passwords: Passwords,
+        attempts: LoginAttempts,
+        *,
+        changes: ChangeLog,
+    ) -> None:
         self._database = database
+        self._changes = changes
         self._passwords = passwords
         self._attempts = attempts
 
@@ -38,6 +47,8 @@ class Accounts:
             user_id = await insert_user(
                 connection, name=name, password_hash=password_hash, keys=make_name_keys(name)
             )
+        # Somebody may have asked for this id when it was nobody's.
+        await self._changes.try_to_announce([(Subject.USER, user_id)])
         logger.bind(user_id=user_id).info("user registered")
         return user_id
 

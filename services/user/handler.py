@@ -16,6 +16,7 @@ from protos.user_pb2 import (
     UserInfoReply,
     UserInfoRequest,
 )
+from services.cards import make_reply
 from services.identity import Viewers
 from services.presenters import Presenter
 from services.user.accounts import Accounts
@@ -51,7 +52,7 @@ class UserHandler(user_pb2_grpc.UserServiceServicer):
         else:
             viewer_id = await self.viewers.require(request.token)
             card = await self.presenter.get_user_card(viewer_id, viewer_id)
-        return UserInfoReply(user=card)
+        return make_reply(UserInfoReply, user=card)
 
 
 def _client_address(context: Context) -> str:

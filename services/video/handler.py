@@ -10,8 +10,7 @@ from dal.db.engine import Database
 from dal.db.models import VideoStatus
 from dal.db.upload_jobs import PublicationRow, list_publications
 from dal.db.upload_queue import list_waiting
-from dal.db.users import require_user
-from dal.db.videos import VideoRow, list_feed, list_videos_of_author
+from dal.redis.changes import ChangeLog
 from pkg.clock import now_ms
 from pkg.errors import InvalidParameter, VideoNotFound
 from pkg.paging import FROM_THE_START, make_page, parse_page_request
@@ -29,13 +28,14 @@ from protos.video_pb2 import (
     PublishStatusReply,
     PublishStatusRequest,
 )
+from services.cards import make_reply
 from services.identity import Viewers
 from services.presenters import Presenter
 from services.video.outcomes import Outcomes
+from services.video.timeline import Timeline, announce_publication
 from services.video.uploads import Upload, Uploads
 
 Context = grpc.aio.ServicerContext[Any, Any]
-FEED_LIMIT = 30
 LIST_LIMIT = 100
 # What a reply takes from here to the gateway's caller.
 REPLY_MARGIN_S = 0.4
@@ -50,56 +50,59 @@ class VideoHandler(video_pb2_grpc.VideoServiceServicer):
         database: Database,
         uploads: Uploads,
         outcomes: Outcomes,
+        timeline: Timeline,
+        changes: ChangeLog,
         presenter: Presenter,
         viewers: Viewers,
     ) -> None:
         self._database = database
         self._uploads = uploads
         self._outcomes = outcomes
+        self._timeline = timeline
+        self._changes = changes
         self._presenter = presenter
         self._viewers = viewers
-        self._newest_page = SingleFlight(self._load_newest_page)
         self._queue = SingleFlight(self._load_queue)
 
     async def Feed(self, request: FeedRequest, context: Context) -> FeedReply:
         viewer_id = await self._viewers.find(request.token)
         before_ms = request.latest_time if request.latest_time > 0 else FROM_THE_START
-        rows = await self._list_feed(before_ms)
-        return FeedReply(
-            video_list=await self._presenter.list_video_cards(rows, viewer_id),
-            next_time=rows[-1].published_at_ms if rows else now_ms(),
+        await self._presenter.look()
+        listed = await self._timeline.list_feed(before_ms)
+        cards = await self._presenter.list_video_cards([video.id for video in listed], viewer_id)
+        return make_reply(
+            FeedReply,
+            video_list=cards,
+            next_time=listed[-1].published_at_ms if listed else now_ms(),
         )
 
     async def PublishAction(
         self, request_iterator: AsyncIterator[PublishActionRequest], context: Context
     ) -> PublishActionReply:
         async for first in request_iterator:
-            upload = Upload(await self._viewers.require(first.token), first.title, first.size)
+            author_id = await self._viewers.require(first.token)
+            upload = Upload(author_id, first.title, first.size)
             video_id = await self._uploads.receive(
                 upload,
                 _chunks(first, request_iterator),
                 on_accepted=lambda: context.send_initial_metadata((UPLOAD_ACCEPTED,)),
             )
             await self._outcomes.wait(video_id, at_most_s=_time_left_s(context, first.size))
+            # Another instance may have published it a moment ago, and be about to announce it.
+            await announce_publication(self._changes, video_id=video_id, author_id=author_id)
             return PublishActionReply(video_id=video_id)
         raise InvalidParameter("上传没有完成,请重试")
 
     async def PublishList(self, request: PublishListRequest, context: Context) -> PublishListReply:
         viewer_id = await self._viewers.find(request.token)
         wanted = parse_page_request(request.cursor, request.limit, default=LIST_LIMIT)
-        async with self._database.read_source() as connection:
-            await require_user(connection, request.user_id)
-            rows = await list_videos_of_author(
-                connection,
-                author_id=request.user_id,
-                before_ms=wanted.before,
-                limit=wanted.fetch_limit,
-            )
-        page = make_page(rows, wanted, key=lambda row: row.published_at_ms)
-        return PublishListReply(
-            video_list=await self._presenter.list_video_cards(page.items, viewer_id),
-            next_cursor=page.next_cursor,
+        await self._presenter.look()
+        listed = await self._timeline.list_of_author(request.user_id, wanted)
+        page = make_page(listed, wanted, key=lambda video: video.published_at_ms)
+        cards = await self._presenter.list_video_cards(
+            [video.id for video in page.items], viewer_id
         )
+        return make_reply(PublishListReply, video_list=cards, next_cursor=page.next_cursor)
 
     async def PublishStatus(
         self, request: PublishStatusRequest, context: Context
@@ -126,19 +129,6 @@ class VideoHandler(video_pb2_grpc.VideoServiceServicer):
     async def _load_queue(self) -> dict[int, int]:
         async with self._database.read_source() as connection:
             return await list_waiting(connection)
-
-    async def _list_feed(self, before_ms: int) -> list[VideoRow]:
-        if before_ms == FROM_THE_START:  # Nearly everyone begins here; behind it pages differ.
-            return await self._newest_page.get()
-        return await self._load_page(before_ms)
-
-    async def _load_newest_page(self) -> list[VideoRow]:
-        return await self._load_page(FROM_THE_START)
-
-    async def _load_page(self, before_ms: int) -> list[VideoRow]:
-        # The order of the feed is read on the source: a walk must not miss what a replica learns later.
-        async with self._database.read_source() as connection:
-            return await list_feed(connection, before_ms=before_ms, limit=FEED_LIMIT)
 
 
 async def _chunks(

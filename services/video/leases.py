@@ -19,6 +19,8 @@ from dal.db.upload_jobs import (
     renew_lease,
 )
 from dal.db.upload_queue import Lane, claim_job, claim_leftover
+from dal.redis.trace_contexts import TraceContexts
+from pkg.tracing import current_traceparent
 
 RENEWALS_PER_LEASE = 3
 PROGRESS_INTERVAL_S = 1.0
@@ -32,16 +34,32 @@ class Held:
 
 
 class Leases:
-    """Claims videos, renews their leases and gives them back."""
+    """Claims videos, renews their leases and gives them back.
 
-    def __init__(self, database: Database, *, lease_s: float) -> None:
+    Args:
+        traces: where is noted which trace brought an upload; None: nowhere.
+    """
+
+    def __init__(
+        self, database: Database, *, lease_s: float, traces: TraceContexts | None = None
+    ) -> None:
         self._database = database
         self._lease_s = lease_s
+        self._traces = traces
 
     @property
     def lease_ms(self) -> int:
         """How long a lease lasts."""
         return int(self._lease_s * 1000)
+
+    async def note_trace(self, video: ClaimedVideo) -> None:
+        """Let the trace of this moment go on with whoever works on the video."""
+        if self._traces is not None:
+            await self._traces.note({video.id: current_traceparent()})
+
+    async def find_trace(self, video: ClaimedVideo) -> str | None:
+        """Return the trace that brought a video, as a traceparent."""
+        return None if self._traces is None else await self._traces.find(video.id)
 
     async def claim(self, lane: Lane) -> ClaimedVideo | None:
         """Take the next job of a lane; None if there is none.

@@ -13,8 +13,8 @@ BATCH_ROWS = 1000
 DAY_S = 24 * 3600
 
 
-def make_scheduler(database: Database, settings: VideoSettings) -> Scheduler:
-    """Return the scheduler that deletes the rows of failed uploads which are old or too many."""
+def schedule(scheduler: Scheduler, database: Database, settings: VideoSettings) -> None:
+    """Let a scheduler delete the rows of failed uploads which are old or too many."""
 
     async def delete_all() -> None:
         try:
@@ -23,9 +23,7 @@ def make_scheduler(database: Database, settings: VideoSettings) -> Scheduler:
         except (DependencyUnavailable, DeadlineExceeded, TransactionConflict) as exc:
             logger.bind(cause=repr(exc)).warning("old failures not deleted")
 
-    scheduler = Scheduler()
     scheduler.every(INTERVAL_S, delete_all, "delete old failures")
-    return scheduler
 
 
 async def _delete_batch(database: Database, settings: VideoSettings) -> int:

@@ -96,6 +96,7 @@ class Uploads:
         with self._spool.open(max_bytes=max(0, upload.size)) as spooled:
             await _spool(chunks, spooled, size=upload.size, on_accepted=on_accepted)
             video = await self._insert(upload.author_id, title)
+            await self._leases.note_trace(video)
             await self._store(video, Path(f"/proc/self/fd/{spooled.fileno()}"))
         logger.bind(video_id=video.id, bytes=upload.size).info("upload stored")
         self._on_uploaded()

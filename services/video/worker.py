@@ -7,7 +7,7 @@ pictures must be encoded again leaves the video to the heavy lane.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +21,7 @@ from dal.db.upload_jobs import (
     ClaimedVideo,
     LeaseLost,
     fail_video,
+    find_age_s,
     publish_video,
     set_failure_reason,
 )
@@ -36,14 +37,18 @@ from pkg.media import (
     Plan,
     UnreadableVideo,
 )
+from pkg.metrics import observe
 from pkg.spool import work_folder
 from pkg.storage import ObjectMissing, Storage
+from pkg.tracing import Span, begin_job
 from services.buckets import VIDEO_COVERS_BUCKET, VIDEO_UPLOADS_BUCKET, VIDEOS_BUCKET
 from services.video.leases import Held, Leases
+from services.video.metrics import PUBLISHED_SECONDS, UPLOADS_FAILED
 from services.video.settings import VideoSettings
 
 STORAGE_REFUSES = "服务器存储出现问题,视频未能发布,请稍后重新上传"
 INTERRUPTED = "上传中断,请重新上传"
+OUR_FAULTS = frozenset({INTERRUPTED, PROCESSING_FAILED, STORAGE_REFUSES})
 VIDEO_CONTENT_TYPE = "video/mp4"
 COVER_CONTENT_TYPE = "image/jpeg"
 RETRY_DELAY_S = 2.0
@@ -88,7 +93,7 @@ class Worker:
         leases: Leases,
         settings: VideoSettings,
         on_heavy: Callable[[], None],
-        on_outcome: Callable[[int], None],
+        on_outcome: Callable[[ClaimedVideo], Awaitable[None]],
     ) -> None:
         self._work = work
         self._database = database
@@ -146,8 +151,9 @@ class Worker:
         """Publish or fail one claimed video, or give it back for another attempt."""
         log = logger.bind(video_id=video.id, attempt=video.attempts)
         try:
-            async with self._leases.kept(video) as held:
-                await self._advance(video, held)
+            with await self._begin_span(video):
+                async with self._leases.kept(video) as held:
+                    await self._advance(video, held)
         except LeaseLost:
             log.warning("video is held by another worker")
         except _StorageRefuses as exc:
@@ -163,6 +169,13 @@ class Worker:
         except Exception:  # A worker must outlive one bad video.
             log.exception("unexpected error while a video was processed")
             await self._give_back(video, counts=True)
+
+    async def _begin_span(self, video: ClaimedVideo) -> Span:
+        return begin_job(
+            "process upload",
+            traceparent=await self._leases.find_trace(video),
+            attributes={"dousheng.video_id": video.id, "dousheng.attempt": video.attempts},
+        )
 
     async def _advance(self, video: ClaimedVideo, held: Held) -> None:
         if video.status is VideoStatus.FAILED:
@@ -187,7 +200,7 @@ class Worker:
             await retry_conflicts(lambda: self._publish(video))
         else:
             await self._fail(video, reason)
-        self._on_outcome(video.id)
+        await self._on_outcome(video)
 
     def _find_reason_to_fail(self, video: ClaimedVideo) -> str | None:
         if video.failure_reason:
@@ -246,6 +259,8 @@ class Worker:
     async def _publish(self, video: ClaimedVideo) -> None:
         async with self._database.write() as connection:
             published_at_ms = await publish_video(connection, video, now_ms=now_ms())
+            age_s = await find_age_s(connection, video)
+        observe(PUBLISHED_SECONDS, age_s)
         logger.bind(video_id=video.id, published_at_ms=published_at_ms).info("video published")
 
     async def _fail(self, video: ClaimedVideo, reason: str) -> None:
@@ -259,6 +274,7 @@ class Worker:
         sweep_delay_ms = SWEEP_DELAY_LEASES * self._leases.lease_ms
         async with self._database.write() as connection:
             await fail_video(connection, video, sweep_delay_ms=sweep_delay_ms)
+        UPLOADS_FAILED.labels(fault="ours" if reason in OUR_FAULTS else "file").inc()
         logger.bind(video_id=video.id, reason=reason).info("video failed")
 
     async def _sweep(self, video: ClaimedVideo) -> None:

@@ -13,12 +13,15 @@ from dal.db import engine
 from dal.db.engine import Database, open_database
 from dal.db.migrate import wait_for_source
 from dal.db.users import insert_user, list_users
+from dal.redis.changes import ChangeLog
 from dal.redis.clock import VersionClock
 from dal.redis.overlay import Overlay
 from dal.redis.pending import PendingActions
 from dal.registers.flags import ViewerFlags
 from dal.registers.model import Action, ActionType, Kind
 from pkg.errors import DependencyRefused, DependencyUnavailable
+from protos.user_pb2 import User
+from protos.video_pb2 import Video
 from services.actions.effect import EffectWait
 from services.actions.flusher import Flusher
 from services.presenters import Presenter
@@ -218,7 +221,7 @@ async def test_somebody_whom_the_replica_does_not_know_yet_is_read_on_the_source
 
         cards = await presenter.list_user_cards([missing, known, 2**52], None)
 
-    assert [card.id for card in cards] == [missing, known]
+    assert [User.FromString(card).id for card in cards] == [missing, known]
 
 
 async def test_a_video_that_the_replica_does_not_know_yet_is_read_on_the_source(
@@ -231,9 +234,9 @@ async def test_a_video_that_the_replica_does_not_know_yet_is_read_on_the_source(
         await videos.publish(await videos.claim())
         assert await read_port(replicated) == replica.port
 
-        cards = await presenter.list_video_cards_by_id([video_id, 2**52], None)
+        cards = await presenter.list_video_cards([video_id, 2**52], None)
 
-    assert [card.id for card in cards] == [video_id]
+    assert [Video.FromString(card).id for card in cards] == [video_id]
 
 
 async def test_the_reply_of_an_action_waits_for_the_replicas_as_well(
@@ -246,7 +249,7 @@ async def test_the_reply_of_an_action_waits_for_the_replicas_as_well(
     async def follow() -> Action:
         action = Action(one, other, await VersionClock(actions_redis).draw(), ActionType.DO)
         await pending.apply_actions([action])
-        await Flusher(replicated, pending, batch_size=1000).flush()
+        await Flusher(replicated, pending, ChangeLog(actions_redis), batch_size=1000).flush()
         return action
 
     await eventually(lambda: is_healthy_after_check(replicated))

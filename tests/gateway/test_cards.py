@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from gateway.fragments import ENTRY_BYTES, FragmentCache
 from gateway.replies import SUCCESS_MESSAGE, Replies, convert
-from gateway.views import view_of
 from pkg.rpc.method import RawReply
+from pkg.rpc.views import view_of
 from protos.comment_pb2 import Comment, CommentActionReply, CommentListReply
 from protos.relation_pb2 import FriendUser, RelationFriendListReply
 from protos.user_pb2 import User, UserInfoReply

@@ -1,6 +1,7 @@
 """What an operator chooses of nginx: HTTPS, HSTS, the documentation, a proxy in front, names instead of addresses."""
 
 import asyncio
+import re
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
@@ -149,6 +150,25 @@ async def test_json_is_compressed_for_who_takes_it(gateway: RunningGateway, tmp_
     assert packed.json() == plain.json()
 
 
+async def test_the_web_client_comes_through_with_the_headers_and_coding_of_the_gateway(
+    gateway: RunningGateway, tmp_path: Path
+) -> None:
+    async with opened(tmp_path, gateway) as (port, _):
+        url = f"http://127.0.0.1:{port}/"
+        page = await get(url, headers={"Accept-Encoding": "gzip"})
+        again = await get(url, headers={"If-None-Match": page.headers["etag"]})
+        missing = await get(f"{url}web/nope.js")
+
+    assert page.text.startswith("<!doctype html>")
+    for name in ("content-security-policy", "etag", "content-encoding", "vary", "cache-control"):
+        assert len(page.headers.get_list(name)) == 1, name
+    # Media lie beside the API here: no other host may be named.
+    assert "http" not in page.headers["content-security-policy"]
+    assert page.headers["server"] == "nginx"
+    assert (again.status_code, again.content) == (304, b"")
+    assert (missing.status_code, missing.json()["status_code"]) == (404, 10004)
+
+
 CLAIMED = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
 
 
@@ -174,6 +194,34 @@ async def test_what_the_trusted_proxy_tells_of_its_client_is_passed_on(
     # The rightmost that is not the proxy's own; what stands before it, the client has written.
     assert b"X-Forwarded-For: 203.0.113.9\r\n" in head
     assert b"X-Forwarded-Proto: https\r\n" in head
+
+
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+async def test_every_request_has_an_id_behind_nginx_and_a_strangers_trace_is_not_believed(
+    gateway: RunningGateway, tmp_path: Path
+) -> None:
+    async with opened(tmp_path, gateway) as (port, storage):
+        for headers in ({}, {"X-Request-ID": "app-7.1"}, {"X-Request-ID": "a b"}):
+            await get(f"http://127.0.0.1:{port}{VIDEO}", headers=headers)
+        await get(f"http://127.0.0.1:{port}{VIDEO}", headers={"traceparent": TRACEPARENT})
+
+    ids = [re.findall(rb"X-Request-ID: (.*)\r\n", head) for head in storage.heads]
+    assert ids[1] == [b"app-7.1"]
+    for of_request in (ids[0], ids[2]):
+        assert re.fullmatch(rb"[0-9a-f]{32}", of_request[0])
+    assert b"traceparent" not in storage.heads[3]
+
+
+async def test_a_trace_of_the_trusted_proxy_is_passed_on(
+    gateway: RunningGateway, tmp_path: Path
+) -> None:
+    async with opened(tmp_path, gateway, NGINX_TRUSTED_PROXY="127.0.0.0/8") as (port, storage):
+        headers = CLAIMED | {"traceparent": TRACEPARENT}
+        await get(f"http://127.0.0.1:{port}{VIDEO}", headers=headers)
+
+    assert TRACEPARENT.encode() in storage.heads[0]
 
 
 class Names(asyncio.DatagramProtocol):

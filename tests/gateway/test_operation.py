@@ -9,6 +9,8 @@ import pytest
 from pkg import errors
 from pkg.rpc.client import ServiceClient
 from pkg.token import TokenIssuer
+from pkg.tracing import TracingSettings
+from pkg.tracing.recorder import recording
 from protos.user_pb2 import LoginReply
 from tests.gateway.conftest import RunningGateway, StartGateway
 from tests.gateway.endpoints import assert_envelope
@@ -141,3 +143,27 @@ async def test_metrics_count_requests_by_route_and_status(client: httpx.AsyncCli
         "77"
         not in text.replace("e+", "").split("dousheng_http_served_seconds_count")[1].split("\n")[0]
     )
+
+
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+
+
+async def test_a_trace_of_a_trusted_proxy_goes_on_and_a_strangers_does_not(
+    client: httpx.AsyncClient, services: FakeServices
+) -> None:
+    traced = {"traceparent": f"00-{TRACE_ID}-b7ad6b7169203331-01"}
+    settings = TracingSettings(sample_ratio=0, slow_s=60, timeout_s=1)
+
+    with recording(settings, lambda part: None):
+        proxied = traced | {"X-Forwarded-For": "203.0.113.9"}
+        told = await client.get("/douyin/feed", headers=proxied)
+        passed_on = services.last_metadata["Feed"]["traceparent"]
+        claimed = await client.get("/douyin/feed", headers=traced)
+
+    assert told.headers["x-trace-id"] == TRACE_ID
+    assert passed_on.startswith(f"00-{TRACE_ID}-")
+    assert claimed.headers["x-trace-id"] == claimed.headers["x-request-id"] != TRACE_ID
+
+
+async def test_without_tracing_no_reply_names_a_trace(client: httpx.AsyncClient) -> None:
+    assert "x-trace-id" not in (await client.get("/douyin/feed")).headers

@@ -8,6 +8,7 @@ from functools import partial
 
 import grpc
 import pytest
+from prometheus_client import REGISTRY
 
 from pkg.errors import (
     DeadlineExceeded,
@@ -234,6 +235,33 @@ async def test_a_line_opens_again_when_its_instance_is_back(world):
     await eventually(lambda: answered(world))
     await world.lines.close()
     await server.stop(0)
+
+
+async def test_a_fault_of_the_writer_is_told_and_ends_the_wait_of_those_it_held_up(
+    monkeypatch, world
+):
+    take = line.Line._take
+    faults = [KeyError("a fault of ours")]
+
+    def faulty(self: line.Line) -> Calls:
+        if faults:
+            raise faults.pop()
+        return take(self)
+
+    assert (await world.info(1)).user.id == 1
+    monkeypatch.setattr(line.Line, "_take", faulty)
+    before = failures_of_lines()
+
+    with pytest.raises(DependencyUnavailable):
+        await world.info(2, is_repeatable=False)
+
+    assert failures_of_lines() == before + 1
+    await eventually(lambda: answered(world))
+
+
+def failures_of_lines() -> float:
+    told = {"loop": "calls to an instance"}
+    return REGISTRY.get_sample_value("dousheng_loop_failures_total", told) or 0
 
 
 async def refused(world: World) -> bool:

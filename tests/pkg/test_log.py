@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from loguru import logger
 
 from pkg.log import new_request_id, request_id, setup_logging
 from pkg.settings import LogSettings
+from pkg.tracing import TracingSettings, begin_request
+from pkg.tracing.recorder import recording
 
 CHATTY = ("apscheduler.executors.default", "pika.connection", "urllib3.connectionpool", "httpx")
 
@@ -76,13 +79,50 @@ def test_json_lines_hold_every_fact_as_a_field(set_up, lines):
     logger.bind(video_id=7).info("upload stored")
     logger.info("two\nlines {braces}")
 
-    first, second = (json.loads(line)["record"] for line in lines())
-    assert first["message"] == "upload stored"
-    assert first["extra"]["request_id"] == "abc123"
-    assert first["extra"]["process"] == "user"
-    assert first["extra"]["video_id"] == 7
-    assert first["level"]["name"] == "INFO"
-    assert second["message"] == "two\nlines {braces}"
+    first, second = (json.loads(line) for line in lines())
+    assert datetime.fromisoformat(first.pop("time")).utcoffset() == timedelta()
+    assert first.pop("place").startswith("tests.pkg.test_log:")
+    assert first == {
+        "level": "INFO",
+        "process": "user",
+        "request_id": "abc123",
+        "trace_id": "-",
+        "event": "upload stored",
+        "facts": {"video_id": 7},
+    }
+    assert second["event"] == "two\nlines {braces}"
+
+
+@pytest.mark.parametrize("trace_id", ["0123456789abcdef" * 2, "f" * 32])
+def test_every_line_holds_the_trace_that_it_belongs_to(set_up, lines, trace_id):
+    settings = TracingSettings(sample_ratio=0, slow_s=1, timeout_s=1)
+
+    with (
+        recording(settings, lambda part: None),
+        begin_request("Feed", traceparent=None, trace_id=trace_id),
+    ):
+        set_up("text")
+        logger.info("served")
+        set_up("json")
+        logger.info("served")
+
+    text, line = lines()
+    assert text.endswith(f"served trace_id={trace_id}")
+    assert json.loads(line)["trace_id"] == trace_id
+
+
+def test_the_trace_is_not_told_twice_where_its_id_is_that_of_the_request(set_up, lines):
+    settings = TracingSettings(sample_ratio=0, slow_s=1, timeout_s=1)
+    set_up("text")
+    request_id.set("ab" * 16)
+
+    with (
+        recording(settings, lambda part: None),
+        begin_request("Feed", traceparent=None, trace_id="ab" * 16),
+    ):
+        logger.info("served")
+
+    assert lines()[0].endswith("served ")
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

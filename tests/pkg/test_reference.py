@@ -14,20 +14,29 @@ from scripts.stack.site import REPOSITORY
 # Each takes a handful of values, whatever people send.
 BOUNDED_LABELS = {
     "code",
+    "dependency",
+    "fault",
     "job",
     "kind",
+    "lane",
     "limit",
     "loop",
     "method",
+    "operation",
     "outcome",
+    "process",
+    "program",
+    "python",
     "queue",
     "role",
     "route",
     "service",
+    "state",
     "status",
+    "version",
 }
 UNITS = {
-    "number": ("_s", "_factor"),
+    "number": ("_s", "_factor", "_ratio"),
     "integer": ("_s", "_mb", "port", "_per_s", "_per_min", "_messages", "_requests", "_days"),
 }
 COUNTED = ("max_", "retention_files", "pool_connections", "flush_batch_actions")

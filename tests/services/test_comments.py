@@ -14,6 +14,7 @@ from sqlalchemy import func, update
 from dal.db.engine import Database
 from dal.db.models import Comment as CommentModel
 from dal.db.models import User as UserModel
+from dal.redis.changes import ChangeLog, ChangeWatch
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
 from pkg.errors import (
@@ -34,11 +35,13 @@ from protos.comment_pb2 import (
 )
 from services.comment.comments import Comments
 from services.comment.handler import CommentHandler
+from services.comment.lists import CommentLists
 from services.identity import Viewers
 from services.presenters import DELETED_USER_NAME, Presenter
 from tests.accounts import UserFactory
 from tests.conftest import AllSettings
 from tests.dal.test_comments import insert_video
+from tests.eventually import eventually
 from tests.serving import counted_statements, refused_with, serving
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -94,9 +97,12 @@ class Phones:
 async def channel(
     settings: AllSettings, database: Database, actions_redis: Redis
 ) -> AsyncIterator[grpc.aio.Channel]:
-    presenter = Presenter(database, ViewerFlags(database, Overlay(actions_redis)))
+    watch = ChangeWatch(actions_redis)
+    presenter = Presenter(database, ViewerFlags(database, Overlay(actions_redis), watch), watch)
+    lists = CommentLists(database, presenter, ZONE, watch)
     handler = CommentHandler(
-        comments=Comments(database, presenter, ZONE),
+        comments=Comments(database, ChangeLog(actions_redis), lists),
+        lists=lists,
         viewers=Viewers(TokenVerifier(settings.token), database),
     )
 
@@ -230,9 +236,12 @@ async def test_the_author_of_a_comment_may_be_gone(
         statement = update(UserModel).where(UserModel.id == gone_id)
         await connection.execute(statement.values(deleted_at=func.utc_timestamp(3)))
 
-    [comment] = (await phones.list()).comment_list
+    async def is_shown_as_gone() -> bool:
+        [comment] = (await phones.list()).comment_list
+        return (comment.user.id, comment.user.name) == (gone_id, DELETED_USER_NAME)
 
-    assert (comment.user.id, comment.user.name) == (gone_id, DELETED_USER_NAME)
+    # Nobody announces what a person changes in the database.
+    await eventually(is_shown_as_gone)
 
 
 async def test_a_list_takes_the_same_number_of_statements_however_long_it_is(

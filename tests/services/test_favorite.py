@@ -9,6 +9,7 @@ import pytest
 
 from dal.db.users import require_user
 from dal.db.videos import require_video
+from dal.redis.changes import ChangeLog, ChangeWatch
 from dal.redis.clock import VersionClock
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
@@ -62,7 +63,10 @@ class Likes:
 
     async def flush(self) -> None:
         await Flusher(
-            self.stores.database, self.stores.pending(Kind.FAVORITE), batch_size=1000
+            self.stores.database,
+            self.stores.pending(Kind.FAVORITE),
+            ChangeLog(self.stores.redis),
+            batch_size=1000,
         ).flush()
 
 
@@ -72,6 +76,7 @@ async def likes(settings) -> AsyncIterator[Likes]:
         publisher = Publisher(settings.rabbitmq, [Kind.FAVORITE.value], name="test")
         consumer = make_consumer(settings.rabbitmq, stores.pending(Kind.FAVORITE), publisher)
         overlay = Overlay(stores.redis)
+        watch = ChangeWatch(stores.redis)
         handler = FavoriteHandler(
             intake=ActionIntake(
                 Kind.FAVORITE,
@@ -81,7 +86,9 @@ async def likes(settings) -> AsyncIterator[Likes]:
             ),
             users=ExistenceCache(stores.database, require_user),
             lists=RegisterLists(stores.database, overlay),
-            presenter=Presenter(stores.database, ViewerFlags(stores.database, overlay)),
+            presenter=Presenter(
+                stores.database, ViewerFlags(stores.database, overlay, watch), watch
+            ),
             viewers=Viewers(TokenVerifier(settings.token), stores.database),
         )
         stop = asyncio.Event()

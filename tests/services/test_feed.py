@@ -10,6 +10,7 @@ from sqlalchemy import insert, update
 
 from dal.db.models import FavoriteVideo, Relation, Video
 from dal.db.upload_jobs import fail_video, set_failure_reason
+from dal.redis.changes import ChangeLog, ChangeWatch
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
 from pkg.clock import now_ms
@@ -30,6 +31,7 @@ from services.presenters import Presenter
 from services.video.handler import VideoHandler
 from services.video.leases import Leases
 from services.video.outcomes import Outcomes
+from services.video.timeline import Timeline
 from services.video.uploads import Uploads
 from tests.serving import counted_statements, methods_of, serving
 
@@ -57,7 +59,18 @@ class Phone:
 
 
 @pytest.fixture
-async def phone(database, storage, verifier, tmp_path, *, actions_redis) -> AsyncIterator[Phone]:
+def watch(request, actions_redis) -> ChangeWatch | None:
+    """What is shown is kept in memory, unless a test says otherwise."""
+    return ChangeWatch(actions_redis) if getattr(request, "param", True) else None
+
+
+@pytest.fixture
+async def phone(
+    videos, storage, verifier, tmp_path, *, actions_redis, watch
+) -> AsyncIterator[Phone]:
+    database, changes = videos.database, ChangeLog(actions_redis)
+    videos.changes = changes
+    flags = ViewerFlags(database, Overlay(actions_redis), watch)
     handler = VideoHandler(
         database=database,
         uploads=Uploads(
@@ -70,7 +83,9 @@ async def phone(database, storage, verifier, tmp_path, *, actions_redis) -> Asyn
             on_uploaded=lambda: None,
         ),
         outcomes=Outcomes(database, wait_s=1, max_waiting=1),
-        presenter=Presenter(database, ViewerFlags(database, Overlay(actions_redis))),
+        timeline=Timeline(database, watch),
+        changes=changes,
+        presenter=Presenter(database, flags, watch),
         viewers=Viewers(verifier, database),
     )
     async with serving(
@@ -83,7 +98,8 @@ def times(reply: FeedReply | PublishListReply) -> list[int]:
     return [video.create_time for video in reply.video_list]
 
 
-async def test_the_feed_holds_the_newest_thirty_each_strictly_older(phone, videos):
+@pytest.mark.parametrize("watch", [True, False], ids=["kept", "not kept"], indirect=True)
+async def test_the_feed_holds_the_newest_thirty_each_strictly_older(phone, videos, watch):
     published = [await videos.add_published() for _ in range(34)][::-1]
 
     first = await phone.feed()
@@ -145,8 +161,9 @@ async def test_a_walk_shows_all_that_was_there_once_while_others_publish_and_lik
     assert seen == there
 
 
+@pytest.mark.parametrize("watch", [True, False], ids=["kept", "not kept"], indirect=True)
 async def test_the_feed_of_a_viewer_costs_a_fixed_number_of_statements(
-    phone, videos, issuer, make_user
+    phone, videos, issuer, make_user, *, watch
 ):
     token = issuer.issue(await make_user())
     await videos.add_published()
@@ -161,10 +178,13 @@ async def test_the_feed_of_a_viewer_costs_a_fixed_number_of_statements(
         reply = await phone.feed(token=token)
 
     assert len(reply.video_list) == 30
-    assert len(for_thirty) == len(for_one) == 4
+    assert len(for_thirty) == len(for_one) == (0 if watch else 5)
 
 
-async def test_a_card_in_the_feed_is_relative_to_its_viewer(phone, videos, issuer, make_user):
+@pytest.mark.parametrize("watch", [True, False], ids=["kept", "not kept"], indirect=True)
+async def test_a_card_in_the_feed_is_relative_to_its_viewer(
+    phone, videos, issuer, make_user, *, watch
+):
     await videos.add_published()
     viewer = await make_user()
     (card,) = (await phone.feed()).video_list
@@ -214,7 +234,8 @@ async def test_the_list_of_somebody_without_videos_is_empty(phone, make_user):
     assert reply.next_cursor == ""
 
 
-async def test_the_list_of_an_unknown_user_is_an_error(phone):
+@pytest.mark.parametrize("watch", [True, False], ids=["kept", "not kept"], indirect=True)
+async def test_the_list_of_an_unknown_user_is_an_error(phone, watch):
     with pytest.raises(UserNotFound):
         await phone.list_of(2**52)
 

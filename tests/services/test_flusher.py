@@ -8,6 +8,7 @@ from loguru import logger
 from prometheus_client import REGISTRY
 from sqlalchemy import text
 
+from dal.redis.changes import ChangeLog
 from dal.redis.keys import flush_lock_key
 from dal.redis.pending import FLUSH_LOCK_TTL_S
 from dal.registers.model import Action, ActionType, Kind
@@ -27,12 +28,16 @@ FAVORITE, RELATION = Kind.FAVORITE, Kind.RELATION
 async def stores(settings) -> AsyncIterator[RegisterStores]:
     async with open_stores(settings.mysql, settings.redis_actions) as stores:
         for kind in Kind:  # What earlier tests left pending would be in the way.
-            await Flusher(stores.database, stores.pending(kind), batch_size=1000).flush()
+            await Flusher(
+                stores.database, stores.pending(kind), ChangeLog(stores.redis), batch_size=1000
+            ).flush()
         yield stores
 
 
 def make_flusher(stores: RegisterStores, kind: Kind, batch_size: int = 1000) -> Flusher:
-    return Flusher(stores.database, stores.pending(kind), batch_size=batch_size)
+    return Flusher(
+        stores.database, stores.pending(kind), ChangeLog(stores.redis), batch_size=batch_size
+    )
 
 
 def deliver(body: bytes) -> Delivery:
@@ -141,7 +146,7 @@ async def test_the_gauges_tell_how_much_is_pending_and_for_how_long(stores, sett
     gauges = BacklogGauges(stores.pending(RELATION), settings.rabbitmq)
 
     await gauges.measure_pending()
-    await gauges.count_dead_letters()
+    await gauges.measure_queues()
 
     assert read_gauge("dousheng_pending_actions", "relation") == 1
     assert 15 < read_gauge("dousheng_oldest_pending_seconds", "relation") < 60

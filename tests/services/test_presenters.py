@@ -3,11 +3,14 @@
 import pytest
 from sqlalchemy import func, insert, update
 
-from dal.db.models import FavoriteVideo, Relation, User
+from dal.db import models
+from dal.db.models import FavoriteVideo, Relation
 from dal.db.videos import VideoRow, list_videos
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
 from pkg.errors import UserNotFound
+from protos.user_pb2 import User
+from protos.video_pb2 import Video
 from services.presenters import DELETED_USER_NAME, Presenter
 from tests.serving import counted_statements
 from tests.videos import Videos
@@ -16,6 +19,10 @@ from tests.videos import Videos
 @pytest.fixture
 def presenter(database, actions_redis) -> Presenter:
     return Presenter(database, ViewerFlags(database, Overlay(actions_redis)))
+
+
+def to_videos(cards: list[bytes]) -> list[Video]:
+    return [Video.FromString(card) for card in cards]
 
 
 async def publish_by_others(database, make_user, count: int) -> list[VideoRow]:
@@ -58,20 +65,20 @@ async def test_thirty_cards_cost_as_many_statements_as_one(presenter, videos, ma
     rows = await publish_by_others(videos.database, make_user, 30)
     viewer = await make_user() if is_known else None
 
+    ids = [row.id for row in rows]
     with counted_statements() as for_one:
-        await presenter.list_video_cards(rows[:1], viewer)
+        await presenter.list_video_cards(ids[:1], viewer)
     with counted_statements() as for_thirty:
-        cards = await presenter.list_video_cards(rows, viewer)
+        cards = to_videos(await presenter.list_video_cards(ids, viewer))
 
     assert len(cards) == 30
     assert len({card.author.id for card in cards}) == 30
-    assert len(for_thirty) == len(for_one) == (3 if is_known else 1)
+    assert len(for_thirty) == len(for_one) == (4 if is_known else 2)
 
 
 async def test_no_card_costs_no_statement(presenter):
     with counted_statements() as statements:
         assert await presenter.list_video_cards([], 1) == []
-        assert await presenter.list_video_cards_by_id([], 1) == []
         assert await presenter.list_user_cards([], 1) == []
 
     assert statements == []
@@ -87,8 +94,9 @@ async def test_a_video_card_says_what_its_viewer_has_to_do_with_it(
     await like(database, viewer, unliked.id, active=False)
     await like(database, liked.author_id, unliked.id)
 
-    cards = await presenter.list_video_cards([liked, unliked, own], viewer)
-    for_anyone = await presenter.list_video_cards([liked, unliked, own], None)
+    ids = [liked.id, unliked.id, own.id]
+    cards = to_videos(await presenter.list_video_cards(ids, viewer))
+    for_anyone = to_videos(await presenter.list_video_cards(ids, None))
 
     assert [(card.is_favorite, card.author.is_follow) for card in cards] == [
         (True, True),
@@ -101,7 +109,7 @@ async def test_a_video_card_says_what_its_viewer_has_to_do_with_it(
 async def test_a_video_card_holds_what_its_row_holds(presenter, videos):
     row = await published(videos)
 
-    (card,) = await presenter.list_video_cards([row], None)
+    (card,) = to_videos(await presenter.list_video_cards([row.id], None))
 
     assert (card.id, card.author.id, card.title) == (row.id, videos.author_id, row.title)
     assert card.play_url == f"tiktok-videos/{row.play_key}"
@@ -114,10 +122,10 @@ async def test_videos_outlive_the_account_of_their_author(presenter, database, m
     kept = await published(Videos(database, await make_user()))
     orphan = await published(videos)
     async with database.write() as connection:
-        statement = update(User).where(User.id == videos.author_id)
+        statement = update(models.User).where(models.User.id == videos.author_id)
         await connection.execute(statement.values(deleted_at=func.now(3)))
 
-    cards = await presenter.list_video_cards([orphan, kept], None)
+    cards = to_videos(await presenter.list_video_cards([orphan.id, kept.id], None))
 
     assert [card.id for card in cards] == [orphan.id, kept.id]
     assert cards[0].author.id == videos.author_id
@@ -131,7 +139,8 @@ async def test_videos_come_in_the_order_that_was_asked_for_and_only_published_on
     first, second = await published(videos), await published(videos)
     hidden = await videos.add_job()
 
-    cards = await presenter.list_video_cards_by_id([second.id, hidden, 2**52, first.id], None)
+    ids = [second.id, hidden, 2**52, first.id]
+    cards = to_videos(await presenter.list_video_cards(ids, None))
 
     assert [card.id for card in cards] == [second.id, first.id]
 
@@ -141,7 +150,7 @@ async def test_users_come_in_the_order_that_was_asked_for(presenter, make_user):
 
     cards = await presenter.list_user_cards([other, 2**52, one, other], None)
 
-    assert [card.id for card in cards] == [other, one, other]
+    assert [User.FromString(card).id for card in cards] == [other, one, other]
 
 
 async def test_an_unknown_user_has_no_card(presenter):

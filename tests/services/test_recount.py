@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import text
 
+from dal.redis.changes import ChangeLog
 from dal.registers.model import ActionType, Kind
 from scripts.operator.recount import recount
 from services.actions.flusher import Flusher
@@ -19,12 +20,14 @@ FAVORITE, RELATION = Kind.FAVORITE, Kind.RELATION
 async def stores(settings) -> AsyncIterator[RegisterStores]:
     async with open_stores(settings.mysql, settings.redis_actions) as stores:
         for kind in Kind:  # What earlier tests left pending would be in the way.
-            await Flusher(stores.database, stores.pending(kind), batch_size=1000).flush()
+            await Flusher(
+                stores.database, stores.pending(kind), ChangeLog(stores.redis), batch_size=1000
+            ).flush()
         yield stores
 
 
 def make_flusher(stores: RegisterStores, kind: Kind) -> Flusher:
-    return Flusher(stores.database, stores.pending(kind), batch_size=1000)
+    return Flusher(stores.database, stores.pending(kind), ChangeLog(stores.redis), batch_size=1000)
 
 
 async def run_sql(stores: RegisterStores, statement: str, **parameters: int) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from dal.db.users import require_user
+from dal.redis.changes import ChangeLog, ChangeWatch
 from dal.redis.clock import VersionClock
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
@@ -72,7 +73,10 @@ class Follows:
 
     async def flush(self) -> None:
         await Flusher(
-            self.stores.database, self.stores.pending(Kind.RELATION), batch_size=1000
+            self.stores.database,
+            self.stores.pending(Kind.RELATION),
+            ChangeLog(self.stores.redis),
+            batch_size=1000,
         ).flush()
 
 
@@ -82,6 +86,7 @@ async def follows(settings) -> AsyncIterator[Follows]:
         publisher = Publisher(settings.rabbitmq, [Kind.RELATION.value], name="test")
         consumer = make_consumer(settings.rabbitmq, stores.pending(Kind.RELATION), publisher)
         overlay = Overlay(stores.redis)
+        watch = ChangeWatch(stores.redis)
         users = ExistenceCache(stores.database, require_user)
         handler = RelationHandler(
             intake=ActionIntake(
@@ -92,7 +97,9 @@ async def follows(settings) -> AsyncIterator[Follows]:
             ),
             users=users,
             lists=RegisterLists(stores.database, overlay),
-            presenter=Presenter(stores.database, ViewerFlags(stores.database, overlay)),
+            presenter=Presenter(
+                stores.database, ViewerFlags(stores.database, overlay, watch), watch
+            ),
             texts=MessageTexts(stores.database, settings.crypt),
             viewers=Viewers(TokenVerifier(settings.token), stores.database),
         )

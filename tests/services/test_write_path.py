@@ -18,10 +18,11 @@ from hypothesis.stateful import (
 from dal.db.absorption import absorb_actions
 from dal.db.users import require_user
 from dal.db.videos import require_video
+from dal.redis.changes import ChangeLog, ChangeWatch
 from dal.redis.clock import VersionClock
 from dal.redis.overlay import Overlay
 from dal.redis.pending import PendingActions
-from dal.registers.flags import ViewerFlags
+from dal.registers.flags import Flags, ViewerFlags
 from dal.registers.lists import RegisterLists
 from dal.registers.model import Action, ActionType, Kind
 from pkg.mq.consumer import Consumer, DeadLetter, Delivery
@@ -76,9 +77,20 @@ class Path:
             for kind in Kind
         ]
         self.flushers = {
-            kind: Flusher(stores.database, stores.pending(kind), batch_size=1000) for kind in Kind
+            kind: Flusher(
+                stores.database, stores.pending(kind), ChangeLog(stores.redis), batch_size=1000
+            )
+            for kind in Kind
         }
         self.published = dict.fromkeys(Kind, 0)
+        # As in another process, which keeps what it has read.
+        self.watch = ChangeWatch(stores.redis)
+        self.kept = ViewerFlags(stores.database, Overlay(stores.redis), self.watch)
+
+    async def look(self, viewer_id: int, people: Sequence[int], videos: Sequence[int]) -> Flags:
+        """Return what is kept, after a look at what has changed."""
+        await self.watch.look()
+        return await self.kept.read(viewer_id, user_ids=people, video_ids=videos)
 
     async def accept(self, kind: Kind, user_id: int, target_id: int, action: ActionType) -> None:
         await self.intakes[kind].accept(user_id=user_id, target_id=target_id, action_type=action)
@@ -227,6 +239,7 @@ class WritePathMachine(RuleBasedStateMachine):
         lists = RegisterLists(self.path.stores.database, overlay)
         for person in self.people:
             seen = self.run(flags.read(person, user_ids=self.people, video_ids=self.videos))
+            assert self.run(self.path.look(person, self.people, self.videos)) == seen
             for kind, shown in (
                 (Kind.FAVORITE, seen.favorited),
                 (Kind.RELATION, seen.followed),

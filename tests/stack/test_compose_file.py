@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts.checks.compose import metrics, rules, settings
-from scripts.checks.compose.project import Project, parse_project, read_project
+from scripts.checks.compose.project import TLS_FILE, Project, parse_project, read_project, with_tls
 from scripts.checks.sources import REPOSITORY
 
 
@@ -84,6 +84,39 @@ def test_a_fault_is_found(fault: str) -> None:
     if not any(said in problem for problem in found):
         found += settings.find_problems(broken)
     assert any(said in problem for problem in found), found
+
+
+def test_the_file_for_tls_has_no_fault() -> None:
+    encrypted = with_tls(present(), tls_file())
+
+    assert rules.find_problems(encrypted) == []
+    assert settings.find_problems(encrypted) == []
+
+
+def tls_file() -> str:
+    return (REPOSITORY / TLS_FILE).read_text()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("video.pem", "vidoe.pem", "makes no .secrets/certificates/vidoe.pem"),
+        ("{source: video_key, target: key}", "", "video: is told of the secret key"),
+        ("key_file", "keyfile", "settings cannot be used"),
+        ("127.0.0.1:8086", "127.0.0.1:8085", "video: is asked for its health on 8085"),
+    ],
+)
+def test_a_fault_of_the_file_for_tls_is_found(right: str, wrong: str, said: str) -> None:
+    broken = with_tls(present(), tls_file().replace(right, wrong, 1))
+
+    found = [*rules.find_problems(broken), *settings.find_problems(broken)]
+
+    assert any(said in problem for problem in found), found
+
+
+def test_the_file_for_tls_names_services_that_exist() -> None:
+    with pytest.raises(ValueError, match="vidoe"):
+        with_tls(present(), tls_file().replace("  video:", "  vidoe:"))
 
 
 def test_a_password_that_set_up_does_not_make_is_missed() -> None:

@@ -12,6 +12,7 @@ from scripts.stack.ports import SERVICES
 from tests.conftest import AllSettings, load_settings
 from tests.eventually import eventually
 from tests.media_samples import append_free_box, make_video, make_video_of_size
+from tests.otlp_receiver import OtlpReceiver, receiving
 from tests.stored_objects import StoredObjects
 from tests.system.app import App
 from tests.system.publishing import Remains
@@ -31,15 +32,26 @@ OVERRIDES = {
 
 
 @pytest.fixture(scope="session")
+def traces() -> Iterator[OtlpReceiver]:
+    """Where every process of the product sends its spans."""
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
 def system(
-    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config, traces: OtlpReceiver
 ) -> Iterator[System]:
-    """Every server and every process of the product."""
+    """Every server and every process of the product; every request is traced."""
+    tracing = {
+        "DOUSHENG_TRACING__ENDPOINT": traces.endpoint,
+        "DOUSHENG_TRACING__SAMPLE_RATIO": "1",
+    }
     stack = Stack(
         tmp_path_factory.mktemp("system"),
         find_free_port_base(),
         die_with_parent=True,
-        overrides=OVERRIDES,
+        overrides=OVERRIDES | tracing,
         tls=pytestconfig.getoption("tls"),
     )
     try:

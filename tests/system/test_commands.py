@@ -1,4 +1,4 @@
-"""What a newcomer types into a running system: up again, samples, status, migration, benchmarks."""
+"""What a newcomer types into a running system: up again, samples, status, migration."""
 
 import asyncio
 import os
@@ -91,16 +91,3 @@ async def test_status_and_migrate_tell_that_all_is_well(system: System, run: Run
 
     assert {line.split()[2] for line in table.splitlines()[1:]} == {"running"}
     assert migrated == "the database has the newest schema\n"
-
-
-@pytest.mark.parametrize("subject", ["likes", "chat-poll", "chat-send"])
-async def test_a_benchmark_ends_with_its_figures(system: System, run: Run, subject: str) -> None:
-    told = await run(
-        "scripts.benchmarks",
-        *(subject, "--seconds", "1", "--workers", "2"),
-        settings=system.stack.environment(),
-    )
-
-    assert re.search(r"\d requests/s, p50 \d+\.\d ms, p99 \d+\.\d ms \(2 workers", told)
-    assert " 0 failed)" in told
-    assert ("pending actions to MySQL" in told) is (subject == "likes")

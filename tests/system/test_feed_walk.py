@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 
 from dal.db.engine import Database, retry_conflicts
 from dal.db.upload_jobs import ClaimedVideo, ObjectKeys, insert_upload, publish_video
+from dal.redis.changes import ChangeLog
+from dal.redis.client import Redis
 from pkg.clock import now_ms
 from pkg.storage import random_key
+from services.video.timeline import announce_publication
 from tests.accounts import UserFactory
 from tests.system.app import FEED_PAGE, App, ids_of
 
@@ -25,8 +28,9 @@ HELD_MS = 60_000
 class Publisher:
     """Publishes rows the way the video service's worker does, without a file behind them."""
 
-    def __init__(self, database: Database, author_id: int) -> None:
+    def __init__(self, database: Database, changes: ChangeLog, author_id: int) -> None:
         self._database = database
+        self._changes = changes
         self._author_id = author_id
         self.published: set[int] = set()
 
@@ -42,6 +46,7 @@ class Publisher:
                 lease_ms=HELD_MS,
             )
         await retry_conflicts(lambda: self._make_visible(video))
+        await announce_publication(self._changes, video_id=video.id, author_id=self._author_id)
         self.published.add(video.id)
         return video.id
 
@@ -55,9 +60,11 @@ class Publisher:
 
 
 @pytest.fixture
-async def publisher(database: Database, make_user: UserFactory, viewer: App) -> Publisher:
+async def publisher(
+    database: Database, actions_redis: Redis, make_user: UserFactory, viewer: App
+) -> Publisher:
     """Somebody who has published more than two pages."""
-    found = Publisher(database, await make_user())
+    found = Publisher(database, ChangeLog(actions_redis), await make_user())
     there = len(await viewer.walk_feed())
     for _ in range(max(0, AT_START - there) // 10 + 1):
         await found.publish_many(10)

@@ -157,15 +157,23 @@ class Line:
         await wait_for_stop(self._unwanted, next(self._pauses_s))
 
     async def _exchange(self, stream: Stream) -> None:
+        """Write and read until the stream ends; a failure of either ends both."""
         self._set_state(LineState.ENDING if self._unwanted.is_set() else LineState.OPEN)
         writing = asyncio.create_task(self._write(stream))
+        reading = asyncio.create_task(self._read(stream))
+        reading.add_done_callback(lambda _: writing.cancel())
         try:
-            while isinstance(results := await stream.read(), Results):
-                self._deliver(results)
+            await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_EXCEPTION)
         finally:
-            writing.cancel()
-            # Where writing failed the stream is broken, which reading tells.
-            await asyncio.gather(writing, return_exceptions=True)
+            reading.cancel()
+            failures = await asyncio.gather(reading, writing, return_exceptions=True)
+        for failure in failures:
+            if isinstance(failure, Exception):
+                raise failure
+
+    async def _read(self, stream: Stream) -> None:
+        while isinstance(results := await stream.read(), Results):
+            self._deliver(results)
 
     async def _write(self, stream: Stream) -> None:
         while True:
@@ -174,7 +182,10 @@ class Line:
             while self._outbox or self._cancelled:
                 message = self._take()
                 self._answered.clear()
-                await stream.write(message)
+                try:
+                    await stream.write(message)
+                except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                    return  # The stream is broken, and reading tells why.
                 await self._hold()
             if self.state is LineState.ENDING:
                 await stream.done_writing()

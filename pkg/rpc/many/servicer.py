@@ -6,12 +6,12 @@ from typing import Any
 
 import grpc
 
-from pkg import log
 from pkg.errors import DomainError, Unimplemented
 from pkg.rpc.admission import Admission
 from pkg.rpc.interceptor import reported
 from pkg.rpc.metadata import REQUEST_ID_KEY
 from pkg.rpc.status import make_status
+from pkg.tracing import TRACEPARENT
 from protos.calls_pb2 import Call, Calls, Result, Results
 from protos.calls_pb2_grpc import CallServiceServicer, add_CallServiceServicer_to_server
 
@@ -163,9 +163,12 @@ class _Stream:
         handler: Any = self._handlers.get(call.method)
         if handler is None:
             raise Unimplemented(detail=f"no method {call.method}")
-        request_id = call.request_id or log.new_request_id()
         context: Any = CallContext(call, peer=self._peer)
-        with reported(call.method, request_id), self._admission.enter(streaming=False):
+        traceparent = call.metadata.get(TRACEPARENT)
+        with (
+            reported(call.method, call.request_id, traceparent=traceparent),
+            self._admission.enter(streaming=False),
+        ):
             reply = await handler.unary_unary(handler.request_deserializer(call.request), context)
         return bytes(handler.response_serializer(reply))
 

@@ -6,15 +6,17 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from scripts.checks.sources import REPOSITORY
+from scripts.stack.authority import Authority, list_subjects
 
 COMPOSE_FILE = "docker-compose.yml"
+TLS_FILE = "dockerfiles/compose.tls.yml"
 SETUP_FILE = "scripts/compose/make_environment.sh"
 # `$$` is a dollar sign for the container's own shell.
 _VARIABLE = re.compile(r"(?<!\$)\$(?:\{(?P<name>\w+)(?P<rest>[^}]*)\}|(?P<bare>\w+))")
@@ -27,7 +29,8 @@ class Made:
     """What set-up leaves beside a checkout."""
 
     variables: Mapping[str, str]
-    key_folders: frozenset[str]
+    # Below .secrets: folders of keys, and the certificates of `scripts/certificates`.
+    secrets: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,43 @@ def parse_project(text: str, made: Made, root: Path = REPOSITORY) -> Project:
     return Project(yaml.load(text, yaml.CSafeLoader), text, made, root)
 
 
+def with_tls(project: Project, overlay: str) -> Project:
+    """Return the project with the second file on top of it, merged as Compose does."""
+    added = yaml.load(overlay, yaml.CSafeLoader)
+    services = {
+        name: _merge(service, added["services"].get(name, {}))
+        for name, service in project.services.items()
+    }
+    unknown = added["services"].keys() - services.keys()
+    if unknown:
+        raise ValueError(f"{TLS_FILE} names services that do not exist: {', '.join(unknown)}")
+    content = {
+        **project.content,
+        "services": services,
+        "secrets": {**project.content["secrets"], **added["secrets"]},
+    }
+    return replace(project, content=content, text=project.text + overlay)
+
+
+def _merge(service: Service, added: Service) -> Service:
+    """Mappings are joined, lists put behind each other; the rest is replaced."""
+    merged = {**service, **added}
+    for key in service.keys() & added.keys():
+        if isinstance(added[key], Mapping):
+            merged[key] = {**service[key], **added[key]}
+        elif isinstance(added[key], list):
+            merged[key] = [*service[key], *added[key]]
+    return merged
+
+
+def list_secrets(service: Service) -> dict[str, str]:
+    """Return the secrets that a service gets, each with the name of its file or folder in the container."""
+    named = [
+        {"source": item} if isinstance(item, str) else item for item in service.get("secrets", [])
+    ]
+    return {item["source"]: item.get("target", item["source"]) for item in named}
+
+
 def run_setup(root: Path = REPOSITORY) -> Made:
     """Return what set-up makes where nothing is yet."""
     with tempfile.TemporaryDirectory() as name:
@@ -100,7 +140,13 @@ def run_setup(root: Path = REPOSITORY) -> Made:
         settings = (line.partition("=") for line in lines if line and not line.startswith("#"))
         variables = {name: value.strip("'") for name, _, value in settings}
         folders = frozenset(path.parent.name for path in (folder / ".secrets").glob("*/*.pem"))
-    return Made(variables, folders)
+    return Made(variables, folders | _list_certificates())
+
+
+def _list_certificates() -> frozenset[str]:
+    authority = Authority(Path("certificates"))
+    pairs = [authority.pair(name) for name in ("ca", *(item.name for item in list_subjects({})))]
+    return frozenset(str(path) for pair in pairs for path in (pair.certificate, pair.key))
 
 
 def is_module(name: str) -> bool:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from scripts.checks.compose.project import Project, Service, is_module
+from scripts.checks.compose.project import Project, Service, is_module, list_secrets
 
 # Its name, or where it comes from, and a version with a number in it.
 _PINNED = re.compile(r"[\w./-]+:(?=[\w.-]*\d)(?!latest)[\w.-]+")
@@ -183,7 +183,7 @@ def files_exist(project: Project) -> Iterator[str]:
                     yield f"{name}: could write to {source}"
             else:
                 used.add(f"volumes {source}")
-        used |= {f"secrets {secret}" for secret in service.get("secrets", [])}
+        used |= {f"secrets {secret}" for secret in list_secrets(service)}
         used |= {f"networks {network}" for network in service.get("networks", [])}
     declared = {
         f"{kind} {name}"
@@ -192,7 +192,7 @@ def files_exist(project: Project) -> Iterator[str]:
     }
     for item in sorted(used ^ declared):
         yield f"{item} is declared and not used, or used and not declared"
-    yield from _find_secrets_that_nobody_makes(content["secrets"], project.made.key_folders)
+    yield from _find_secrets_that_nobody_makes(content["secrets"], project.made.secrets)
 
 
 def _find_secrets_that_nobody_makes(
@@ -200,7 +200,7 @@ def _find_secrets_that_nobody_makes(
 ) -> Iterator[str]:
     for name, secret in secrets.items():
         if secret["file"].removeprefix(".secrets/") not in made:
-            yield f"secret {name}: scripts/setup --compose makes no {secret['file']}"
+            yield f"secret {name}: set-up makes no {secret['file']}"
 
 
 RULES: tuple[Rule, ...] = (

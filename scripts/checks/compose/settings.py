@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from functools import cache
 
 from pkg.settings import ENV_PREFIX, ProcessSettings, SettingsError
-from scripts.checks.compose.project import Project, Service, is_module
+from scripts.checks.compose.project import Project, Service, is_module, list_secrets
 from scripts.reference.settings_tables import Setting, list_sections, list_settings
 from scripts.stack.servers.nginx import find_most_body_mb, find_upload_timeout_s
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9-]*):(\d{2,5})\b")
-_SECRET_FOLDER = re.compile(r"/run/secrets/(\w+)")
+_SECRET = re.compile(r"/run/secrets/(\w+)")
 _PLACEHOLDER = re.compile(r"\$\{(NGINX_\w+)\}")
 # The ports of servers; those of the product are in config/*.yml.
 _PORTS = {
@@ -36,8 +36,8 @@ def find_problems(project: Project) -> list[str]:
         found += [
             f"{name}: is told of the secret {secret}, which it does not get"
             for value in told.values()
-            for secret in _SECRET_FOLDER.findall(value)
-            if secret not in service.get("secrets", [])
+            for secret in _SECRET.findall(value)
+            if secret not in list_secrets(service).values()
         ]
     return found
 
@@ -57,7 +57,11 @@ def _find_unreadable(project: Project, service: Service, told: Mapping[str, str]
         with _environment(told):
             settings.load(project.root / "config")
     except SettingsError as exc:
-        yield str(exc)
+        problems = str(exc).splitlines()
+        # Secrets are in containers only.
+        told_wrong = [problem for problem in problems if "cannot read" not in problem]
+        if told_wrong != problems[:1] or len(problems) == 1:
+            yield "\n".join(told_wrong)
 
 
 @cache
@@ -114,7 +118,7 @@ def _list_addresses(told: Mapping[str, str]) -> Iterator[tuple[str, int]]:
 
 def _find_wrong_health(name: str, service: Service) -> Iterator[str]:
     """Compare the port that a service is asked on with its own."""
-    asked = str((service.get("healthcheck") or {}).get("test", [""])[-1])
+    asked = str((service.get("healthcheck") or {}).get("test"))
     for port in re.findall(r"127\.0\.0\.1:(\d+)", asked):
         listens = _find_port(name, service)
         if listens is not None and int(port) != listens:

@@ -30,9 +30,9 @@ from dal.db.takeover.target import (
 from pkg.crypt.passwords import wrap_md5
 from pkg.ids import MAX_ID
 from scripts.operator.takeover.findings import Findings, Kind
-from scripts.operator.takeover.progress_bar import ProgressBar
 from scripts.operator.takeover.sinks import Sink
 from scripts.operator.takeover.step import Step, table_name
+from scripts.progress_bar import ProgressBar
 
 COUNTERS: tuple[tuple[Select[Any], tuple[str, ...]], ...] = (
     (USERS_BY_ID, USER_COUNTERS),

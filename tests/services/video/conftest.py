@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dal.db.engine import Database
+from dal.redis.changes import ChangeLog
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
 from pkg.spool import Spool
@@ -20,6 +21,7 @@ from services.presenters import Presenter
 from services.video.handler import VideoHandler
 from services.video.leases import Leases
 from services.video.outcomes import Outcomes
+from services.video.timeline import Timeline
 from services.video.uploads import Uploads
 from tests.media_samples import cut, make_audio, make_video
 from tests.services.video.processing import Processing, make_processing
@@ -46,6 +48,8 @@ def make_handler(
         database=database,
         uploads=uploads,
         outcomes=outcomes,
+        timeline=Timeline(database),
+        changes=ChangeLog(actions_redis),
         presenter=Presenter(database, ViewerFlags(database, Overlay(actions_redis))),
         viewers=Viewers(TokenVerifier(settings.token), database),
     )

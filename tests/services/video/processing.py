@@ -58,6 +58,9 @@ class Processing:
         on_heavy: Callable[[], None] = ignore,
         on_outcome: Callable[[int], None] = ignore,
     ) -> Worker:
+        async def tell(video: ClaimedVideo) -> None:
+            on_outcome(video.id)
+
         return Worker(
             LaneOfWork(lane, woken or asyncio.Event()),
             media=media or self.media,
@@ -66,7 +69,7 @@ class Processing:
             leases=self.leases,
             settings=self.settings,
             on_heavy=on_heavy,
-            on_outcome=on_outcome,
+            on_outcome=tell,
         )
 
     async def add_upload(self, path: Path, *, received: bool = True) -> int:

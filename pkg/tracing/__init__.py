@@ -1,0 +1,36 @@
+"""Traces by OpenTelemetry: which steps a request took, in which processes, and how long each.
+
+Whoever owns a driver surrounds its calls with `child`; whoever receives work begins with `begin_request`, `begin_batch` or `begin_job`.
+While tracing is off, or outside of anything that is traced, all of them return the same object, which does nothing.
+"""
+
+from pkg.tracing.context import TRACEPARENT, is_sampled
+from pkg.tracing.recorder import begin_batch, begin_job, begin_request, is_tracing, tracing
+from pkg.tracing.settings import TracingSettings
+from pkg.tracing.spans import (
+    NO_SPAN,
+    Kind,
+    Span,
+    child,
+    current_trace_id,
+    current_traceparent,
+    find_kept_trace_id,
+)
+
+__all__ = [
+    "NO_SPAN",
+    "TRACEPARENT",
+    "Kind",
+    "Span",
+    "TracingSettings",
+    "begin_batch",
+    "begin_job",
+    "begin_request",
+    "child",
+    "current_trace_id",
+    "current_traceparent",
+    "find_kept_trace_id",
+    "is_sampled",
+    "is_tracing",
+    "tracing",
+]

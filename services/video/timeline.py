@@ -1,0 +1,96 @@
+"""Which videos are published, in pages: the feed, and the list of an author.
+
+Pages are read on the source: a walk must not miss what a replica learns later. With a watch they are kept until somebody announces a
+publication; everybody who walks down the feed from its top asks for the same pages.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from dal.db.engine import Database
+from dal.db.users import require_user
+from dal.db.videos import ListedVideo, list_feed, list_videos_of_author
+from dal.redis.changes import ChangeLog, ChangeWatch, Subject
+from pkg.errors import UserNotFound
+from pkg.kept import Kept
+from pkg.paging import PageRequest
+
+FEED_LIMIT = 30
+PAGES_KEPT_S = 2.0
+# Of all pages together.
+MOST_VIDEOS = 100_000
+
+Videos = Sequence[ListedVideo]
+AuthorPage = tuple[int, PageRequest]
+
+
+async def announce_publication(changes: ChangeLog, *, video_id: int, author_id: int) -> None:
+    """Tell everybody who keeps pages or cards that a video is published; may be repeated."""
+    subjects = [(Subject.TIMELINE, video_id), (Subject.VIDEO, video_id), (Subject.USER, author_id)]
+    await changes.try_to_announce(subjects)
+
+
+class Timeline:
+    """Reads the pages; with a `watch`, whoever reads has let it look before."""
+
+    def __init__(self, database: Database, watch: ChangeWatch | None = None) -> None:
+        self._database = database
+        lifetime_s = PAGES_KEPT_S if watch else 0
+        self._feed: Kept[int, Videos] = Kept(
+            self._load_feed, lifetime_s=lifetime_s, most=MOST_VIDEOS, weigh=_weigh
+        )
+        self._authors: Kept[AuthorPage, Videos] = Kept(
+            self._load_authors, lifetime_s=lifetime_s, most=MOST_VIDEOS, weigh=_weigh
+        )
+        if watch is not None:
+            watch.tell(Subject.TIMELINE, self._forget, forget_all=self._forget_all)
+
+    async def list_feed(self, before_ms: int) -> Videos:
+        """Return the newest videos published strictly before `before_ms`, newest first."""
+        return (await self._feed.get((before_ms,)))[before_ms]
+
+    async def list_of_author(self, author_id: int, wanted: PageRequest) -> Videos:
+        """Return the newest videos of an author, as `make_page` wants them.
+
+        Raises:
+            UserNotFound: nobody has this id.
+        """
+        key = author_id, wanted
+        found = await self._authors.get((key,))
+        if key not in found:
+            raise UserNotFound
+        return found[key]
+
+    def _forget(self, _video_id: int) -> None:
+        self._forget_all()
+
+    def _forget_all(self) -> None:
+        self._feed.forget_all()
+        self._authors.forget_all()
+
+    async def _load_feed(self, before: set[int]) -> dict[int, Videos]:
+        pages = await asyncio.gather(*(self._read_feed(before_ms) for before_ms in before))
+        return dict(zip(before, pages, strict=True))
+
+    async def _read_feed(self, before_ms: int) -> Videos:
+        async with self._database.read_source() as connection:
+            return await list_feed(connection, before_ms=before_ms, limit=FEED_LIMIT)
+
+    async def _load_authors(self, keys: set[AuthorPage]) -> dict[AuthorPage, Videos]:
+        pages = await asyncio.gather(*(self._read_author(*key) for key in keys))
+        return {key: page for key, page in zip(keys, pages, strict=True) if page is not None}
+
+    async def _read_author(self, author_id: int, wanted: PageRequest) -> Videos | None:
+        async with self._database.read_source() as connection:
+            rows = await list_videos_of_author(
+                connection, author_id=author_id, before_ms=wanted.before, limit=wanted.fetch_limit
+            )
+            try:
+                await require_user(connection, author_id)
+            except UserNotFound:
+                return None
+        return rows
+
+
+def _weigh(page: Videos) -> int:
+    return 1 + len(page)

@@ -1,0 +1,1 @@
+"""What an operator sees: rules, dashboards and a real Prometheus."""

@@ -1,0 +1,262 @@
+"""What is traced, what of it is kept, and how a trace goes on in another process."""
+
+import asyncio
+from collections.abc import Iterator
+from time import perf_counter_ns
+
+import pytest
+
+from pkg.errors import DependencyUnavailable, VideoNotFound
+from pkg.rpc.interceptor import reported
+from pkg.rpc.metadata import with_trace
+from pkg.tracing import (
+    NO_SPAN,
+    TRACEPARENT,
+    TracingSettings,
+    begin_batch,
+    begin_job,
+    begin_request,
+    child,
+    current_trace_id,
+    current_traceparent,
+    find_kept_trace_id,
+)
+from pkg.tracing.context import TraceContext
+from pkg.tracing.recorder import recording
+from pkg.tracing.spans import MOST_SPANS, Part
+from tests.pkg.calls_world import serving_together
+
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+SAMPLED = f"00-{TRACE_ID}-b7ad6b7169203331-01"
+UNSAMPLED = f"00-{TRACE_ID}-b7ad6b7169203331-00"
+HOUR_S = 3600
+
+
+class Kept:
+    """What a process would send."""
+
+    def __init__(self) -> None:
+        self.names: list[list[str]] = []
+        self.errors: list[list[str | None]] = []
+        self.links: list[list[str]] = []
+        self.left_out = 0
+
+    def __call__(self, part: Part) -> None:
+        self.names.append([span.name for span in part.spans])
+        self.errors.append([span.error for span in part.spans])
+        self.links.append([link.trace_id for span in part.spans for link in span.links])
+        self.left_out += part.left_out
+
+
+def record(kept: Kept, *, ratio: float = 0.0, slow_s: float = HOUR_S):
+    settings = TracingSettings(sample_ratio=ratio, slow_s=slow_s, timeout_s=1)
+    return recording(settings, kept)
+
+
+def wait_ms(duration: int) -> None:
+    """Be busy for so long, by the recorder's clock."""
+    until = perf_counter_ns() + duration * 1_000_000
+    while perf_counter_ns() < until:
+        pass
+
+
+@pytest.fixture
+def kept() -> Iterator[Kept]:
+    """Nothing is sampled, and nothing is slow."""
+    found = Kept()
+    with record(found):
+        yield found
+
+
+def test_while_tracing_is_off_nothing_is_made():
+    spans = [
+        begin_request("Feed", traceparent=SAMPLED),
+        begin_batch("flush"),
+        begin_job("process", traceparent=SAMPLED),
+        child("SELECT"),
+    ]
+
+    assert all(span is NO_SPAN for span in spans)
+    assert current_traceparent() is None
+
+
+def test_outside_of_anything_traced_a_step_is_not_recorded(kept):
+    assert child("SELECT") is NO_SPAN
+
+
+def test_a_ratio_of_one_keeps_every_request_with_its_steps():
+    kept = Kept()
+
+    with record(kept, ratio=1.0):
+        for _ in range(3):
+            with begin_request("Feed", traceparent=None), child("SELECT"):
+                pass
+
+    assert kept.names == [["Feed", "SELECT"]] * 3
+
+
+def test_what_is_neither_sampled_nor_slow_nor_failed_is_forgotten(kept):
+    with begin_request("Feed", traceparent=None), child("SELECT"):
+        assert find_kept_trace_id() is None
+
+    assert kept.names == []
+
+
+def test_a_slow_request_is_kept():
+    kept = Kept()
+
+    with record(kept, slow_s=0.001), begin_request("Feed", traceparent=UNSAMPLED), child("SELECT"):
+        wait_ms(2)
+
+    assert kept.names == [["Feed", "SELECT"]]
+
+
+def test_what_has_its_own_pace_is_never_slow():
+    kept = Kept()
+
+    with record(kept, slow_s=0.001), begin_request("up", traceparent=None, has_own_pace=True):
+        wait_ms(2)
+
+    assert kept.names == []
+
+
+def test_a_failed_request_is_kept_and_an_exception_that_is_an_answer_is_no_failure(kept):
+    for error in (VideoNotFound(), DependencyUnavailable(detail="mysql")):
+        with (
+            pytest.raises(type(error)),
+            reported("/dousheng.VideoService/Feed", "abc", traceparent=None),
+        ):
+            raise error
+
+    assert kept.names == [["Feed"]]
+    assert kept.errors == [["DependencyUnavailable"]]
+
+
+def test_a_failed_step_says_what_failed_and_not_what_people_wrote(kept):
+    with (
+        begin_request("Feed", traceparent=SAMPLED),
+        pytest.raises(ValueError, match="secret"),
+        child("SELECT"),
+    ):
+        raise ValueError("secret")
+
+    assert kept.errors == [["", "ValueError"]]
+
+
+def test_a_sampled_trace_of_somebody_else_is_kept_and_goes_on(kept):
+    with begin_request("Feed", traceparent=SAMPLED, trace_id="f" * 32):
+        assert current_trace_id() == TRACE_ID
+        assert find_kept_trace_id() == TRACE_ID
+        passed_on = TraceContext.parse(current_traceparent())
+
+    assert passed_on is not None
+    assert passed_on.trace_id == TRACE_ID
+    assert passed_on.is_sampled
+    assert kept.names == [["Feed"]]
+
+
+def test_a_trace_that_begins_here_has_the_id_of_the_request_where_that_can_be_one(kept):
+    for request_id, is_taken in ((TRACE_ID, True), ("app-7.1", False), ("0" * 32, False)):
+        with begin_request("Feed", traceparent=None, trace_id=request_id):
+            assert (current_trace_id() == request_id) is is_taken
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "00-abc-def-01",
+        f"ff-{TRACE_ID}-b7ad6b7169203331-01",
+        f"00-{'0' * 32}-b7ad6b7169203331-01",
+        f"00-{TRACE_ID}-{'0' * 16}-01",
+        f"00-{TRACE_ID.upper()}-b7ad6b7169203331-01",
+        SAMPLED + "\n",
+    ],
+)
+def test_a_header_that_makes_no_sense_begins_a_new_trace(kept, header):
+    with begin_request("Feed", traceparent=header):
+        assert current_trace_id() != TRACE_ID
+
+
+def test_a_context_survives_its_header():
+    context = TraceContext.parse(SAMPLED)
+
+    assert context is not None
+    assert context.format() == SAMPLED
+
+
+def test_a_batch_is_kept_for_the_sampled_traces_that_it_goes_on_with(kept):
+    with begin_batch("flush") as span:
+        span.link(UNSAMPLED)
+        span.link(None)
+    with begin_batch("flush") as span:
+        span.link(SAMPLED)
+
+    assert kept.names == [["flush"]]
+    assert kept.links == [[TRACE_ID]]
+
+
+def test_a_job_goes_on_in_the_trace_that_put_it_aside(kept):
+    with begin_job("process upload", traceparent=SAMPLED):
+        assert current_trace_id() == TRACE_ID
+
+    assert kept.names == [["process upload"]]
+
+
+async def test_a_step_whose_end_nobody_saw_ends_with_its_request(kept):
+    with begin_request("Feed", traceparent=SAMPLED):
+        child("SELECT")
+
+    assert kept.errors == [["", "not ended when its request was"]]
+
+
+async def test_what_a_request_leaves_behind_is_not_part_of_it(kept):
+    go_on = asyncio.Event()
+
+    async def afterwards():
+        await go_on.wait()
+        return child("SELECT")
+
+    with begin_request("Feed", traceparent=SAMPLED):
+        task = asyncio.create_task(afterwards())
+    go_on.set()
+
+    assert await task is NO_SPAN
+    assert kept.names == [["Feed"]]
+
+
+def test_a_part_is_bounded_and_says_what_it_lacks(kept):
+    with begin_request("stream", traceparent=SAMPLED):
+        for _ in range(MOST_SPANS + 5):
+            with child("SELECT"):
+                pass
+
+    assert len(kept.names[0]) == MOST_SPANS
+    assert kept.left_out == 6
+
+
+async def test_each_of_the_calls_that_travel_together_has_its_own_trace(kept):
+    ids = [f"{number:032x}" for number in range(1, 21)]
+
+    async def call(world, trace_id: str) -> None:
+        with begin_request("request", traceparent=f"00-{trace_id}-b7ad6b7169203331-00"):
+            await world.info(7, metadata=dict(with_trace()))
+
+    async with serving_together() as world:
+        await asyncio.gather(*(call(world, trace_id) for trace_id in ids))
+        seen = [metadata[TRACEPARENT] for _, metadata, _ in world.handler.seen]
+
+    assert sorted(header.split("-")[1] for header in seen) == ids
+
+
+async def test_a_call_that_travels_with_others_is_a_step_below_its_caller():
+    kept = Kept()
+
+    with record(kept, ratio=1.0):
+        async with serving_together() as world:
+            with begin_request("request", traceparent=None):
+                trace_id = current_trace_id()
+                await world.info(7, metadata=dict(with_trace()))
+
+    assert sorted(kept.names) == [["UserInfo"], ["request"]]
+    assert trace_id

@@ -1,0 +1,138 @@
+"""What holds on every page: nothing serious for axe-core, both languages, light and dark, keyboard and reduced motion."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import expect
+
+from tests.system.app import App
+from tests.system.web.conftest import IN_ONE_LOOP, VIEWPORTS, Host, OpenWindow
+from tests.system.web.person import DESKTOP, Person
+
+pytestmark = IN_ONE_LOOP
+
+SERIOUS = {"serious", "critical"}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def friend(host: Host, phone: Callable[[], App]) -> App:
+    """A friend of the host, who has written to them and below their first film."""
+    friend = await phone().register()
+    for one, other in ((host.app, friend), (friend, host.app)):
+        await one.post("douyin/relation/action/", to_user_id=other.user_id, action_type=1)
+    comment = {"video_id": host.film_ids[0], "action_type": 1, "comment_text": "好看"}
+    await friend.post("douyin/comment/action/", **comment)
+    message = {"to_user_id": host.app.user_id, "action_type": 1, "content": "你好"}
+    await friend.post("douyin/message/action/", **message)
+    return friend
+
+
+def views_of(host: Host, friend: App) -> dict[str, str]:
+    """Return the routes of all views for the host, and what shows that each has drawn itself."""
+    me = f"/user/{host.app.user_id}"
+    return {
+        host.route_to(host.film_ids[0]): "video-player.is-active",
+        "/publish": "li.upload",
+        me: "a.work",
+        f"{me}/followers": "li[data-user-id]",
+        f"{me}/friends": "li[data-user-id]",
+        "/messages": "li[data-user-id]",
+        f"/chat/{friend.user_id}": "#messages li",
+        "/nowhere": "main h1",
+    }
+
+
+async def find_serious(person: Person) -> list[str]:
+    """Return what axe-core calls serious or critical on the page."""
+    found = await Axe().run(person.page)
+    return [
+        f"{item['id']}: {node['html'][:160]} {node['failureSummary']}"
+        for item in found.response["violations"]
+        if item["impact"] in SERIOUS
+        for node in item["nodes"]
+    ]
+
+
+@VIEWPORTS
+async def test_axe_finds_nothing_serious_on_any_page(
+    open_window: OpenWindow, host: Host, friend: App, viewport: dict[str, Any]
+) -> None:
+    # One theme on each viewport: four rounds would find little more.
+    theme = "dark" if viewport is DESKTOP else "light"
+    person = await open_window(host.app, color_scheme=theme, **viewport)
+
+    for route, drawn in views_of(host, friend).items():
+        await person.open(route)
+        await expect(person.page.locator(drawn).first).to_be_visible()
+        assert await find_serious(person) == [], route
+        if route == host.route_to(host.film_ids[0]):
+            await person.page.keyboard.press("c")
+            await expect(person.comments.locator("li[data-comment-id]").first).to_be_visible()
+            assert await find_serious(person) == [], "comments"
+    stranger = await open_window(color_scheme=theme, **viewport)
+    for route in ("/login", "/register"):
+        await stranger.open(route)
+        await expect(stranger.page.locator("#username")).to_be_visible()
+        assert await find_serious(stranger) == [], route
+
+
+async def test_a_browser_is_spoken_to_in_its_language_until_another_is_chosen(
+    open_window: OpenWindow,
+) -> None:
+    person = await open_window(locale="en-US", **DESKTOP)
+
+    await person.open("/login")
+    await expect(person.button("Log in", person.page.locator("#account-form"))).to_be_visible()
+    assert await person.page.evaluate("document.documentElement.lang") == "en"
+    await person.page.get_by_role("button", name="中文").first.click()
+
+    await expect(person.button("登录", person.page.locator("#account-form"))).to_be_visible()
+    await person.page.reload()
+    await expect(person.button("登录", person.page.locator("#account-form"))).to_be_visible()
+    assert await person.page.evaluate("document.documentElement.lang") == "zh-CN"
+
+
+async def test_the_theme_is_that_of_the_system_until_another_is_chosen(
+    open_window: OpenWindow,
+) -> None:
+    person = await open_window(color_scheme="dark", **DESKTOP)
+    brightness = """() => {
+        const [r, g, b] = getComputedStyle(document.body).backgroundColor.match(/[0-9.]+/g).map(Number);
+        return r + g + b;
+    }"""
+
+    await person.open("/login")
+    theme = person.page.get_by_role("button", name="主题").first
+    await expect(theme).to_be_visible()
+    assert await person.page.evaluate(brightness) < 200
+    await theme.click()
+    await expect(theme).to_have_text("主题:浅色")
+
+    assert await person.page.evaluate(brightness) > 500
+    await person.page.reload()
+    assert await person.page.evaluate(brightness) > 500
+
+
+async def test_a_keyboard_reaches_everything_and_its_focus_is_seen(
+    open_window: OpenWindow,
+) -> None:
+    person = await open_window(**DESKTOP)
+    await person.open("/login")
+    await expect(person.page.locator("#username")).to_be_visible()
+    focused = """() => {
+        const element = document.activeElement;
+        // After the last control the browser itself has the focus.
+        if (element === document.body) return ['', false];
+        const style = getComputedStyle(element);
+        return [element.id || element.textContent.trim(), style.outlineStyle !== 'none' || style.boxShadow !== 'none'];
+    }"""
+    reached: dict[str, bool] = {}
+    for _ in range(20):
+        await person.page.keyboard.press("Tab")
+        name, is_seen = await person.page.evaluate(focused)
+        reached[name] = is_seen
+
+    assert {"username", "password", "登录", "首页"} <= reached.keys()
+    assert all(is_seen for name, is_seen in reached.items() if name), reached
