@@ -1,5 +1,6 @@
 """The way in: nginx, the gateways, and what these reach."""
 
+import asyncio
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ from scripts.operator.doctor.target import Target
 
 ROLE, EDGE = "gateway", "nginx"
 MOST_EVIDENCE = 200
+LOOK_AGAIN_S = 0.3
 
 
 async def look_at_gateways(target: Target) -> Sequence[Finding]:
@@ -39,9 +41,16 @@ async def look_at_nginx(target: Target) -> Sequence[Finding]:
 async def look_at_readiness(target: Target) -> Sequence[Finding]:
     """A gateway reaches all six services, through nginx."""
     url = _require_url(target)
-    reply = await get_reply(f"{url}/readyz", timeout_s=target.answer_s)
-    if reply.status == 200:
-        return []
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + target.answer_s
+    # A gateway gives services a second: one 503 of a busy machine says little.
+    while True:
+        reply = await get_reply(f"{url}/readyz", timeout_s=target.answer_s)
+        if reply.status == 200:
+            return []
+        if loop.time() + LOOK_AGAIN_S > ends_at:
+            break
+        await asyncio.sleep(LOOK_AGAIN_S)
     said = f"GET /readyz: {reply.status} {reply.data[:MOST_EVIDENCE].decode(errors='replace')}"
     what = "does not reach services that answer" if b"missing" in reply.data else "does not answer"
     return [Finding(ROLE, what, said, target.place.look_into(ROLE, urlsplit(url).netloc))]

@@ -44,7 +44,10 @@ async def look_at_replication(target: Target) -> Sequence[Finding]:
     """No server takes writes beside the source, and every replica keeps up."""
     nodes = Nodes(target.settings.mysql)
     try:
-        asked = await asyncio.gather(*map(_find_state, nodes.all))
+        # One that hangs has had its time.
+        asked = await asyncio.gather(
+            *(_find_state(node, timeout_s=target.answer_s / 2) for node in nodes.all)
+        )
     finally:
         await nodes.close()
     known = [(node, state) for node, state in zip(nodes.all, asked, strict=True) if state]
@@ -75,10 +78,11 @@ async def look_at_schema(target: Target) -> Sequence[Finding]:
     raise Away([Finding("schema", "is too old", evidence, command)])
 
 
-async def _find_state(node: Node) -> NodeState | None:
+async def _find_state(node: Node, *, timeout_s: float) -> NodeState | None:
     try:
-        return await node.ask()
-    except (DependencyUnavailable, DeadlineExceeded):
+        async with asyncio.timeout(timeout_s):
+            return await node.ask()
+    except (DependencyUnavailable, DeadlineExceeded, TimeoutError):
         # Told by who looks at the servers.
         return None
 
