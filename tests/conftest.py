@@ -9,21 +9,17 @@ from sqlalchemy import delete
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-from dal.db.engine import Database, MySQLSettings, open_database
+from dal.db.engine import Database, open_database
 from dal.db.models import Video
 from dal.redis.client import RedisSettings, open_redis
 from pkg.crypt.messages import CryptSettings
 from pkg.media import MediaSettings
 from pkg.mq.connection import RabbitMQSettings
-from pkg.registry import EtcdSettings
-from pkg.rpc.tls import RpcSettings
-from pkg.settings import ProcessSettings
 from pkg.storage import Storage, StorageSettings
-from pkg.token import TokenSettings
 from scripts.stack.ports import find_free_port_base
 from scripts.stack.stack import Stack
 from services.buckets import BUCKETS
-from services.foundation import CardSettings
+from services.foundation import FoundationSettings
 from services.user.settings import UserSettings
 from services.video.settings import VideoSettings
 from tests.accounts import UserFactory
@@ -39,18 +35,12 @@ NEED_FFMPEG = {"library", "media", "make_media", "slow_video"}
 WHOLE_FOLDERS = ("tests/system/",)
 
 
-class AllSettings(ProcessSettings):
-    """Every section, as the processes of the test stack read it."""
+class AllSettings(FoundationSettings):
+    """Every section, as the processes of the test stack read it; what each service reads comes from its own settings."""
 
-    mysql: MySQLSettings
-    redis_actions: RedisSettings
     redis_cache: RedisSettings
     rabbitmq: RabbitMQSettings
-    rpc: RpcSettings
-    etcd: EtcdSettings
     storage: StorageSettings
-    token: TokenSettings
-    cards: CardSettings
     crypt: CryptSettings
     media: MediaSettings
     user: UserSettings
