@@ -20,6 +20,7 @@ from pkg.rpc.tls import RpcSettings
 from pkg.settings import ProcessSettings
 from pkg.storage import Storage, StorageSettings
 from pkg.token import TokenSettings
+from pkg.tracing import TracingSettings
 from scripts.stack.ports import find_free_port_base
 from scripts.stack.stack import Stack
 from services.buckets import BUCKETS
@@ -50,6 +51,7 @@ class AllSettings(ProcessSettings):
     etcd: EtcdSettings
     storage: StorageSettings
     token: TokenSettings
+    tracing: TracingSettings
     cards: CardSettings
     crypt: CryptSettings
     media: MediaSettings
