@@ -43,7 +43,7 @@ def system(
     tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config, traces: OtlpReceiver
 ) -> Iterator[System]:
     """Every server and every process of the product; every request is traced."""
-    tracing = {
+    overrides = OVERRIDES | {
         "DOUSHENG_TRACING__ENDPOINT": traces.endpoint,
         "DOUSHENG_TRACING__SAMPLE_RATIO": "1",
     }
@@ -51,12 +51,12 @@ def system(
         tmp_path_factory.mktemp("system"),
         find_free_port_base(),
         die_with_parent=True,
-        overrides=OVERRIDES | tracing,
+        overrides=overrides,
         tls=pytestconfig.getoption("tls"),
     )
     try:
         stack.up()
-        yield System(stack)
+        yield System(stack, overrides)
     finally:
         stack.down()
 

@@ -3,7 +3,7 @@
 import os
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,8 @@ class System:
     """A stack that is up."""
 
     stack: Stack
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    """The settings that differ from those of config/, by their variables."""
     spoken: Spoken = field(default_factory=Spoken)
 
     @property

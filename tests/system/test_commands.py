@@ -15,7 +15,6 @@ from scripts.stack.seed import seed
 from scripts.stack.site import REPOSITORY
 from tests.eventually import eventually
 from tests.system.app import App
-from tests.system.conftest import OVERRIDES
 from tests.system.system import System
 
 SAMPLE_TITLES = {"第一个视频 🎬", "渐变光影", "生命游戏", "彩条测试"}
@@ -26,12 +25,12 @@ Run = Callable[..., Awaitable[str]]
 def run(system: System) -> Run:
     """Run a script, which must succeed, and return what it prints."""
 
-    async def run(name: str, *arguments: str, settings: dict[str, str] = OVERRIDES) -> str:
+    async def run(name: str, *arguments: str) -> str:
         def wait() -> "subprocess.CompletedProcess[str]":
             return subprocess.run(
                 [REPOSITORY / ".venv" / "bin" / "python", "-m", name, *arguments],
                 cwd=REPOSITORY,
-                env=without_settings(os.environ) | settings,
+                env=without_settings(os.environ) | dict(system.overrides),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,

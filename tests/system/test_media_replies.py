@@ -12,6 +12,7 @@ from tests.system.system import System
 HEADERS = {
     *("server", "date", "connection", "content-type", "content-length", "last-modified", "etag"),
     *("accept-ranges", "content-range", "cache-control", "x-content-type-options", "vary"),
+    "x-request-id",
 }
 
 

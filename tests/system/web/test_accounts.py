@@ -76,7 +76,7 @@ async def test_logging_out_in_one_tab_logs_out_in_the_other(
 async def test_a_token_that_is_no_longer_valid_ends_the_session_and_takes_the_like_back(
     open_window: OpenWindow, host: Host, fan: App
 ) -> None:
-    film_id = host.take_film()
+    film_id = host.kept_film
     valid, fan.token = fan.token, "not.a.token"
     person = await open_window(fan)
     person.expects("401")

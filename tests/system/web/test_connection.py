@@ -33,7 +33,7 @@ async def test_while_nginx_is_away_it_is_told_and_then_everything_goes_on(
         await writer.write("断线时写的")
         await expect(writer.page.locator("#message-form [role=alert]")).not_to_be_empty()
         # A page that is opened meanwhile waits.
-        film_id = host.film_ids[0]
+        film_id = host.kept_film
         await viewer.page.evaluate(f"location.hash = '{host.route_to(film_id)}'")
 
     for person in (viewer, writer):

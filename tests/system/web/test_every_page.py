@@ -22,7 +22,7 @@ async def friend(host: Host, phone: Callable[[], App]) -> App:
     friend = await phone().register()
     for one, other in ((host.app, friend), (friend, host.app)):
         await one.post("douyin/relation/action/", to_user_id=other.user_id, action_type=1)
-    comment = {"video_id": host.film_ids[0], "action_type": 1, "comment_text": "好看"}
+    comment = {"video_id": host.kept_film, "action_type": 1, "comment_text": "好看"}
     await friend.post("douyin/comment/action/", **comment)
     message = {"to_user_id": host.app.user_id, "action_type": 1, "content": "你好"}
     await friend.post("douyin/message/action/", **message)
@@ -33,7 +33,7 @@ def views_of(host: Host, friend: App) -> dict[str, str]:
     """Return the routes of all views for the host, and what shows that each has drawn itself."""
     me = f"/user/{host.app.user_id}"
     return {
-        host.route_to(host.film_ids[0]): "video-player.is-active",
+        host.route_to(host.kept_film): "video-player.is-active",
         "/publish": "li.upload",
         me: "a.work",
         f"{me}/followers": "li[data-user-id]",
@@ -67,7 +67,7 @@ async def test_axe_finds_nothing_serious_on_any_page(
         await person.open(route)
         await expect(person.page.locator(drawn).first).to_be_visible()
         assert await find_serious(person) == [], route
-        if route == host.route_to(host.film_ids[0]):
+        if route == host.route_to(host.kept_film):
             await person.page.keyboard.press("c")
             await expect(person.comments.locator("li[data-comment-id]").first).to_be_visible()
             assert await find_serious(person) == [], "comments"

@@ -54,7 +54,7 @@ async def test_a_double_tap_likes(open_window: OpenWindow, host: Host, fan: App)
 async def test_a_like_that_is_refused_is_taken_back_and_told(
     open_window: OpenWindow, host: Host, fan: App
 ) -> None:
-    film_id = host.take_film()
+    film_id = host.kept_film
     viewer = await open_window(fan)
     viewer.expects("503")
     await viewer.open(host.route_to(film_id))
