@@ -268,6 +268,8 @@ def test_a_reader_that_leaves_is_no_error_that_is_told(tmp_path: Path) -> None:
 def test_an_interrupted_command_says_how_to_go_on(tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     run_dir.mkdir()
+    # Tests that a shell runs in the background ignore SIGINT, and so would what they start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     # The command waits for whoever holds the lock, and so for the test.
     with (run_dir / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -287,6 +289,7 @@ def test_an_interrupted_command_says_how_to_go_on(tmp_path: Path) -> None:
             lines = [up.stdout.readline(), up.stdout.readline()]
             up.send_signal(signal.SIGINT)
             _, told = up.communicate(timeout=20)
+    signal.signal(signal.SIGINT, before)
 
     assert lines[0] == f"bringing dousheng up in {run_dir}\n"
     assert "another command works on this stack" in lines[1]
