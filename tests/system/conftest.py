@@ -38,7 +38,7 @@ def traces() -> Iterator[OtlpReceiver]:
         yield receiver
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def system(
     tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config, traces: OtlpReceiver
 ) -> Iterator[System]:
@@ -76,7 +76,7 @@ def troubles(system: System, request: pytest.FixtureRequest) -> Iterator[None]:
     request.node.add_report_section("teardown", "troubles", "\n".join(lines[-MOST_LINES:]))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def settings(system: System) -> AllSettings:
     """The settings of a process that runs beside those of `system`."""
     return load_settings(system.stack)

@@ -25,7 +25,7 @@ FILMS, AT_ONCE = 8, 4
 VIEWPORTS = pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """One browser for all; it ends with the last test."""
     async with open_browser() as opened:
@@ -89,7 +89,7 @@ class Host:
         return f"/user/{self.app.user_id}/works/{film_id}"
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def host(system: System, http: httpx.AsyncClient, film: Path) -> Host:
     """The films are there before the first test."""
     app = await App(http, system.base_url, system.spoken).register()
