@@ -206,7 +206,7 @@ async def test_reads_go_on_while_the_broker_and_redis_are_away(crowd):
     await crowd.settled()
 
 
-async def test_twenty_thousand_actions_of_a_hundred_people_on_ten_targets_are_exact(crowd):
+async def test_five_thousand_actions_of_a_hundred_people_on_ten_targets_are_exact(crowd):
     author, *people = await crowd.stores.add_users(101)
     videos = await crowd.stores.add_videos(author, 5)
     idols = people[:5]
@@ -215,7 +215,7 @@ async def test_twenty_thousand_actions_of_a_hundred_people_on_ten_targets_are_ex
         chooser = random.Random(user)
         targets: list[Pair] = [(FAVORITE, user, video) for video in videos]
         targets += [(RELATION, user, idol) for idol in idols if idol != user]
-        for _ in range(200):
+        for _ in range(50):
             pair, action = chooser.choice(targets), chooser.choice((DO, UNDO))
             await crowd.act_until_accepted(pair, action)
 
@@ -223,9 +223,9 @@ async def test_twenty_thousand_actions_of_a_hundred_people_on_ten_targets_are_ex
     async with asyncio.TaskGroup() as tasks:
         for user in people:
             tasks.create_task(person(user))
-    print(f"{20_000 / (time.monotonic() - began):.0f} accepted/s, {crowd.refused} refused")
+    print(f"{5_000 / (time.monotonic() - began):.0f} accepted/s, {crowd.refused} refused")
 
-    assert crowd.accepted == 20_000
+    assert crowd.accepted == 5_000
     await crowd.settled()
     for video in videos:
         likes = sum(
