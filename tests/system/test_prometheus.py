@@ -62,9 +62,12 @@ async def api(prometheus: Prometheus) -> AsyncIterator[httpx.AsyncClient]:
 
         async def all_are_asked() -> bool:
             try:
-                found = await ask(client, "query", query="sum(up)")
+                ready = await client.get(f"http://{prometheus.address}/-/ready")
             except httpx.TransportError:
                 return False
+            if ready.status_code != httpx.codes.OK:
+                return False
+            found = await ask(client, "query", query="sum(up)")
             return bool(found["result"]) and found["result"][0]["value"][1] == str(
                 len(SERVICES) + 1
             )
