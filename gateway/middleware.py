@@ -53,7 +53,7 @@ class Exchange:
         if message["type"] in STARTS:
             self.status = message.get("status", 101)
             headers = [*message.get("headers", ()), NO_SNIFF]
-            # Only the files behind /docs have a life of their own.
+            # Only files, those behind /docs and of the web client, have a life of their own.
             if not any(name.lower() == NO_CACHE[0] for name, _ in headers):
                 headers.append(NO_CACHE)
             headers.append((b"x-request-id", self.request_id.encode("ascii")))
