@@ -11,6 +11,8 @@ from tests.system.publishing import wait_published
 
 SCALED = ("--scale", "video=2", "--scale", "gateway=2")
 CALLS = 40
+# A person's rhythm, which no limit refuses.
+SECONDS_BETWEEN = 0.5
 
 
 def count_replies(project: Project, container: str) -> int:
@@ -47,6 +49,7 @@ async def test_the_work_goes_on_with_one_of_each_again(
 
     answered = 0
     while not stopping.done():
+        await asyncio.sleep(SECONDS_BETWEEN)
         await author.feed()
         await author.user(author.user_id)
         answered += 1

@@ -88,6 +88,11 @@ class Host:
         """Return where a film is played among the host's works."""
         return f"/user/{self.app.user_id}/works/{film_id}"
 
+    async def show(self, film_id: int, viewer: Person) -> None:
+        """Let somebody open a film, and wait until it plays."""
+        await viewer.open(self.route_to(film_id))
+        await viewer.sees_video(film_id)
+
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def host(system: System, http: httpx.AsyncClient, film: Path) -> Host:

@@ -80,8 +80,7 @@ async def test_a_token_that_is_no_longer_valid_ends_the_session_and_takes_the_li
     valid, fan.token = fan.token, "not.a.token"
     person = await open_window(fan)
     person.expects("401")
-    await person.open(host.route_to(film_id))
-    await person.sees_video(film_id)
+    await host.show(film_id, person)
 
     await person.button("喜欢", person.player).click()
 

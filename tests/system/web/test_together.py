@@ -21,8 +21,7 @@ async def test_a_like_shows_at_once_and_is_there_for_the_other(
 ) -> None:
     film_id = host.take_film()
     viewer = await open_window(fan, **viewport)
-    await viewer.open(host.route_to(film_id))
-    await viewer.sees_video(film_id)
+    await host.show(film_id, viewer)
     like, count = viewer.button("喜欢", viewer.player), viewer.player.locator(".rail .like-count")
 
     await like.click()
@@ -42,8 +41,7 @@ async def test_a_like_shows_at_once_and_is_there_for_the_other(
 async def test_a_double_tap_likes(open_window: OpenWindow, host: Host, fan: App) -> None:
     film_id = host.take_film()
     viewer = await open_window(fan)
-    await viewer.open(host.route_to(film_id))
-    await viewer.sees_video(film_id)
+    await host.show(film_id, viewer)
 
     await viewer.player.locator(".surface").dblclick()
 
@@ -57,8 +55,7 @@ async def test_a_like_that_is_refused_is_taken_back_and_told(
     film_id = host.kept_film
     viewer = await open_window(fan)
     viewer.expects("503")
-    await viewer.open(host.route_to(film_id))
-    await viewer.sees_video(film_id)
+    await host.show(film_id, viewer)
     body = {"status_code": 10009, "status_msg": "服务暂时不可用,请稍后再试"}
     await viewer.page.route(
         "**/douyin/favorite/action/**",
@@ -104,8 +101,7 @@ async def test_comments_are_written_liked_and_deleted(
 ) -> None:
     film_id = host.take_film()
     viewer = await open_window(fan, **viewport)
-    await viewer.open(host.route_to(film_id))
-    await viewer.sees_video(film_id)
+    await host.show(film_id, viewer)
     await viewer.button("评论", viewer.player).click()
 
     await viewer.comment("第一条评论 👍")
@@ -116,8 +112,7 @@ async def test_comments_are_written_liked_and_deleted(
     await expect(viewer.button("喜欢", kept)).to_have_attribute("aria-pressed", "true")
     # The author sees both, and takes one away.
     owner = await open_window(host.app, **viewport)
-    await owner.open(host.route_to(film_id))
-    await owner.sees_video(film_id)
+    await host.show(film_id, owner)
     await owner.page.keyboard.press("c")
     entries = owner.comments.locator("li[data-comment-id]")
     await expect(entries).to_have_count(2)
@@ -140,8 +135,7 @@ async def test_a_comment_that_is_refused_stays_in_the_form(
 ) -> None:
     film_id = host.take_film()
     person = await open_window(fan)
-    await person.open(host.route_to(film_id))
-    await person.sees_video(film_id)
+    await host.show(film_id, person)
     await person.page.keyboard.press("c")
     text = "长" * 256
 
