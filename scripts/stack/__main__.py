@@ -103,7 +103,7 @@ def _add_up_options(up: ArgumentParser) -> None:
     up.add_argument(
         "--observe",
         action=argparse.BooleanOptionalAction,
-        help="whether Prometheus watches the stack (default: as before, at first not)",
+        help="whether Prometheus watches the stack and Zipkin keeps its traces (default: as before, at first not)",
     )
     up.add_argument("--no-seed", action="store_true", help="no sample users and videos")
 
@@ -131,6 +131,7 @@ def _up(options: argparse.Namespace) -> int:
         overrides=_read_overrides(os.environ),
         mysql_replicas=options.replicas,
         observe=options.observe,
+        traces=options.observe,
         report=print,
     )
     print(f"bringing dousheng up in {stack.site.run_dir}")
@@ -253,10 +254,14 @@ def _https_row(stack: Stack) -> dict[str, str]:
 
 
 def _observer_rows(stack: Stack) -> dict[str, str]:
-    if not stack.observes:
-        return {}
-    base = f"http://127.0.0.1:{stack.site.ports.of('prometheus')}"
-    return {"alerts; graphs (Prometheus)": f"{base}/alerts; {base}/graph"}
+    rows = {}
+    if stack.observes:
+        base = f"http://127.0.0.1:{stack.site.ports.of('prometheus')}"
+        rows["alerts; graphs (Prometheus)"] = f"{base}/alerts; {base}/graph"
+    if stack.traces:
+        base = f"http://127.0.0.1:{stack.site.ports.of('zipkin')}/zipkin"
+        rows["traces; one (Zipkin)"] = f"{base}/; {base}/traces/<X-Trace-Id of a reply>"
+    return rows
 
 
 def _find_lan_address() -> str:

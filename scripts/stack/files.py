@@ -43,12 +43,12 @@ def find_command(name: str) -> str | None:
     return shutil.which(name) or shutil.which(name, path=_SYSTEM_FOLDERS)
 
 
-def get_command(name: str) -> str:
-    """Return the path of a program.
+def get_command(name: str, *, fix: str = "run scripts/setup") -> str:
+    """Return the path of a program; `fix` is what installs it.
 
     Raises:
         StackError: it is not installed.
     """
     if (path := find_command(name)) is None:
-        raise StackError(f"not installed: {name}", fix="run scripts/setup")
+        raise StackError(f"not installed: {name}", fix=fix)
     return path

@@ -12,6 +12,7 @@ from scripts.stack.servers.prometheus import Prometheus
 from scripts.stack.servers.rabbitmq import Epmd, RabbitMQ
 from scripts.stack.servers.redis import Redis
 from scripts.stack.servers.s3 import S3
+from scripts.stack.servers.zipkin import OtlpReceiver, Zipkin
 from scripts.stack.services import Gateway, ProductProcess, Service
 from scripts.stack.site import Site
 
@@ -59,6 +60,12 @@ def make_observers(site: Site, product: Iterable[Component]) -> list[Component]:
     """Return what watches the product's processes."""
     processes = [item for item in product if isinstance(item, ProductProcess)]
     return [Prometheus(site, processes)]
+
+
+def make_trace_store(site: Site) -> list[Component]:
+    """Return what takes and shows the traces of the product's processes."""
+    zipkin = Zipkin(site)
+    return [zipkin, OtlpReceiver(site, zipkin)]
 
 
 def count_workers(text: str) -> int:

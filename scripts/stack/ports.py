@@ -34,6 +34,8 @@ OFFSETS = {
     "nginx-https": 7,
     "gateway": 9,
     "prometheus": 17,
+    "zipkin": 18,
+    "otlp": 19,
     **{f"{name}-metrics": offset for offset, name in enumerate(SERVICES, start=11)},
     **{name: offset for offset, name in enumerate(_SERVERS, start=20)},
     **{name: offset for offset, name in enumerate(_STORAGE, start=30)},

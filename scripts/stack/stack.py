@@ -20,6 +20,7 @@ from scripts.stack.inventory import (
     make_observers,
     make_product,
     make_servers,
+    make_trace_store,
 )
 from scripts.stack.lifecycle import Lifecycle
 from scripts.stack.ports import DEFAULT_BASE, Ports
@@ -29,6 +30,7 @@ from scripts.stack.remembered import Remembered
 from scripts.stack.report import Report, StackError, say_nothing, step
 from scripts.stack.rolling import RollingRestart
 from scripts.stack.servers.mysql import MySQL
+from scripts.stack.servers.zipkin import make_tracing_settings
 from scripts.stack.site import LOCALHOST, REPOSITORY, Site
 from scripts.stack.supervisor import Supervisor
 from scripts.stack.syntax import to_shell
@@ -63,7 +65,8 @@ class Stack:
     Everything lives in `run_dir`; the ports follow from `port_base`, and there are `workers`
     gateways and instances of each service (by default both as the folder was brought up with
     before, else 8080 and one). They listen on `address`, and are found there. `overrides` are DOUSHENG_ variables that win over the generated
-    ones. With `observe` Prometheus watches them (by default as before). With `die_with_parent` nothing outlives the thread that called `up`.
+    ones. With `observe` Prometheus watches them, with `traces` they send every trace to a store (both by default as before). With
+    `die_with_parent` nothing outlives the thread that called `up`.
     """
 
     def __init__(  # noqa: PLR0913 - each has a default; most callers give two
@@ -78,6 +81,7 @@ class Stack:
         overrides: Mapping[str, str] | None = None,
         mysql_replicas: int = 0,
         observe: bool | None = None,
+        traces: bool | None = None,
         report: Report = say_nothing,
     ) -> None:
         folder = run_dir.resolve()
@@ -90,6 +94,7 @@ class Stack:
             mysql_replicas=max(mysql_replicas, self._remembered.replicas),
         )
         self.observes = self._remembered.has("observe") if observe is None else observe
+        self.traces = self._remembered.has("traces") if traces is None else traces
         self.workers = workers or self._remembered.workers or 1
         self._die_with_parent = die_with_parent
         self._overrides = dict(overrides or {})
@@ -105,7 +110,8 @@ class Stack:
 
     def environment(self) -> dict[str, str]:
         """Return the DOUSHENG_ variables that every process of this stack gets."""
-        return make_environment(self.site, self._overrides)
+        tracing = make_tracing_settings(self.site) if self.traces else {}
+        return make_environment(self.site, {**tracing, **self._overrides})
 
     @cached_property
     def _components(self) -> dict[str, Component]:
@@ -115,7 +121,9 @@ class Stack:
     def _make_components(self, instances: Mapping[str, int]) -> dict[str, Component]:
         product = make_product(self.site, self.environment(), instances)
         observers = make_observers(self.site, product) if self.observes else []
-        return {item.name: item for item in [*make_servers(self.site), *product, *observers]}
+        traces = make_trace_store(self.site) if self.traces else []
+        servers = [*make_servers(self.site), *traces]
+        return {item.name: item for item in [*servers, *product, *observers]}
 
     def _in_tiers(self, *tiers: Tier) -> list[Component]:
         return [item for item in self._components.values() if item.tier in tiers]
@@ -194,6 +202,7 @@ class Stack:
         self._remembered.write("workers", self.workers)
         self._remembered.switch("tls", is_on=self.site.has_tls)
         self._remembered.switch("observe", is_on=self.observes)
+        self._remembered.switch("traces", is_on=self.traces)
         if running:
             self._supervisor.reload()
         else:
