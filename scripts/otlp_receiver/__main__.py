@@ -83,9 +83,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--zipkin", required=True, metavar="URL", help="http://HOST:PORT")
     options = parser.parse_args(arguments)
     app = make_app(options.zipkin)
-    uvicorn.run(
-        app, host=options.host, port=options.port, log_level="warning", access_log=False
-    )
+    uvicorn.run(app, host=options.host, port=options.port, log_level="warning", ws="none")
 
 
 if __name__ == "__main__":

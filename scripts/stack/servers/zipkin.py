@@ -11,8 +11,8 @@ from scripts.stack.report import StackError
 from scripts.stack.site import Site
 
 # The oldest spans are thrown away first; at most so many fit into so much memory.
-MOST_SPANS = 100_000
-HEAP_MIB = 384
+MOST_SPANS = 50_000
+HEAP_MIB = 256
 HOUR_MS = 60 * 60 * 1000
 _INSTALL = "run scripts/setup --with-observe"
 
@@ -39,6 +39,7 @@ class Zipkin(Component):
     @property
     def command(self) -> list[str]:
         """The server, with nothing but memory to keep spans in."""
+        program = self.program
         options = {
             "armeria.ports[0].ip": self.host,
             "armeria.ports[0].port": self.port,
@@ -53,7 +54,7 @@ class Zipkin(Component):
         return [
             get_command("java", fix=_INSTALL),
             *("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Xmx{HEAP_MIB}m"),
-            *("-jar", str(self.program)),
+            *("-jar", str(program)),
             *(f"--{key}={value}" for key, value in options.items()),
         ]
 
