@@ -8,8 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from scripts.checks.compose import metrics, rules, settings
-from scripts.checks.compose.project import TLS_FILE, Project, parse_project, read_project, with_tls
+from scripts.checks.compose import logs, metrics, rules, settings
+from scripts.checks.compose.project import (
+    LOGS_FILE,
+    TLS_FILE,
+    Project,
+    parse_project,
+    read_project,
+    with_overlay,
+)
 from scripts.checks.sources import REPOSITORY
 
 
@@ -87,7 +94,7 @@ def test_a_fault_is_found(fault: str) -> None:
 
 
 def test_the_file_for_tls_has_no_fault() -> None:
-    encrypted = with_tls(present(), tls_file())
+    encrypted = with_overlay(present(), TLS_FILE, tls_file())
 
     assert rules.find_problems(encrypted) == []
     assert settings.find_problems(encrypted) == []
@@ -107,7 +114,7 @@ def tls_file() -> str:
     ],
 )
 def test_a_fault_of_the_file_for_tls_is_found(right: str, wrong: str, said: str) -> None:
-    broken = with_tls(present(), tls_file().replace(right, wrong, 1))
+    broken = with_overlay(present(), TLS_FILE, tls_file().replace(right, wrong, 1))
 
     found = [*rules.find_problems(broken), *settings.find_problems(broken)]
 
@@ -116,7 +123,39 @@ def test_a_fault_of_the_file_for_tls_is_found(right: str, wrong: str, said: str)
 
 def test_the_file_for_tls_names_services_that_exist() -> None:
     with pytest.raises(ValueError, match="vidoe"):
-        with_tls(present(), tls_file().replace("  video:", "  vidoe:"))
+        with_overlay(present(), TLS_FILE, tls_file().replace("  video:", "  vidoe:"))
+
+
+def test_the_file_for_logs_has_no_fault() -> None:
+    shipped = with_overlay(present(), LOGS_FILE, logs_file())
+
+    assert rules.find_problems(shipped) == []
+    assert settings.find_problems(shipped) == []
+    assert logs.find_problems(shipped) == []
+
+
+def logs_file() -> str:
+    return (REPOSITORY / LOGS_FILE).read_text()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("  comment: *shipped\n", "", "comment: its log is not sent: the driver is json-file"),
+        ("  nginx: *shipped\n", "", "nginx: its log is not sent"),
+        ('fluentd-async: "true"', 'fluentd-async: "false"', "user: it would not start while"),
+        ("127.0.0.1:${LOG_PORT:", "127.0.0.1:${JAEGER_PORT:", "gateway: nobody listens on"),
+        ("      max-size: 10m\n", "", "video: its log grows without a limit"),
+        ("${LOG_PORT:", "${LOGS_PORT:", "$LOGS_PORT is not made by"),
+    ],
+)
+def test_a_fault_of_the_file_for_logs_is_found(right: str, wrong: str, said: str) -> None:
+    assert right in logs_file()
+    broken = with_overlay(present(), LOGS_FILE, logs_file().replace(right, wrong, 1))
+
+    found = [*rules.find_problems(broken), *logs.find_problems(broken)]
+
+    assert any(said in problem for problem in found), found
 
 
 def test_a_password_that_set_up_does_not_make_is_missed() -> None:

@@ -17,6 +17,7 @@ from scripts.stack.authority import Authority, list_subjects
 
 COMPOSE_FILE = "docker-compose.yml"
 TLS_FILE = "dockerfiles/compose.tls.yml"
+LOGS_FILE = "dockerfiles/compose.logs.yml"
 SETUP_FILE = "scripts/compose/make_environment.sh"
 # `$$` is a dollar sign for the container's own shell.
 _VARIABLE = re.compile(r"(?<!\$)\$(?:\{(?P<name>\w+)(?P<rest>[^}]*)\}|(?P<bare>\w+))")
@@ -89,20 +90,24 @@ def parse_project(text: str, made: Made, root: Path = REPOSITORY) -> Project:
     return Project(yaml.load(text, yaml.CSafeLoader), text, made, root)
 
 
-def with_tls(project: Project, overlay: str) -> Project:
-    """Return the project with the second file on top of it, merged as Compose does."""
+def with_overlay(project: Project, name: str, overlay: str) -> Project:
+    """Return the project with a second file of this name on top of it, merged as Compose does.
+
+    Raises:
+        ValueError: it names services that the project does not have.
+    """
     added = yaml.load(overlay, yaml.CSafeLoader)
     services = {
-        name: _merge(service, added["services"].get(name, {}))
-        for name, service in project.services.items()
+        key: _merge(service, added["services"].get(key, {}))
+        for key, service in project.services.items()
     }
     unknown = added["services"].keys() - services.keys()
     if unknown:
-        raise ValueError(f"{TLS_FILE} names services that do not exist: {', '.join(unknown)}")
+        raise ValueError(f"{name} names services that do not exist: {', '.join(unknown)}")
     content = {
         **project.content,
         "services": services,
-        "secrets": {**project.content["secrets"], **added["secrets"]},
+        "secrets": {**project.content["secrets"], **added.get("secrets", {})},
     }
     return replace(project, content=content, text=project.text + overlay)
 
