@@ -46,6 +46,8 @@ class Zipkin(Component):
             "armeria.ports[0].protocols[0]": "http",
             "zipkin.storage.type": "mem",
             "zipkin.storage.mem.max-spans": MOST_SPANS,
+            # By itself it lets the pages of any site read it.
+            "zipkin.query.allowed-origins": f"http://{self.address}",
             "zipkin.ui.default-lookback": HOUR_MS,
             "zipkin.ui.query-limit": 50,
             "spring.main.banner-mode": "off",
