@@ -1,21 +1,28 @@
 """Traces of a local stack: what Zipkin is handed of the product's own spans, and what happens where there is no Zipkin."""
 
 import json
+import os
 import shutil
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 import uvicorn
 
+from dal.db.engine import Database
 from pkg.tracing import Kind, TracingSettings, begin_request, child, tracing
+from scripts.operator.doctor.local_stack import LocalStack
+from scripts.operator.doctor.processes import look_at_processes
+from scripts.operator.doctor.target import DoctorSettings, Target
 from scripts.otlp_receiver.__main__ import MOST_BYTES, PROTOBUF, make_app
-from scripts.stack import Ports, Stack, StackError
+from scripts.stack import Ports, ProcessStatus, Stack, StackError, find_free_port_base
 from scripts.stack.processes import wait_until
 from scripts.stack.servers.zipkin import Zipkin
 from scripts.stack.site import REPOSITORY, Site
@@ -171,6 +178,28 @@ def test_a_stack_keeps_its_store_until_it_is_told_otherwise(tmp_path: Path) -> N
         .isdisjoint({"DOUSHENG_TRACING__ENDPOINT", "DOUSHENG_TRACING__SAMPLE_RATIO"})
     )
     assert not {"zipkin", "otlp"} & {item.name for item in Stack(folder, traces=False).status()}
+
+
+async def test_the_doctor_tells_of_observers_that_do_not_run(tmp_path: Path) -> None:
+    observers = {"prometheus", "zipkin", "otlp"}
+    stack = Stack(tmp_path / "run", find_free_port_base(), observe=True, traces=True)
+
+    class AllButObservers(LocalStack):
+        def list_processes(self) -> Sequence[ProcessStatus]:
+            return [
+                item if item.name in observers else replace(item, state="running")
+                for item in super().list_processes()
+            ]
+
+    place = AllButObservers(stack)
+    target = Target(cast(DoctorSettings, None), place, cast(Database, None), None, 30)
+    with socket.create_server(("127.0.0.1", stack.site.ports.of("zipkin"))):
+        found = {finding.subject: finding for finding in await look_at_processes(target)}
+
+    assert found.keys() == observers
+    assert f"its port is taken by pid {os.getpid()}" in found["zipkin"].evidence
+    assert "taken" not in found["otlp"].evidence
+    assert found["zipkin"].next_command.startswith("scripts/up")
 
 
 @pytest.fixture

@@ -42,9 +42,9 @@ class LocalStack(Place):
         """Return what supervisord knows of every process."""
         return self._stack.status()
 
-    def describe_stranger(self, name: str) -> str:
+    def describe_stranger(self, address: str) -> str:
         """Return who listens on its port."""
-        _, _, port = self.processes[name].rpartition(":")
+        _, _, port = address.rpartition(":")
         return (describe_listener(int(port)) or "") if port.isdecimal() else ""
 
     @property

@@ -64,9 +64,9 @@ class Place(ABC):
         """
         raise NotHere("no supervisor of ours runs them")
 
-    def describe_stranger(self, name: str) -> str:
-        """Return who listens on the port of a process that does not run, "" where nobody is seen."""
-        del name
+    def describe_stranger(self, address: str) -> str:
+        """Return who listens on the address of a process that does not run, "" where nobody is seen."""
+        del address
         return ""
 
     @property

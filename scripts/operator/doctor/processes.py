@@ -26,7 +26,7 @@ async def look_at_processes(target: Target) -> Sequence[Finding]:
         )
     findings = []
     for status in idle:
-        stranger = place.describe_stranger(status.name) if status.pid is None else ""
+        stranger = place.describe_stranger(status.address) if status.pid is None else ""
         evidence = f"the supervisor says: {status.state}"
         if stranger:
             evidence += f"; its port is taken by {stranger}"
