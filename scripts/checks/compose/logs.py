@@ -42,7 +42,7 @@ def _find_problems_of(logging: Mapping[str, object], listening: set[str]) -> Ite
 def _list_addresses(project: Project) -> Iterator[str]:
     """Yield where on the machine the collector takes logs: what is published of the port on which it listens for them."""
     config = yaml.safe_load((project.root / "config/collector/collector.yml").read_text())
-    endpoint: str = config["receivers"]["fluentforward"]["endpoint"]
+    endpoint: str = config["receivers"]["fluent_forward"]["endpoint"]
     taken = endpoint.rpartition(":")[2]
     for published in project.services[COLLECTOR].get("ports", []):
         address, _, port = str(published).rpartition(":")
