@@ -8,6 +8,7 @@ from loguru import logger
 
 from gateway.app import create_app
 from gateway.clients import make_clients
+from gateway.middleware import REQUEST_SERVED
 from gateway.server import make_server
 from gateway.settings import GatewayProcessSettings
 from pkg.log import setup_logging
@@ -58,6 +59,7 @@ async def run_gateway(settings: GatewayProcessSettings, tokens: TokenVerifier) -
         logger.bind(host=settings.gateway.host, port=settings.gateway.port).info("serving")
         with measured_loop_lag():
             await server.serve()
+        REQUEST_SERVED.write()
         following.cancel()
 
 
