@@ -17,6 +17,7 @@ from scripts.stack.inventory import count_workers
 from scripts.stack.ports import parse_base
 from scripts.stack.report import StackError, say_nothing
 from scripts.stack.seed import is_seeded, seed, seed_population
+from scripts.stack.servers import zipkin
 from scripts.stack.site import REPOSITORY
 from scripts.stack.stack import ProcessStatus, Stack
 
@@ -131,7 +132,8 @@ def _up(options: argparse.Namespace) -> int:
         overrides=_read_overrides(os.environ),
         mysql_replicas=options.replicas,
         observe=options.observe,
-        traces=options.observe,
+        # Without Zipkin there is still Prometheus.
+        traces=options.observe and zipkin.is_installed(REPOSITORY),
         report=print,
     )
     print(f"bringing dousheng up in {stack.site.run_dir}")
@@ -261,6 +263,8 @@ def _observer_rows(stack: Stack) -> dict[str, str]:
     if stack.traces:
         base = f"http://127.0.0.1:{stack.site.ports.of('zipkin')}/zipkin"
         rows["traces; one (Zipkin)"] = f"{base}/; {base}/traces/<X-Trace-Id of a reply>"
+    elif stack.observes:
+        rows["traces"] = f"not kept; {zipkin.INSTALL}, then scripts/up --observe"
     return rows
 
 

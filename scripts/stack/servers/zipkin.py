@@ -14,7 +14,17 @@ from scripts.stack.site import Site
 MOST_SPANS = 50_000
 HEAP_MIB = 256
 HOUR_MS = 60 * 60 * 1000
-_INSTALL = "run scripts/setup --with-observe"
+INSTALL = "run scripts/setup --with-observe"
+
+
+def is_installed(repository: Path) -> bool:
+    """Return whether scripts/setup has fetched it."""
+    return _program_of(repository).exists()
+
+
+def _program_of(repository: Path) -> Path:
+    name = (repository / "config" / "zipkin" / "server.sha256").read_text().split()[1]
+    return repository / ".venv" / "share" / name
 
 
 class Zipkin(Component):
@@ -30,10 +40,9 @@ class Zipkin(Component):
         Raises:
             StackError: it is not installed.
         """
-        name = (self.site.config_dir / "zipkin" / "server.sha256").read_text().split()[1]
-        program = self.site.repository / ".venv" / "share" / name
+        program = _program_of(self.site.repository)
         if not program.exists():
-            raise StackError(f"not installed: {name}", fix=_INSTALL)
+            raise StackError(f"not installed: {program.name}", fix=INSTALL)
         return program
 
     @property
@@ -54,7 +63,7 @@ class Zipkin(Component):
             "logging.level.root": "WARN",
         }
         return [
-            get_command("java", fix=_INSTALL),
+            get_command("java", fix=INSTALL),
             *("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Xmx{HEAP_MIB}m"),
             *("-jar", str(program)),
             *(f"--{key}={value}" for key, value in options.items()),
