@@ -5,20 +5,21 @@ are exact and writers never deadlock.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute
 
 from dal.db.models import Comment, FavoriteComment, Video
+from dal.db.newest import OWNERS, map_newest
 from pkg.errors import CommentNotFound, PermissionDenied, VideoNotFound
+from pkg.paging import FROM_THE_START
 
 
-@dataclass(frozen=True, slots=True)
-class CommentRow:
+class CommentRow(NamedTuple):
     """A comment that is not deleted; `created_at` is UTC without saying so."""
 
     id: int
@@ -48,6 +49,14 @@ PAGE = (
     .order_by(Comment.id.desc())
     .limit(bindparam("at_most"))
 )
+OF_VIDEOS = text(f"""
+    SELECT videos.id, videos.comment_count, comments.id, comments.id, comments.user_id, comments.content, comments.like_count,
+      comments.tease_count, comments.created_at
+    FROM {OWNERS}
+    STRAIGHT_JOIN videos ON videos.id = wanted.id AND videos.published_at_ms IS NOT NULL
+    LEFT JOIN comments
+      ON comments.video_id = videos.id AND comments.deleted_at IS NULL AND videos.comment_count <= :few
+""")  # noqa: S608 - names of this package, no values
 
 
 async def insert_comment(
@@ -109,6 +118,22 @@ async def list_comments(
     """
     values = {"video": video_id, "before_id": before_id, "at_most": limit}
     return [CommentRow(*row) for row in await connection.execute(PAGE, values)]
+
+
+async def map_comments(
+    connection: AsyncConnection, video_ids: Collection[int], *, limit: int
+) -> dict[int, list[CommentRow]]:
+    """Return the newest comments on some videos, newest first, by video; what is not published is left out."""
+    list_many = partial(_list_newest_on_video, connection, limit)
+    return await map_newest(
+        connection, OF_VIDEOS, video_ids, make_row=CommentRow, list_many=list_many
+    )
+
+
+async def _list_newest_on_video(
+    connection: AsyncConnection, limit: int, video_id: int
+) -> list[CommentRow]:
+    return await list_comments(connection, video_id=video_id, before_id=FROM_THE_START, limit=limit)
 
 
 async def favorite_comment(

@@ -9,19 +9,26 @@ from collections.abc import Sequence
 
 from dal.db.engine import Database
 from dal.db.users import require_user
-from dal.db.videos import ListedVideo, list_feed, list_videos_of_author
+from dal.db.videos import (
+    ListedVideo,
+    list_feed,
+    list_videos_of_author,
+    map_videos_of_authors,
+)
 from dal.redis.changes import ChangeLog, ChangeWatch, Subject
 from pkg.errors import UserNotFound
 from pkg.kept import Kept
-from pkg.paging import PageRequest
+from pkg.paging import FROM_THE_START, PageRequest
 
 FEED_LIMIT = 30
+# Of an author's list.
+LIST_LIMIT = 100
+NEWEST = PageRequest(LIST_LIMIT)
 PAGES_KEPT_S = 2.0
 # Of all pages together.
 MOST_VIDEOS = 100_000
 
 Videos = Sequence[ListedVideo]
-AuthorPage = tuple[int, PageRequest]
 
 
 async def announce_publication(changes: ChangeLog, *, video_id: int, author_id: int) -> None:
@@ -39,7 +46,7 @@ class Timeline:
         self._feed: Kept[int, Videos] = Kept(
             self._load_feed, lifetime_s=lifetime_s, most=MOST_VIDEOS, weigh=_weigh
         )
-        self._authors: Kept[AuthorPage, Videos] = Kept(
+        self._authors: Kept[int, Videos] = Kept(
             self._load_authors, lifetime_s=lifetime_s, most=MOST_VIDEOS, weigh=_weigh
         )
         if watch is not None:
@@ -55,11 +62,12 @@ class Timeline:
         Raises:
             UserNotFound: nobody has this id.
         """
-        key = author_id, wanted
-        found = await self._authors.get((key,))
-        if key not in found:
+        if wanted.before != FROM_THE_START or wanted.limit > LIST_LIMIT:
+            return await self._read_author(author_id, wanted)
+        found = await self._authors.get((author_id,))
+        if author_id not in found:
             raise UserNotFound
-        return found[key]
+        return found[author_id]
 
     def _forget(self, _video_id: int) -> None:
         self._forget_all()
@@ -76,19 +84,16 @@ class Timeline:
         async with self._database.read_source() as connection:
             return await list_feed(connection, before_ms=before_ms, limit=FEED_LIMIT)
 
-    async def _load_authors(self, keys: set[AuthorPage]) -> dict[AuthorPage, Videos]:
-        pages = await asyncio.gather(*(self._read_author(*key) for key in keys))
-        return {key: page for key, page in zip(keys, pages, strict=True) if page is not None}
+    async def _load_authors(self, author_ids: set[int]) -> dict[int, list[ListedVideo]]:
+        async with self._database.read_source() as connection:
+            return await map_videos_of_authors(connection, author_ids, limit=NEWEST.fetch_limit)
 
-    async def _read_author(self, author_id: int, wanted: PageRequest) -> Videos | None:
+    async def _read_author(self, author_id: int, wanted: PageRequest) -> Videos:
         async with self._database.read_source() as connection:
             rows = await list_videos_of_author(
                 connection, author_id=author_id, before_ms=wanted.before, limit=wanted.fetch_limit
             )
-            try:
-                await require_user(connection, author_id)
-            except UserNotFound:
-                return None
+            await require_user(connection, author_id)
         return rows
 
 
