@@ -13,8 +13,9 @@ from sqlalchemy import bindparam, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute
 
+from dal.db.id_lists import WANTED
 from dal.db.models import Comment, FavoriteComment, Video
-from dal.db.newest import OWNERS, map_newest
+from dal.db.newest import map_newest
 from pkg.errors import CommentNotFound, PermissionDenied, VideoNotFound
 from pkg.paging import FROM_THE_START
 
@@ -52,7 +53,7 @@ PAGE = (
 OF_VIDEOS = text(f"""
     SELECT videos.id, videos.comment_count, comments.id, comments.id, comments.user_id, comments.content, comments.like_count,
       comments.tease_count, comments.created_at
-    FROM {OWNERS}
+    FROM {WANTED}
     STRAIGHT_JOIN videos ON videos.id = wanted.id AND videos.published_at_ms IS NOT NULL
     LEFT JOIN comments
       ON comments.video_id = videos.id AND comments.deleted_at IS NULL AND videos.comment_count <= :few

@@ -7,13 +7,13 @@ bounded number of rows for each of many owners. The owner's counter says beforeh
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, TypeVar
 
-import orjson
 from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dal.db.id_lists import encode_ids
+
 # More than that are many.
 FEW = 60
-OWNERS = "JSON_TABLE(:owners, '$[*]' COLUMNS (id BIGINT UNSIGNED PATH '$')) AS wanted"
 
 R = TypeVar("R")
 
@@ -33,7 +33,7 @@ async def map_newest(
             none, one row of NULLs.
         list_many: reads the newest rows of one owner.
     """
-    values = {"owners": orjson.dumps(list(owner_ids)).decode(), "few": FEW}
+    values = {"ids": encode_ids(owner_ids), "few": FEW}
     ordered: dict[int, list[tuple[int, R]]] = {}
     many = []
     for owner_id, count, place, *row in await connection.execute(few_rows, values):

@@ -12,8 +12,9 @@ from sqlalchemy import bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute
 
+from dal.db.id_lists import WANTED
 from dal.db.models import Video
-from dal.db.newest import OWNERS, map_newest
+from dal.db.newest import map_newest
 from pkg.errors import VideoNotFound
 from pkg.paging import FROM_THE_START
 
@@ -58,7 +59,7 @@ FEED = LISTED.where(Video.published_at_ms < bindparam("before_ms"))
 OF_AUTHOR = FEED.where(Video.author_id == bindparam("author_id"))
 OF_AUTHORS = text(f"""
     SELECT users.id, users.work_count, videos.published_at_ms, videos.id, videos.published_at_ms
-    FROM {OWNERS}
+    FROM {WANTED}
     STRAIGHT_JOIN users ON users.id = wanted.id AND users.deleted_at IS NULL
     LEFT JOIN videos
       ON videos.author_id = users.id AND videos.published_at_ms IS NOT NULL AND users.work_count <= :few
