@@ -11,6 +11,7 @@ from datetime import datetime
 import pytest
 from sqlalchemy import func, insert, select, text
 
+from dal.db import newest
 from dal.db.comments import (
     CommentRow,
     NewComment,
@@ -19,6 +20,7 @@ from dal.db.comments import (
     insert_comments,
     list_comments,
     list_favorited_comments,
+    map_comments,
 )
 from dal.db.engine import Database, open_database, retry_conflicts
 from dal.db.models import Comment, FavoriteComment, Video, VideoStatus
@@ -174,6 +176,29 @@ async def test_comments_that_are_added_together_keep_their_order_under_each_vide
         on_video = [rows[new] for new in comments if new.video_id == where.video_id]
         assert await where.list() == on_video[::-1]
         assert await where.count() == 5
+
+
+@pytest.mark.parametrize("few", [1, 60])
+async def test_lists_that_are_read_together_are_those_that_are_read_alone(
+    database: Database, board: Board, monkeypatch: pytest.MonkeyPatch, few: int
+):
+    monkeypatch.setattr(newest, "FEW", few)
+    other = Board(database, await insert_video(database, STRANGER), STRANGER)
+    silent = Board(database, await insert_video(database, STRANGER), STRANGER)
+    hidden_id = await insert_video(database, STRANGER, VideoStatus.PROCESSING)
+    await other.write(STRANGER)
+    for n in range(3):
+        await board.write(STRANGER, f"第{n}条 🐶")
+    gone = await board.write(STRANGER)
+    await board.delete(gone.id, STRANGER)
+    boards = [board, other, silent]
+
+    async with database.read_source() as connection:
+        together = await map_comments(
+            connection, [hidden_id, 2**52, *(where.video_id for where in boards)], limit=9
+        )
+
+    assert together == {where.video_id: await where.list() for where in boards}
 
 
 async def test_ids_are_right_where_the_server_leaves_gaps_between_them(
