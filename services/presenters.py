@@ -6,6 +6,7 @@ With a watch (dal/redis/changes.py) cards are kept in memory until somebody anno
 
 from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 
 from dal.db.engine import Database
 from dal.db.models import DEFAULT_AVATAR, DEFAULT_BACKGROUND
@@ -114,7 +115,7 @@ class Presenter:
         ]
 
     async def _load_users(self, user_ids: set[int]) -> dict[int, UserCard]:
-        return {row.id: UserCard(_to_user(row)) for row in await self._list_users(user_ids)}
+        return {row.id: _to_user_card(row) for row in await self._list_users(user_ids)}
 
     async def _list_users(self, user_ids: set[int]) -> list[UserRow]:
         async with self._read_rows() as connection:
@@ -127,7 +128,7 @@ class Presenter:
         return rows
 
     async def _load_videos(self, video_ids: set[int]) -> dict[int, OwnedCard]:
-        return {row.id: _to_card(row) for row in await self._list_videos(video_ids)}
+        return {row.id: _to_video_card(row) for row in await self._list_videos(video_ids)}
 
     async def _list_videos(self, video_ids: set[int]) -> list[VideoRow]:
         async with self._read_rows() as connection:
@@ -160,8 +161,10 @@ def _deleted_user(user_id: int) -> bytes:
     return card.SerializeToString()
 
 
-def _to_user(row: UserRow) -> User:
-    return User(
+# A card shows its row and nothing else: a row that is read again and has not changed has its card already, with all ways to see it.
+@lru_cache(MOST_USERS)
+def _to_user_card(row: UserRow) -> UserCard:
+    user = User(
         id=row.id,
         name=row.name,
         follow_count=row.following_count,
@@ -173,9 +176,11 @@ def _to_user(row: UserRow) -> User:
         work_count=row.work_count,
         favorite_count=row.favorite_count,
     )
+    return UserCard(user)
 
 
-def _to_card(row: VideoRow) -> OwnedCard:
+@lru_cache(MOST_VIDEOS)
+def _to_video_card(row: VideoRow) -> OwnedCard:
     video = Video(
         id=row.id,
         play_url=object_path(VIDEOS_BUCKET, row.play_key),

@@ -4,21 +4,26 @@ Every write locks the parent first (the video, or for a like the comment) and ke
 are exact and writers never deadlock.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+import orjson
+from sqlalchemy import bindparam, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute
 
+from dal.db.id_lists import WANTED, encode_ids
 from dal.db.models import Comment, FavoriteComment, Video
+from dal.db.newest import map_newest
 from pkg.errors import CommentNotFound, PermissionDenied, VideoNotFound
+from pkg.paging import FROM_THE_START
 
 
-@dataclass(frozen=True, slots=True)
-class CommentRow:
+class CommentRow(NamedTuple):
     """A comment that is not deleted; `created_at` is UTC without saying so."""
 
     id: int
@@ -26,6 +31,16 @@ class CommentRow:
     content: str
     like_count: int
     tease_count: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, eq=False)
+class NewComment:
+    """A comment to be added, as the columns name it; two with the same text are two."""
+
+    video_id: int
+    user_id: int
+    content: str
     created_at: datetime
 
 
@@ -48,29 +63,55 @@ PAGE = (
     .order_by(Comment.id.desc())
     .limit(bindparam("at_most"))
 )
+# In the order of ids: that is the order in which whoever writes locks videos.
+COUNT = text("""
+    UPDATE JSON_TABLE(:added, '$[*]' COLUMNS (id BIGINT UNSIGNED PATH '$[0]', comments BIGINT PATH '$[1]')) AS added
+    STRAIGHT_JOIN videos ON videos.id = added.id AND videos.published_at_ms IS NOT NULL
+    SET videos.comment_count = videos.comment_count + added.comments
+""")
+PUBLISHED = text(f"""
+    SELECT videos.id FROM {WANTED}
+    STRAIGHT_JOIN videos ON videos.id = wanted.id AND videos.published_at_ms IS NOT NULL
+""")  # noqa: S608 - names of this package, no values
+# The rows of one INSERT with VALUES get ids between which nobody else has one; how far apart they are is a setting of the server.
+INSERTED = (
+    select(Comment.id)
+    .where(Comment.id >= bindparam("first"))
+    .order_by(Comment.id)
+    .limit(bindparam("many"))
+)
+OF_VIDEOS = text(f"""
+    SELECT videos.id, videos.comment_count, comments.id, comments.id, comments.user_id, comments.content, comments.like_count,
+      comments.tease_count, comments.created_at
+    FROM {WANTED}
+    STRAIGHT_JOIN videos ON videos.id = wanted.id AND videos.published_at_ms IS NOT NULL
+    LEFT JOIN comments
+      ON comments.video_id = videos.id AND comments.deleted_at IS NULL AND videos.comment_count <= :few
+""")  # noqa: S608 - names of this package, no values
 
 
-async def insert_comment(
-    connection: AsyncConnection, *, video_id: int, user_id: int, content: str, created_at: datetime
-) -> CommentRow:
-    """Add a comment and count it.
-
-    Raises:
-        VideoNotFound: the video is not published, or never was.
-    """
+async def insert_comments(
+    connection: AsyncConnection, comments: Sequence[NewComment]
+) -> dict[NewComment, CommentRow]:
+    """Add comments in this order and count them; what is about a video that is not published is left out."""
+    counts = Counter(comment.video_id for comment in comments)
     counted = await connection.execute(
-        update(Video)
-        .where(Video.id == video_id, Video.published_at_ms.is_not(None))
-        .values(comment_count=Video.comment_count + 1)
+        COUNT, {"added": orjson.dumps(sorted(counts.items())).decode()}
     )
-    if counted.rowcount != 1:
-        raise VideoNotFound
-    result = await connection.execute(
-        insert(Comment).values(
-            video_id=video_id, user_id=user_id, content=content, created_at=created_at
-        )
-    )
-    return CommentRow(int(result.lastrowid), user_id, content, 0, 0, created_at)
+    if counted.rowcount < len(counts):
+        published = set(await connection.scalars(PUBLISHED, {"ids": encode_ids(counts)}))
+        comments = [comment for comment in comments if comment.video_id in published]
+    if not comments:
+        return {}
+    result = await connection.execute(insert(Comment), [asdict(comment) for comment in comments])
+    ids: Sequence[int] = [result.lastrowid]
+    if len(comments) > 1:
+        first = {"first": result.lastrowid, "many": len(comments)}
+        ids = (await connection.scalars(INSERTED, first)).all()
+    return {
+        comment: CommentRow(row_id, comment.user_id, comment.content, 0, 0, comment.created_at)
+        for row_id, comment in zip(ids, comments, strict=True)
+    }
 
 
 async def delete_comment(
@@ -109,6 +150,22 @@ async def list_comments(
     """
     values = {"video": video_id, "before_id": before_id, "at_most": limit}
     return [CommentRow(*row) for row in await connection.execute(PAGE, values)]
+
+
+async def map_comments(
+    connection: AsyncConnection, video_ids: Collection[int], *, limit: int
+) -> dict[int, list[CommentRow]]:
+    """Return the newest comments on some videos, newest first, by video; what is not published is left out."""
+    list_many = partial(_list_newest_on_video, connection, limit)
+    return await map_newest(
+        connection, OF_VIDEOS, video_ids, make_row=CommentRow, list_many=list_many
+    )
+
+
+async def _list_newest_on_video(
+    connection: AsyncConnection, limit: int, video_id: int
+) -> list[CommentRow]:
+    return await list_comments(connection, video_id=video_id, before_id=FROM_THE_START, limit=limit)
 
 
 async def favorite_comment(

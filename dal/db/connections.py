@@ -1,11 +1,13 @@
 """How connections to one server are made."""
 
 import math
+import time
 from typing import Any, Literal
 
 from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from dal.db.errors import translate_foreign_error
 from dal.db.traced import trace_statements
@@ -15,6 +17,11 @@ from pkg.tls import TlsSettings
 IsolationLevel = Literal["AUTOCOMMIT", "READ COMMITTED"]
 AUTOCOMMIT: IsolationLevel = "AUTOCOMMIT"
 READ_COMMITTED: IsolationLevel = "READ COMMITTED"
+
+# Something between us and a server may forget a connection that rests, without a word to either side.
+PING_AFTER_S = 5.0
+# Where a connection of a pool keeps when it was last taken.
+TAKEN_AT_S = "taken_at_s"
 
 
 class MySQLSettings(Section):
@@ -72,8 +79,39 @@ def use_tls(engine: Engine, tls: TlsSettings | None) -> None:
     event.listen(engine, "do_connect", add_context)
 
 
+def replace_lost_connections(engine: Engine, *, ping_after_s: float) -> None:
+    """Let a pool replace a connection that was lost instead of giving it to somebody.
+
+    That the server closed one is known without asking. Only one that rested is asked: a ping is a round trip, as costly as most reads.
+
+    Args:
+        ping_after_s: how long it was not taken; 0: each is asked.
+    """
+    dialect = engine.dialect
+
+    def take(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        now_s = time.monotonic()
+        # A new connection has no note.
+        taken_at_s = record.info.get(TAKEN_AT_S, now_s)
+        record.info[TAKEN_AT_S] = now_s
+        if connection.driver_connection._transport.is_closing():
+            raise InvalidatePoolError
+        if now_s - taken_at_s > ping_after_s:
+            try:
+                dialect.do_ping(connection)
+            except dialect.loaded_dbapi.Error as exc:
+                raise InvalidatePoolError from exc
+
+    event.listen(engine, "checkout", take)
+
+
 def make_engine(
-    settings: MySQLSettings, host: str, port: int, isolation_level: IsolationLevel
+    settings: MySQLSettings,
+    host: str,
+    port: int,
+    isolation_level: IsolationLevel,
+    *,
+    ping_after_s: float = PING_AFTER_S,
 ) -> AsyncEngine:
     """Return a pool of connections to one server."""
     engine = create_async_engine(
@@ -81,7 +119,7 @@ def make_engine(
         pool_size=settings.pool_connections,
         max_overflow=0,
         pool_timeout=settings.connect_timeout_s,
-        pool_pre_ping=True,
+        pool_use_lifo=True,  # Those that are used need no ping, and the others rest.
         isolation_level=isolation_level,
         # A read needs no transaction, so a connection that comes back has nothing to roll back.
         skip_autocommit_rollback=isolation_level == AUTOCOMMIT,
@@ -92,6 +130,7 @@ def make_engine(
         },
     )
     event.listen(engine.sync_engine, "handle_error", translate_foreign_error)
+    replace_lost_connections(engine.sync_engine, ping_after_s=ping_after_s)
     trace_statements(engine.sync_engine, host)
     use_tls(engine.sync_engine, settings.tls)
     return engine

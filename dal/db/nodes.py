@@ -46,11 +46,13 @@ class Node:
         self.is_healthy = False  # a replica that may be read
         self._timeout_s = settings.connect_timeout_s
         self.writer = make_engine(settings, host, port, READ_COMMITTED)
-        self.reader = make_engine(settings, host, port, AUTOCOMMIT)
-        self.source_reader = self.reader
-        if not is_alone:
-            self.source_reader = make_engine(settings, host, port, AUTOCOMMIT)
-            event.listen(self.source_reader.sync_engine, "checkout", _refuse_closed_source)
+        if is_alone:
+            self.source_reader = self.reader = make_engine(settings, host, port, AUTOCOMMIT)
+            return
+        # A read goes elsewhere where a connection says beforehand that the replica is gone.
+        self.reader = make_engine(settings, host, port, AUTOCOMMIT, ping_after_s=0)
+        self.source_reader = make_engine(settings, host, port, AUTOCOMMIT)
+        event.listen(self.source_reader.sync_engine, "checkout", _refuse_closed_source)
 
     async def ask(self) -> NodeState:
         """Ask the server what it is.

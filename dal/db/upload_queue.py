@@ -6,6 +6,7 @@ then sees what the winner holds. Leases are judged by the database's clock, so t
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, Subquery, case, delete, func, or_, select, update
@@ -75,19 +76,7 @@ async def claim_leftover(
 
     A failed video is a job only where `fail_video` said so.
     """
-    free = (
-        _select_jobs()
-        .where(
-            Video.status == status,
-            Video.is_heavy.in_((False, True)),
-            Video.lease_expires_at_ms < DATABASE_NOW_MS,
-        )
-        .order_by(Video.lease_expires_at_ms, Video.id)
-        .limit(1)
-    )
-    if status is VideoStatus.FAILED:
-        free = free.where(Video.lease_expires_at_ms > 0)
-    return await _claim(connection, free, lease_token, lease_ms)
+    return await _claim(connection, _select_leftover(status), lease_token, lease_ms)
 
 
 async def list_waiting(connection: AsyncConnection) -> dict[int, int]:
@@ -198,6 +187,23 @@ def _select_jobs() -> Select[*tuple[Any, ...]]:
     )
 
 
+# Idle workers ask several times a second, and making the statement takes longer than running it.
+@lru_cache
+def _select_leftover(status: VideoStatus) -> Select[*tuple[Any, ...]]:
+    free = (
+        _select_jobs()
+        .where(
+            Video.status == status,
+            Video.is_heavy.in_((False, True)),
+            Video.lease_expires_at_ms < DATABASE_NOW_MS,
+        )
+        .order_by(Video.lease_expires_at_ms, Video.id)
+        .limit(1)
+    )
+    return free.where(Video.lease_expires_at_ms > 0) if status is VideoStatus.FAILED else free
+
+
+@lru_cache
 def _select_next(lane: Lane) -> Select[*tuple[Any, ...]]:
     busy, recent = _count_running(), _sum_recent(lane)
     running = func.coalesce(busy.c.running, 0)

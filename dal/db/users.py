@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -15,8 +15,7 @@ from pkg.errors import UserNameTaken, UserNotFound
 from pkg.names import NameKeys
 
 
-@dataclass(frozen=True, slots=True)
-class UserRow:
+class UserRow(NamedTuple):
     """What a user's card shows; names of pictures are object keys."""
 
     id: int
@@ -55,6 +54,8 @@ CARD: tuple[InstrumentedAttribute[Any], ...] = (
 EXISTING = select(*CARD).where(
     User.id.in_(bindparam("ids", expanding=True)), User.deleted_at.is_(None)
 )
+
+IS_THERE = select(User.id).where(User.id == bindparam("user"), User.deleted_at.is_(None))
 
 
 async def insert_user(
@@ -111,6 +112,5 @@ async def require_user(connection: AsyncConnection, user_id: int) -> None:
     Raises:
         UserNotFound: nobody has this id.
     """
-    statement = select(User.id).where(User.id == user_id, User.deleted_at.is_(None))
-    if (await connection.execute(statement)).one_or_none() is None:
+    if (await connection.execute(IS_THERE, {"user": user_id})).one_or_none() is None:
         raise UserNotFound

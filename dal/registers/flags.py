@@ -64,11 +64,11 @@ class ViewerFlags:
         video_ids: Collection[int] = (),
     ) -> Flags:
         """Return which users the viewer follows (never oneself) and which videos the viewer likes."""
-        if viewer_id is None:
+        if viewer_id is None or (not video_ids and _is_nobody_else(viewer_id, user_ids)):
             return Flags()
         wanted = {Kind.RELATION: user_ids, Kind.FAVORITE: video_ids}
         active: dict[Kind, frozenset[int]] = {}
-        if self._kept is not None and (user_ids or video_ids):
+        if self._kept is not None:
             active.update((await self._kept.get((viewer_id,)))[viewer_id])
         unknown = {kind: ids for kind, ids in wanted.items() if ids and kind not in active}
         if unknown:
@@ -136,6 +136,10 @@ class ViewerFlags:
                 (ids.add if action.active else ids.discard)(action.target_id)
             found[viewer_id][kind] = frozenset(ids - {viewer_id} if kind is Kind.RELATION else ids)
         return found
+
+
+def _is_nobody_else(viewer_id: int, user_ids: Collection[int]) -> bool:
+    return not user_ids or (len(user_ids) == 1 and viewer_id in user_ids)
 
 
 def _count_targets(targets: Targets) -> int:

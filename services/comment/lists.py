@@ -3,12 +3,12 @@
 With a watch the newest comments on a video are kept until somebody announces another one, a deletion or a like there.
 """
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from dal.db.comments import CommentRow, list_comments, list_favorited_comments
+from dal.db.comments import CommentRow, list_comments, list_favorited_comments, map_comments
 from dal.db.engine import Database
 from dal.db.videos import require_video
 from dal.redis.changes import ChangeWatch, Subject
@@ -20,6 +20,7 @@ from services.cards import OwnedCard
 from services.presenters import Presenter
 
 LIST_LIMIT = 200
+NEWEST = PageRequest(LIST_LIMIT)
 LISTS_KEPT_S = 2.0
 # Of all videos together.
 MOST_COMMENTS = 40_000
@@ -112,10 +113,9 @@ class CommentLists:
         return await self._read(video_id, wanted)
 
     async def _load_newest(self, video_ids: set[int]) -> dict[int, CommentList]:
-        wanted = PageRequest(LIST_LIMIT)
-        found = await asyncio.gather(*(self._read(video_id, wanted) for video_id in video_ids))
-        lists = zip(video_ids, found, strict=True)
-        return {video_id: comments for video_id, comments in lists if comments is not None}
+        async with self._database.read_source() as connection:
+            found = await map_comments(connection, video_ids, limit=NEWEST.fetch_limit)
+        return {video_id: CommentList(rows, self._display_zone) for video_id, rows in found.items()}
 
     async def _read(self, video_id: int, wanted: PageRequest) -> CommentList | None:
         """Return what `make_page` wants, or None where the video is not published."""
@@ -136,6 +136,8 @@ def _weigh(comments: CommentList) -> int:
     return 1 + len(comments)
 
 
+# What a card shows is all that it is made of: a row that is read again and has not changed has its card already.
+@lru_cache(MOST_COMMENTS)
 def _to_card(row: CommentRow, zone: ZoneInfo) -> OwnedCard:
     created_at = row.created_at.replace(tzinfo=UTC).astimezone(zone)
     comment = Comment(

@@ -32,11 +32,10 @@ from services.cards import make_reply
 from services.identity import Viewers
 from services.presenters import Presenter
 from services.video.outcomes import Outcomes
-from services.video.timeline import Timeline, announce_publication
+from services.video.timeline import LIST_LIMIT, Timeline, announce_publication
 from services.video.uploads import Upload, Uploads
 
 Context = grpc.aio.ServicerContext[Any, Any]
-LIST_LIMIT = 100
 # What a reply takes from here to the gateway's caller.
 REPLY_MARGIN_S = 0.4
 

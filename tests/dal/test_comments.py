@@ -4,20 +4,23 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, text
 
+from dal.db import newest
 from dal.db.comments import (
     CommentRow,
+    NewComment,
     delete_comment,
     favorite_comment,
-    insert_comment,
+    insert_comments,
     list_comments,
     list_favorited_comments,
+    map_comments,
 )
 from dal.db.engine import Database, open_database, retry_conflicts
 from dal.db.models import Comment, FavoriteComment, Video, VideoStatus
@@ -38,17 +41,12 @@ class Board:
     author_id: int
 
     async def write(self, user_id: int, content: str = "好") -> CommentRow:
-        async def transaction() -> CommentRow:
-            async with self.database.write() as connection:
-                return await insert_comment(
-                    connection,
-                    video_id=self.video_id,
-                    user_id=user_id,
-                    content=content,
-                    created_at=datetime(2026, 1, 31, 23, 59, 59, 123000),  # noqa: DTZ001 - as stored
-                )
+        [row] = (await add(self.database, [self.about(user_id, content)])).values()
+        return row
 
-        return await retry_conflicts(transaction)
+    def about(self, user_id: int, content: str = "好") -> NewComment:
+        created_at = datetime(2026, 1, 31, 23, 59, 59, 123000)  # noqa: DTZ001 - as stored
+        return NewComment(self.video_id, user_id, content, created_at)
 
     async def delete(self, comment_id: int, user_id: int, video_id: int | None = None) -> None:
         async def transaction() -> None:
@@ -81,6 +79,14 @@ class Board:
         statement = select(Video.comment_count).where(Video.id == self.video_id)
         async with self.database.read_source() as connection:
             return int((await connection.execute(statement)).scalar_one())
+
+
+async def add(database: Database, comments: Sequence[NewComment]) -> dict[NewComment, CommentRow]:
+    async def transaction() -> dict[NewComment, CommentRow]:
+        async with database.write() as connection:
+            return await insert_comments(connection, comments)
+
+    return await retry_conflicts(transaction)
 
 
 async def insert_video(
@@ -154,6 +160,77 @@ async def test_a_comment_is_counted_and_listed_at_once_newest_first(board: Board
     assert await board.count() == 5
 
 
+async def test_comments_that_are_added_together_keep_their_order_under_each_video(
+    database: Database, board: Board
+):
+    other = Board(database, await insert_video(database, STRANGER), STRANGER)
+    nowhere = Board(database, 2**50, STRANGER)
+    comments = [
+        where.about(STRANGER + n, f"第{n}条") for n in range(5) for where in (other, nowhere, board)
+    ]
+
+    rows = await add(database, comments)
+
+    assert list(rows) == [new for new in comments if new.video_id != nowhere.video_id]
+    for where in (board, other):
+        on_video = [rows[new] for new in comments if new.video_id == where.video_id]
+        assert await where.list() == on_video[::-1]
+        assert await where.count() == 5
+
+
+@pytest.mark.parametrize("few", [1, 60])
+async def test_lists_that_are_read_together_are_those_that_are_read_alone(
+    database: Database, board: Board, monkeypatch: pytest.MonkeyPatch, few: int
+):
+    monkeypatch.setattr(newest, "FEW", few)
+    other = Board(database, await insert_video(database, STRANGER), STRANGER)
+    silent = Board(database, await insert_video(database, STRANGER), STRANGER)
+    hidden_id = await insert_video(database, STRANGER, VideoStatus.PROCESSING)
+    await other.write(STRANGER)
+    for n in range(3):
+        await board.write(STRANGER, f"第{n}条 🐶")
+    gone = await board.write(STRANGER)
+    await board.delete(gone.id, STRANGER)
+    boards = [board, other, silent]
+
+    async with database.read_source() as connection:
+        together = await map_comments(
+            connection, [hidden_id, 2**52, *(where.video_id for where in boards)], limit=9
+        )
+
+    assert together == {where.video_id: await where.list() for where in boards}
+
+
+async def test_ids_are_right_where_the_server_leaves_gaps_between_them(
+    database: Database, board: Board
+):
+    async with database.write() as connection:
+        await connection.execute(text("SET auto_increment_increment = 3"))
+        try:
+            rows = await insert_comments(connection, [board.about(STRANGER + n) for n in range(4)])
+        finally:
+            await connection.execute(text("SET auto_increment_increment = DEFAULT"))
+
+    assert await board.list() == list(rows.values())[::-1]
+
+
+async def test_many_who_add_to_the_same_videos_at_once_lose_no_count(
+    database: Database, board: Board
+):
+    boards = [
+        board,
+        *[Board(database, await insert_video(database, STRANGER), STRANGER) for _ in range(3)],
+    ]
+    batches = [[where.about(STRANGER + n) for where in boards[n % 4 :] + boards] for n in range(20)]
+
+    await asyncio.gather(*(add(database, batch) for batch in batches))
+
+    assert sum([await where.count() for where in boards]) == sum(map(len, batches))
+    assert [await where.count() for where in boards] == [
+        len(await where.list()) for where in boards
+    ]
+
+
 async def test_a_walk_through_the_list_shows_every_comment_once_while_others_write(board: Board):
     before = [await board.write(STRANGER) for _ in range(12)]
     walked: list[int] = []
@@ -200,7 +277,7 @@ async def test_a_video_that_is_not_published_takes_no_comments(
 ):
     board = Board(database, await insert_video(database, STRANGER, status), STRANGER)
 
-    assert await outcome(board.write(STRANGER)) is VideoNotFound
+    assert await add(database, [board.about(STRANGER)]) == {}
     assert await board.count() == 0
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DataError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dal.db.connections import AUTOCOMMIT, make_engine
 from dal.db.engine import Database, open_database
 from dal.db.errors import CONFLICT_ATTEMPTS, TransactionConflict, retry_conflicts
 from dal.db.users import insert_user
@@ -137,6 +138,25 @@ async def test_a_connection_that_the_server_closed_is_not_noticed(open_small, da
             await connection.execute(text(f"KILL {number}"))
 
         assert await read_one(small) == 1
+
+
+@pytest.mark.parametrize(("ping_after_s", "pings"), [(60, 0), (0, 3)])
+async def test_a_connection_is_pinged_only_where_it_rested(settings, ping_after_s, pings):
+    mysql = settings.mysql.model_copy(update={"pool_connections": 1})
+    engine = make_engine(mysql, mysql.host, mysql.port, AUTOCOMMIT, ping_after_s=ping_after_s)
+
+    async def count_pings() -> int:
+        async with engine.connect() as connection:
+            # It counts pings as well, and nothing else that is done here.
+            found = await connection.execute(text("SHOW SESSION STATUS LIKE 'Com_admin_commands'"))
+            return int(found.one()[1])
+
+    try:
+        counts = [await count_pings() for _ in range(4)]
+    finally:
+        await engine.dispose()
+
+    assert counts[-1] - counts[0] == pings
 
 
 async def test_a_caller_waits_for_a_connection_within_the_deadline_only(open_small):

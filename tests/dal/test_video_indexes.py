@@ -19,7 +19,7 @@ from dal.db.upload_queue import (
     light_lane,
     list_waiting,
 )
-from dal.db.videos import list_feed, list_videos_of_author
+from dal.db.videos import list_feed, list_videos_of_author, map_videos_of_authors
 from pkg.paging import FROM_THE_START
 
 
@@ -103,6 +103,19 @@ async def test_a_list_is_read_from_its_index_in_order(database, query, index):
     assert step["type"] in {"range", "ref"}
     assert "filesort" not in step["Extra"]
     assert "temporary" not in step["Extra"]
+
+
+@pytest.mark.usefixtures("thousands_of_videos")
+async def test_the_videos_of_many_authors_are_looked_up_in_their_index(database, make_user):
+    authors = [await make_user() for _ in range(3)]
+    async with database.read_source() as connection:
+        with recorded_statements() as statements:
+            await map_videos_of_authors(connection, authors, limit=100)
+        [(statement, parameters)] = statements
+        plan = await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+        steps = {row["table"]: row["key"] for row in plan.mappings()}
+
+    assert steps == {"wanted": None, "users": "PRIMARY", "videos": "ix_videos_author_published"}
 
 
 @pytest.mark.parametrize(

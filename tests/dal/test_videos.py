@@ -7,11 +7,18 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
-from dal.db.models import Video
+from dal.db import newest
+from dal.db.accounts import AccountState, set_account_state
+from dal.db.models import User, Video
 from dal.db.upload_jobs import LeaseLost
-from dal.db.videos import list_videos, list_videos_of_author, require_video
+from dal.db.videos import (
+    list_videos,
+    list_videos_of_author,
+    map_videos_of_authors,
+    require_video,
+)
 from pkg.clock import now_ms
 from pkg.errors import VideoNotFound
 from pkg.paging import FROM_THE_START
@@ -40,6 +47,34 @@ async def test_publication_shows_in_feed_list_and_count_together_and_once(videos
     assert (row.play_key, row.cover_key) == (video.keys.play, video.keys.cover)
     await videos.let_pass(2**40)
     assert await videos.claim() is None
+
+
+@pytest.mark.parametrize("few", [0, 1, 2, 60])
+async def test_lists_that_are_read_together_are_those_that_are_read_alone(
+    videos, make_user, monkeypatch, few
+):
+    monkeypatch.setattr(newest, "FEW", few)
+    counts = {await make_user(): count for count in range(4)}
+    for videos.author_id, count in counts.items():
+        for _ in range(count):
+            await videos.add_published()
+    gone = await make_user()
+    async with videos.database.write() as connection:
+        await set_account_state(connection, gone, AccountState.DELETED)
+        # A counter that is wrong costs time, and nothing else.
+        await connection.execute(update(User).where(User.id == max(counts)).values(work_count=0))
+
+    async with videos.database.read_source() as connection:
+        together = await map_videos_of_authors(connection, [*counts, gone, 2**52], limit=9)
+        alone = {
+            author_id: await list_videos_of_author(
+                connection, author_id=author_id, before_ms=FROM_THE_START, limit=9
+            )
+            for author_id in counts
+        }
+
+    assert together == alone
+    assert [len(together[author_id]) for author_id in counts] == list(counts.values())
 
 
 async def test_publication_times_differ_and_grow_also_when_the_clock_stands_or_jumps_back(videos):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -262,6 +262,26 @@ async def test_a_long_list_takes_no_more_statements_than_a_short_one(
 
     # Fewer where the viewer's likes are still in memory.
     assert long <= short <= 5
+
+
+async def test_who_comments_at_once_shares_transactions(
+    phones: Phones, database: Database, make_user: UserFactory
+):
+    users = [await make_user() for _ in range(20)]
+    nowhere = replace(phones, video_id=2**50)
+    for user_id in users:  # From here on the service knows that the accounts are there.
+        await phones.list(user_id)
+
+    with counted_statements() as statements:
+        refused = asyncio.create_task(nowhere.write(users[0], "在吗"))
+        written = await asyncio.gather(*(phones.write(user_id, str(user_id)) for user_id in users))
+        with refused_with(VideoNotFound):
+            await refused
+
+    assert [comment.content for comment in written] == [str(user_id) for user_id in users]
+    shown = (await phones.list()).comment_list
+    assert {comment.id for comment in shown} == {comment.id for comment in written}
+    assert len([sql for sql in statements if sql.startswith("INSERT")]) < len(users) / 2
 
 
 async def test_what_cannot_be_is_refused(phones: Phones):

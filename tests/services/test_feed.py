@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import insert, update
 
 from dal.db.models import FavoriteVideo, Relation, Video
 from dal.db.upload_jobs import fail_video, set_failure_reason
+from dal.db.videos import ListedVideo
 from dal.redis.changes import ChangeLog, ChangeWatch
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
@@ -28,10 +31,11 @@ from protos.video_pb2 import (
 from protos.video_pb2_grpc import VideoServiceStub, add_VideoServiceServicer_to_server
 from services.identity import Viewers
 from services.presenters import Presenter
+from services.video import timeline
 from services.video.handler import VideoHandler
 from services.video.leases import Leases
 from services.video.outcomes import Outcomes
-from services.video.timeline import Timeline
+from services.video.timeline import FEED_LIMIT, Stretch, Timeline
 from services.video.uploads import Uploads
 from tests.serving import counted_statements, methods_of, serving
 
@@ -109,6 +113,45 @@ async def test_the_feed_holds_the_newest_thirty_each_strictly_older(phone, video
     assert first.next_time == published[29]
     assert times(second) == published[30:]
     assert second.next_time == published[-1]
+
+
+async def test_a_walk_goes_on_below_what_is_read_together(phone, videos, monkeypatch):
+    monkeypatch.setattr(timeline, "NEWEST_VIDEOS", 33)
+    published = [await videos.add_published() for _ in range(40)][::-1]
+    walked: list[int] = []
+    reply = await phone.feed(published[0])
+
+    while reply.video_list:
+        walked += times(reply)
+        reply = await phone.feed(reply.next_time)
+
+    assert walked == published[1:]
+
+
+@given(
+    times=st.sets(st.integers(1, 200), max_size=99),
+    length=st.integers(1, 99),
+    at=st.integers(0, 201),
+)
+def test_a_page_out_of_a_stretch_is_that_of_the_whole_feed_or_none(times, length, at):
+    feed = [ListedVideo(number, number) for number in sorted(times, reverse=True)]
+    stretch = Stretch(feed[:length], length)
+
+    page = stretch.find_page(at)
+
+    below = [video for video in feed if video.published_at_ms < at][:FEED_LIMIT]
+    assert page == below or (page is None and len(feed) >= length)
+
+
+async def test_many_pages_at_once_cost_a_statement_together(phone, videos):
+    published = [await videos.add_published() for _ in range(10)][::-1]
+
+    with counted_statements() as statements:
+        replies = await asyncio.gather(*(phone.feed(at) for at in published))
+
+    assert [times(reply) for reply in replies] == [published[n:] for n in range(1, 11)]
+    pages = [sql for sql in statements if "ORDER BY videos.published_at_ms" in sql]
+    assert len(pages) == 1
 
 
 async def test_where_nothing_is_left_the_app_starts_over(phone, videos):

@@ -124,7 +124,40 @@ async def test_all_who_come_at_once_share_statements(viewers, issuer, make_user)
     assert len(statements) == 2
 
 
-async def test_whoever_rests_is_not_looked_at(viewers, issuer, make_user):
+async def test_whoever_pauses_is_looked_at_and_not_new(viewers, issuer, database, make_user):
+    user_id = await make_user()
+    token = issuer.issue(user_id)
+    await viewers.require(token)
+    await viewers.check()
+    await viewers.check()
+    with counted_statements() as statements:
+        await viewers.require(token)
+    assert statements == []
+
+    await suspend(database, user_id)
+    await viewers.check()
+
+    assert await viewers.find(token) is None
+
+
+async def test_in_a_crowd_those_are_looked_at_who_act(viewers, issuer, make_user, monkeypatch):
+    monkeypatch.setattr(identity, "MOST_CHECKED", 1)
+    pausing, acting = [issuer.issue(await make_user()) for _ in range(2)]
+    await viewers.require(pausing)
+    await viewers.check()
+    await viewers.require(acting)
+    await viewers.check()
+
+    with counted_statements() as statements:
+        await viewers.require(acting)
+        assert statements == []
+        await viewers.require(pausing)
+
+    assert len(statements) == 1
+
+
+async def test_whoever_rests_is_not_looked_at(viewers, issuer, make_user, monkeypatch):
+    monkeypatch.setattr(identity, "RESTS_AFTER_S", 0)
     await viewers.require(issuer.issue(await make_user()))
     await viewers.check()
 
@@ -135,8 +168,9 @@ async def test_whoever_rests_is_not_looked_at(viewers, issuer, make_user):
 
 
 async def test_while_mysql_is_down_those_who_were_seen_stay_and_others_wait(
-    servers, viewers, issuer, make_user
+    servers, viewers, issuer, make_user, *, monkeypatch
 ):
+    monkeypatch.setattr(identity, "RESTS_AFTER_S", 0)
     busy, resting, stranger = [issuer.issue(await make_user()) for _ in range(3)]
     await viewers.require(resting)
     await viewers.check()
