@@ -87,23 +87,16 @@ class Cause:
 
 
 @asynccontextmanager
-async def a_frozen_instance(stage: Stage) -> AsyncIterator[None]:
-    """One of two answers nothing."""
-    async with frozen(stage.system, "user-2"):
-        yield
-
-
-@asynccontextmanager
 async def a_frozen_service(stage: Stage) -> AsyncIterator[None]:
-    """Both instances answer nothing."""
-    async with frozen(stage.system, "comment"), frozen(stage.system, "comment-2"):
+    """The only instance answers nothing."""
+    async with frozen(stage.system, "user"):
         yield
 
 
 @asynccontextmanager
 async def a_process_without_processor(stage: Stage) -> AsyncIterator[None]:
     """A process is stopped most of the time, as on a machine that is overbooked."""
-    pid = stage.system.stack.pid("message-2")
+    pid = stage.system.stack.pid("message")
 
     async def stall() -> None:
         while True:
@@ -231,17 +224,22 @@ async def repeat(turn: Callable[[], Awaitable[None]]) -> None:
 CAUSES = {
     cause.begin.__name__.replace("_", " "): cause
     for cause in (
-        Cause(a_frozen_instance, (expect("InstanceDown", job="user", instance="user-2"),)),
-        Cause(a_frozen_service, (expect("ServiceDown", job="comment"),)),
+        Cause(
+            a_frozen_service,
+            (
+                expect("InstanceDown", job="user", instance="user"),
+                expect("ServiceDown", job="user"),
+            ),
+        ),
         Cause(
             a_process_without_processor,
-            (expect("EventLoopBlocked", job="message", instance="message-2"),),
+            (expect("EventLoopBlocked", job="message", instance="message"),),
         ),
         Cause(
             a_full_disk,
             (
                 expect("DiskNearlyFull", job="gateway", instance="gateway"),
-                expect("DiskNearlyFull", job="video", instance="video-2"),
+                expect("DiskNearlyFull", job="video", instance="video"),
             ),
         ),
         Cause(a_broken_schema, (expect("JobFails", job="favorite", exported_job="flush"),)),

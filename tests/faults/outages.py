@@ -6,6 +6,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from tests.system.system import System
 
+# What was killed repairs its files first, and a busy machine takes its time.
+BACK_WITHIN_S = 180
+
 Fault = Callable[[System, str], AbstractAsyncContextManager[None]]
 
 
@@ -31,4 +34,4 @@ async def killed(system: System, name: str) -> AsyncIterator[None]:
     """SIGKILL a process without a supervisor to start it again, which comes back with the end of the block."""
     with system.down(name):
         yield
-    await asyncio.to_thread(system.stack.wait_ready, name)
+    await asyncio.to_thread(system.stack.wait_ready, name, timeout_s=BACK_WITHIN_S)
