@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from dal.db.engine import open_database
 from dal.registers.model import Action, ActionType, Kind
+from pkg.clock import now_ms
 from scripts.operator.replay import publishing
 from services.actions.messages import encode_action
 from tests.conftest import AllSettings
@@ -167,9 +168,10 @@ async def a_frozen_storage(stage: Stage) -> AsyncIterator[None]:
 async def a_crowd_without_consumer(stage: Stage) -> AsyncIterator[None]:
     """More likes than a consumer takes, which waits for Redis meanwhile, because that has died."""
     user_id, video_id = stage.person.app.user_id, stage.person.town.videos[0]
+    first = now_ms() * 1000
     async with killed(stage.system, "redis-actions"):
         async with publishing(stage.settings.rabbitmq, Kind.FAVORITE) as queue:
-            for version in range(1, CROWD + 1):
+            for version in range(first, first + CROWD):
                 like = Action(user_id, video_id, version, ActionType.DO)
                 await queue.publish(Kind.FAVORITE, encode_action(Kind.FAVORITE, like))
         yield

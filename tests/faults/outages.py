@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from tests.system.system import System
-
-# What was killed repairs its files first, and a busy machine takes its time.
-BACK_WITHIN_S = 180
+from tests.eventually import eventually
+from tests.system.system import System, kill_process
 
 Fault = Callable[[System, str], AbstractAsyncContextManager[None]]
 
@@ -31,7 +29,21 @@ async def frozen(system: System, name: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def killed(system: System, name: str) -> AsyncIterator[None]:
-    """SIGKILL a process without a supervisor to start it again, which comes back with the end of the block."""
-    with system.down(name):
+    """SIGKILL a process, and start it again with the end of the block."""
+    pid = system.stack.pid(name)
+    # A frozen process does nothing in good order, and what it is told to stop the supervisor does not start again. The supervisor itself
+    # goes on: it reads what all others print, and they would soon wait for it.
+    with system.frozen(name):
+        stopping = asyncio.create_task(asyncio.to_thread(system.stack.stop, name))
+        await eventually(lambda: _state_of(system, name) == "stopping")
+        kill_process(pid)
+    await stopping
+    try:
         yield
-    await asyncio.to_thread(system.stack.wait_ready, name, timeout_s=BACK_WITHIN_S)
+    finally:
+        await asyncio.to_thread(system.stack.start, name)
+
+
+def _state_of(system: System, name: str) -> str:
+    (state,) = (item.state for item in system.stack.status() if item.name == name)
+    return state
