@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from tests.conftest import AllSettings
 from tests.faults.ledger import KINDS, count_by_kind
 from tests.faults.load import Load, steady_load
+from tests.faults.outages import Fault, frozen, stopped
 from tests.system.system import System
 
 pytestmark = pytest.mark.timeout(300)
@@ -49,26 +49,6 @@ FAILS: dict[str, frozenset[str]] = {
 
 # A server that hangs looks healthy until a check of it does not end in time.
 NOTICED_WITHIN_S = {"mysql-replica-1": 4.0}
-
-
-Fault = Callable[[System, str], AbstractAsyncContextManager[None]]
-
-
-@asynccontextmanager
-async def stopped(system: System, name: str) -> AsyncIterator[None]:
-    """Stop a server cleanly, and start it again with the end of the block."""
-    await asyncio.to_thread(system.stack.stop, name)
-    try:
-        yield
-    finally:
-        await asyncio.to_thread(system.stack.start, name)
-
-
-@asynccontextmanager
-async def frozen(system: System, name: str) -> AsyncIterator[None]:
-    """Let a server answer nothing, and let it go on with the end of the block."""
-    with system.frozen(name):
-        yield
 
 
 @dataclass

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from scripts.stack.files import get_command
+from tests.faults.alert_causes import CAUSES
 from tests.observe.queries import (
     PROMETHEUS,
     list_alerts,
@@ -53,6 +54,11 @@ def test_an_alert_is_tested_both_ways(name: str) -> None:
     assert True in outcomes
     # Of ServiceDown the test says that the first of two has ended.
     assert False in outcomes or name == "ServiceDown"
+
+
+@pytest.mark.parametrize("name", list_alerts())
+def test_an_alert_has_a_real_cause_that_is_played_for_it(name: str) -> None:
+    assert name in {expected.alert for cause in CAUSES.values() for expected in cause.fires}
 
 
 @pytest.mark.parametrize(("name", "alert"), list_alerts().items())

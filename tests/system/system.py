@@ -90,7 +90,10 @@ class System:
 
     @contextmanager
     def down(self, name: str) -> Iterator[None]:
-        """SIGKILL a process and its children, and keep the supervisor from starting it again until the block ends."""
+        """SIGKILL a process and its children, and keep the supervisor from starting it again until the block ends.
+
+        Not for longer than some seconds: the supervisor reads what all processes print, and they wait for it once their pipes are full.
+        """
         pid = self.stack.pid(name)
         # nginx's worker would serve on without its master.
         children = psutil.Process(pid).children()

@@ -74,7 +74,7 @@ def _list_clocks(target: Target) -> dict[str, Clock]:
     if settings.storage.tls is None:
         clocks[storage.ROLE] = ask_storage
     if (url := target.url) is not None:
-        clocks[gateway.EDGE] = lambda: _ask_http(target, f"{url}/healthz")
+        clocks[gateway.EDGE] = lambda: _ask_http(target, f"{url}{gateway.OWN_PATH}")
     return clocks
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from scripts.operator.doctor.answers import ask_all, get_reply
+from scripts.operator.doctor.answers import SILENCE, ask_all, describe, get_reply
 from scripts.operator.doctor.finding import Finding, NotHere
 from scripts.operator.doctor.services import instances_of
 from scripts.operator.doctor.target import Target
@@ -12,6 +12,8 @@ from scripts.operator.doctor.target import Target
 ROLE, EDGE = "gateway", "nginx"
 MOST_EVIDENCE = 200
 LOOK_AGAIN_S = 0.3
+# nginx answers it by itself, with 404: what it passes on would wait for a gateway that hangs.
+OWN_PATH = "/media/"
 
 
 async def look_at_gateways(target: Target) -> Sequence[Finding]:
@@ -33,7 +35,7 @@ async def look_at_nginx(target: Target) -> Sequence[Finding]:
     port = parts.port or (443 if parts.scheme == "https" else 80)
 
     async def ask(_address: str) -> None:
-        await get_reply(f"{url}/healthz", timeout_s=target.answer_s)
+        await get_reply(f"{url}{OWN_PATH}", timeout_s=target.answer_s)
 
     return await ask_all(target, EDGE, [f"{parts.hostname}:{port}"], ask)
 
@@ -43,9 +45,14 @@ async def look_at_readiness(target: Target) -> Sequence[Finding]:
     url = _require_url(target)
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + target.answer_s
+    command = target.place.look_into(ROLE, urlsplit(url).netloc)
     # A gateway gives services a second: one 503 of a busy machine says little.
     while True:
-        reply = await get_reply(f"{url}/readyz", timeout_s=target.answer_s)
+        try:
+            reply = await get_reply(f"{url}/readyz", timeout_s=target.answer_s)
+        except SILENCE as exc:
+            # nginx answers, so that it is who stands behind it.
+            return [Finding(ROLE, "does not answer", f"GET /readyz: {describe(exc)}", command)]
         if reply.status == 200:
             return []
         if loop.time() + LOOK_AGAIN_S > ends_at:
@@ -53,7 +60,7 @@ async def look_at_readiness(target: Target) -> Sequence[Finding]:
         await asyncio.sleep(LOOK_AGAIN_S)
     said = f"GET /readyz: {reply.status} {reply.data[:MOST_EVIDENCE].decode(errors='replace')}"
     what = "does not reach services that answer" if b"missing" in reply.data else "does not answer"
-    return [Finding(ROLE, what, said, target.place.look_into(ROLE, urlsplit(url).netloc))]
+    return [Finding(ROLE, what, said, command)]
 
 
 def _require_url(target: Target) -> str:
