@@ -1,7 +1,7 @@
 """What holds on every page: nothing serious for axe-core, both languages, light and dark, keyboard and reduced motion."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
@@ -13,7 +13,9 @@ from tests.system.web.person import DESKTOP, Person
 
 pytestmark = IN_ONE_LOOP
 
+Theme = Literal["light", "dark"]
 SERIOUS = {"serious", "critical"}
+LOOKED_AT: dict[Theme, dict[str, Any]] = {"light": {}, "dark": {"runOnly": ["color-contrast"]}}
 BRIGHTNESS = """() => {
     const [r, g, b] = getComputedStyle(document.body).backgroundColor.match(/[0-9.]+/g).map(Number);
     return r + g + b;
@@ -60,7 +62,7 @@ async def find_serious(person: Person) -> list[str]:
     Of the dark one only the contrast is looked at again: a theme changes nothing but colours.
     """
     found = []
-    for theme, rules in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
+    for theme, rules in LOOKED_AT.items():
         await person.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         result = await Axe().run(person.page, options={"resultTypes": ["violations"]} | rules)
         found += [(theme, item) for item in result.response["violations"]]
