@@ -11,7 +11,8 @@ from pathlib import Path
 from scripts.stack.environment import without_settings
 
 REPOSITORY = Path(__file__).parents[1]
-PATIENCE_S = 30.0
+# A program takes two seconds of a processor until it serves, and a minute where ten others want it too.
+PATIENCE_S = 90.0
 
 
 class Program:

@@ -1,7 +1,7 @@
 """A service of the tests, alone in a process: `python -m tests.rpc_instance`.
 
 With `bare` it only serves on a free port, for tests of clients; with `service` it has the whole life cycle, on the settings of the
-environment, and a background task that a signal kills (SIGUSR1) or ends (SIGUSR2).
+environment, and a background task that a signal kills (SIGUSR1) or ends (SIGUSR2). SIGHUP ends its logins that still take a while.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import grpc
@@ -43,6 +43,7 @@ class Instance(user_pb2_grpc.UserServiceServicer):
         self.calls: Counter[str] = Counter()
         self.request_ids: list[str] = []
         self.error: Exception | None = None
+        self.hurry = asyncio.Event()
         self._tell = tell
         self._gate = asyncio.Event()
         if not hang:
@@ -57,9 +58,11 @@ class Instance(user_pb2_grpc.UserServiceServicer):
         return RegisterReply(user_id=os.getpid())
 
     async def Login(self, request: LoginRequest, context: object) -> LoginReply:
-        """Take a while: as many seconds as the name says."""
+        """Take a while: as many seconds as the name says, or until `hurry`."""
         await self._enter("Login")
-        await asyncio.sleep(float(request.username))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(float(request.username)):
+                await self.hurry.wait()
         return LoginReply(user_id=os.getpid())
 
     async def _enter(self, method: str) -> None:
@@ -106,6 +109,7 @@ async def compose(settings: TestServiceSettings) -> AsyncIterator[Composition[In
     orders: asyncio.Queue[signal.Signals] = asyncio.Queue()
     for number in (signal.SIGUSR1, signal.SIGUSR2):
         asyncio.get_running_loop().add_signal_handler(number, orders.put_nowait, number)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, handler.hurry.set)
 
     async def background(stop: asyncio.Event) -> None:
         waits = [asyncio.create_task(stop.wait()), asyncio.create_task(orders.get())]

@@ -74,7 +74,7 @@ async def find_health(channel: grpc.aio.Channel, name: str = "") -> int | None:
     """Return the status that the health service tells, or None where nobody answers."""
     request = health_pb2.HealthCheckRequest(service=name)
     try:
-        reply = await health_pb2_grpc.HealthStub(channel).Check(request, timeout=2)
+        reply = await health_pb2_grpc.HealthStub(channel).Check(request, timeout=20)
     except grpc.aio.AioRpcError:
         return None
     return int(reply.status)
@@ -106,10 +106,10 @@ async def test_a_running_service_is_registered_healthy_and_counts(settings, envi
         assert await find_health(channel) == SERVING
         assert await find_health(channel, "dousheng.UserService") == SERVING
         stub = user_pb2_grpc.UserServiceStub(channel)
-        await stub.UserInfo(UserInfoRequest(), timeout=5)
+        await stub.UserInfo(UserInfoRequest(), timeout=30)
 
         url = f"http://127.0.0.1:{environment['DOUSHENG_USER__METRICS_PORT']}/metrics"
-        with await asyncio.to_thread(urllib.request.urlopen, url, timeout=5) as reply:
+        with await asyncio.to_thread(urllib.request.urlopen, url, timeout=30) as reply:
             page = reply.read().decode()
 
     assert 'dousheng_rpc_served_seconds_count{code="OK",method="UserInfo"} 1.0' in page
@@ -123,7 +123,7 @@ async def test_a_full_service_refuses_the_next_call_and_is_healthy(environment, 
         await program.printed("Login")
 
         with pytest.raises(grpc.aio.AioRpcError) as refusal:
-            await stub.UserInfo(UserInfoRequest(), timeout=5)
+            await stub.UserInfo(UserInfoRequest(), timeout=30)
 
         assert refusal.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert await find_health(channel) == SERVING
@@ -132,20 +132,22 @@ async def test_a_full_service_refuses_the_next_call_and_is_healthy(environment, 
 
 
 async def test_sigterm_lets_a_running_call_finish(settings, environment, channel):
+    environment["DOUSHENG_USER__STOP_GRACE_S"] = "60"
     async with service(environment) as program:
         stub = user_pb2_grpc.UserServiceStub(channel)
-        running = asyncio.ensure_future(stub.Login(LoginRequest(username="2.5"), timeout=10))
+        running = asyncio.ensure_future(stub.Login(LoginRequest(username="60"), timeout=90))
         await program.printed("Login")
 
         program.send(signal.SIGTERM)
         await program.printed("deregistered")
         assert not await is_registered(settings, environment)
         # A client that has not heard of it yet is still served.
-        await stub.UserInfo(UserInfoRequest(), timeout=5)
+        await stub.UserInfo(UserInfoRequest(), timeout=30)
         assert await find_health(channel) != SERVING
         await eventually(lambda: refuses_connections(environment))
 
         assert not running.done()
+        program.send(signal.SIGHUP)
         assert (await running).user_id == program.pid
         assert await program.ended() == 0
     last = [line for line in program.lines if "service stopped" in line or "INFO" not in line]

@@ -1,19 +1,31 @@
 """What holds on every page: nothing serious for axe-core, both languages, light and dark, keyboard and reduced motion."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 
-from tests.system.app import App
+from tests.system.app import App, ids_of
 from tests.system.web.conftest import IN_ONE_LOOP, VIEWPORTS, Host, OpenWindow
 from tests.system.web.person import DESKTOP, Person
 
 pytestmark = IN_ONE_LOOP
 
+Theme = Literal["light", "dark"]
 SERIOUS = {"serious", "critical"}
+LOOKED_AT: dict[Theme, dict[str, Any]] = {"light": {}, "dark": {"runOnly": ["color-contrast"]}}
+BRIGHTNESS = """() => {
+    const [r, g, b] = getComputedStyle(document.body).backgroundColor.match(/[0-9.]+/g).map(Number);
+    return r + g + b;
+}"""
+# The longest that anything on the page, or what its styles add before and after it, takes to move, in seconds.
+LONGEST_MOTION_S = """() => Math.max(...[...document.querySelectorAll('*')].flatMap(element =>
+    ['', '::before', '::after'].flatMap(part => {
+        const style = getComputedStyle(element, part);
+        return [style.transitionDuration, style.animationDuration].flatMap(s => s.split(',').map(parseFloat));
+    })))"""
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -45,11 +57,18 @@ def views_of(host: Host, friend: App) -> dict[str, str]:
 
 
 async def find_serious(person: Person) -> list[str]:
-    """Return what axe-core calls serious or critical on the page."""
-    found = await Axe().run(person.page)
+    """Return what axe-core calls serious or critical on the page, in the light theme and in the dark one.
+
+    Of the dark one only the contrast is looked at again: a theme changes nothing but colours.
+    """
+    found = []
+    for theme, rules in LOOKED_AT.items():
+        await person.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        result = await Axe().run(person.page, options={"resultTypes": ["violations"]} | rules)
+        found += [(theme, item) for item in result.response["violations"]]
     return [
-        f"{item['id']}: {node['html'][:160]} {node['failureSummary']}"
-        for item in found.response["violations"]
+        f"{theme} {item['id']}: {node['html'][:160]} {node['failureSummary']}"
+        for theme, item in found
         if item["impact"] in SERIOUS
         for node in item["nodes"]
     ]
@@ -59,9 +78,7 @@ async def find_serious(person: Person) -> list[str]:
 async def test_axe_finds_nothing_serious_on_any_page(
     open_window: OpenWindow, host: Host, friend: App, viewport: dict[str, Any]
 ) -> None:
-    # One theme on each viewport: four rounds would find little more.
-    theme = "dark" if viewport is DESKTOP else "light"
-    person = await open_window(host.app, color_scheme=theme, **viewport)
+    person = await open_window(host.app, **viewport)
 
     for route, drawn in views_of(host, friend).items():
         await person.open(route)
@@ -71,7 +88,7 @@ async def test_axe_finds_nothing_serious_on_any_page(
             await person.page.keyboard.press("c")
             await expect(person.comments.locator("li[data-comment-id]").first).to_be_visible()
             assert await find_serious(person) == [], "comments"
-    stranger = await open_window(color_scheme=theme, **viewport)
+    stranger = await open_window(**viewport)
     for route in ("/login", "/register"):
         await stranger.open(route)
         await expect(stranger.page.locator("#username")).to_be_visible()
@@ -98,21 +115,38 @@ async def test_the_theme_is_that_of_the_system_until_another_is_chosen(
     open_window: OpenWindow,
 ) -> None:
     person = await open_window(color_scheme="dark", **DESKTOP)
-    brightness = """() => {
-        const [r, g, b] = getComputedStyle(document.body).backgroundColor.match(/[0-9.]+/g).map(Number);
-        return r + g + b;
-    }"""
 
     await person.open("/login")
     theme = person.page.get_by_role("button", name="主题").first
     await expect(theme).to_be_visible()
-    assert await person.page.evaluate(brightness) < 200
+    assert await person.page.evaluate(BRIGHTNESS) < 200
     await theme.click()
     await expect(theme).to_have_text("主题:浅色")
 
-    assert await person.page.evaluate(brightness) > 500
+    assert await person.page.evaluate(BRIGHTNESS) > 500
     await person.page.reload()
-    assert await person.page.evaluate(brightness) > 500
+    assert await person.page.evaluate(BRIGHTNESS) > 500
+
+
+async def test_whoever_wants_less_motion_gets_the_next_video_without_any(
+    open_window: OpenWindow, host: Host, phone: Callable[[], App]
+) -> None:
+    first, second = ids_of((await phone().feed())["video_list"])[:2]
+    viewer = await open_window(reduced_motion="reduce", **DESKTOP)
+    await viewer.open()
+    await viewer.sees_video(first)
+    assert await viewer.page.evaluate(LONGEST_MOTION_S) <= 0.001
+    await viewer.page.locator(".track").evaluate(
+        "track => { track.stops = new Set(); track.onscroll = () => track.stops.add(track.scrollTop); }"
+    )
+
+    await viewer.page.keyboard.press("ArrowDown")
+    await viewer.sees_video(second)
+
+    stops = await viewer.page.locator(".track").evaluate("track => [...track.stops]")
+    assert len(stops) == 1, stops
+    await viewer.page.emulate_media(reduced_motion="no-preference")
+    assert await viewer.page.evaluate(LONGEST_MOTION_S) > 0.1
 
 
 async def test_a_keyboard_reaches_everything_and_its_focus_is_seen(
