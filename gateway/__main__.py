@@ -8,8 +8,10 @@ from loguru import logger
 
 from gateway.app import create_app
 from gateway.clients import make_clients
+from gateway.middleware import REQUEST_SERVED
 from gateway.server import make_server
 from gateway.settings import GatewayProcessSettings
+from pkg.garbage import collect_less_often
 from pkg.log import setup_logging
 from pkg.loop_lag import measured_loop_lag
 from pkg.metrics import tell_build
@@ -55,9 +57,11 @@ async def run_gateway(settings: GatewayProcessSettings, tokens: TokenVerifier) -
         following = tasks.create_task(clients.follow(settings.etcd))
         # Whoever listens gets requests: not before there is somebody to answer them.
         await clients.wait_known(at_most_s=WAIT_FOR_SERVICES_S)
+        collect_less_often()
         logger.bind(host=settings.gateway.host, port=settings.gateway.port).info("serving")
         with measured_loop_lag():
             await server.serve()
+        REQUEST_SERVED.write()
         following.cancel()
 
 

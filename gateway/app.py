@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from gateway.clients import Clients
+from gateway.endpoints import plan_endpoints
 from gateway.errors import add_error_handlers
 from gateway.fragments import FragmentCache
 from gateway.media_urls import MediaUrls
@@ -28,7 +29,13 @@ def create_app(
     settings: GatewaySettings, clients: Clients, tokens: TokenVerifier, *, max_upload_bytes: int
 ) -> FastAPI:
     """Return the gateway's application; it starts nothing and connects to nothing by itself."""
-    app = FastAPI(redirect_slashes=False, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+        # pkg/tracing is ours, and asking each time whether there is another costs as much as a route.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
     limits = RequestLimits(settings.rate_limit)
     replies = Replies(FragmentCache(settings.card_cache_mb * 1024 * 1024))
     app.state.gateway = GatewayState(
@@ -48,7 +55,8 @@ def create_app(
     for module in (user, video, favorite, comment, relation, message, health, docs, web):
         app.router.routes.extend(module.router.routes)
     app.router.default = _refuse_unknown_route
-    app.add_middleware(GatewayMiddleware, limits=limits)
+    endpoints = plan_endpoints(app.router.routes)
+    app.add_middleware(GatewayMiddleware, limits=limits, endpoints=endpoints)
     add_error_handlers(app)
     describe(app)
     return app

@@ -59,6 +59,16 @@ def render_raw_reply(error: errors.DomainError) -> bytes:
     return head.encode("ascii") + body
 
 
+def missing_parameter(name: str) -> errors.InvalidParameter:
+    """Return the error that says which parameter was left out."""
+    return errors.InvalidParameter(f"缺少参数 {name},请补全后重试")
+
+
+def improper_parameter(name: str) -> errors.InvalidParameter:
+    """Return the error that says which parameter is not what it must be."""
+    return errors.InvalidParameter(f"参数 {name} 不正确,请检查后重试")
+
+
 def describe_close(error: errors.DomainError) -> tuple[int, str]:
     """Return the code and reason that close a WebSocket: 1013 where trying again may help, else 1011."""
     code = 1013 if error.retry_after_s is not None else 1011
@@ -101,11 +111,9 @@ async def _handle_validation_error(
     connection: HTTPConnection, exc: RequestValidationError | WebSocketRequestValidationError
 ) -> Response:
     problem = exc.errors()[0]
-    name = problem["loc"][-1]
-    if problem["type"] == "missing":
-        error = errors.InvalidParameter(f"缺少参数 {name},请补全后重试")
-    else:
-        error = errors.InvalidParameter(f"参数 {name} 不正确,请检查后重试")
+    name = str(problem["loc"][-1])
+    is_missing = problem["type"] == "missing"
+    error = missing_parameter(name) if is_missing else improper_parameter(name)
     return answer_error(error, connection.scope)
 
 

@@ -1,13 +1,14 @@
 """JSON of parts of replies, kept by the bytes from which it was made: it is never stale, because other bytes are another key."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Sequence
 
 import orjson
 
-# What an entry takes beside its bytes: two objects, a tuple, and its place in a dict.
+# What an entry takes beside its bytes: two objects, and its place in a dict.
 ENTRY_BYTES = 400
 
-Fragments = dict[Hashable, orjson.Fragment]
+# By the kind of message and the media base, and then by the bytes.
+Fragments = dict[tuple[str, str], dict[bytes, orjson.Fragment]]
 
 
 class FragmentCache:
@@ -26,22 +27,32 @@ class FragmentCache:
         self._old: Fragments = {}
         self._young_bytes = 0
 
-    def get(
-        self, kind: str, content: bytes, media_base: str, make: Callable[[], bytes]
+    def find(
+        self, kind: str, media_base: str, contents: Sequence[bytes], make: Callable[[bytes], bytes]
+    ) -> list[orjson.Fragment]:
+        """Return the fragments of messages of one kind with these bytes, in their order; `make` makes those that are not kept."""
+        young = self._young.get((kind, media_base), {})
+        return [
+            young.get(content) or self._fetch((kind, media_base), content, make)
+            for content in contents
+        ]
+
+    def _fetch(
+        self, key: tuple[str, str], content: bytes, make: Callable[[bytes], bytes]
     ) -> orjson.Fragment:
-        """Return the fragment of a message of this kind with these bytes, made if need be."""
-        key = (kind, content, media_base)
-        fragment = self._young.get(key)
+        """Return a fragment from the old generation, or make it; either way it is young now."""
+        # One of the same reply may have made it a moment ago.
+        fragment = self._young.get(key, {}).get(content)
         if fragment is None:
-            fragment = self._old.pop(key, None) or orjson.Fragment(make())
-            self._put(key, fragment, len(content))
+            fragment = self._old.get(key, {}).pop(content, None) or orjson.Fragment(make(content))
+            self._put(key, content, fragment)
         return fragment
 
-    def _put(self, key: Hashable, fragment: orjson.Fragment, content_bytes: int) -> None:
+    def _put(self, key: tuple[str, str], content: bytes, fragment: orjson.Fragment) -> None:
         # JSON with its names takes about twice the space of what it was made from.
-        size = 3 * content_bytes + ENTRY_BYTES
+        size = 3 * len(content) + ENTRY_BYTES
         if self._young_bytes + size > self._max_generation_bytes:
             self._old, self._young, self._young_bytes = self._young, {}, 0
         if size <= self._max_generation_bytes:
-            self._young[key] = fragment
+            self._young.setdefault(key, {})[content] = fragment
             self._young_bytes += size

@@ -6,6 +6,7 @@ Pure ASGI and a single layer, because each layer costs a third of what the gatew
 import asyncio
 import re
 import time
+from collections.abc import Mapping
 
 from loguru import logger
 from starlette.requests import ClientDisconnect
@@ -34,7 +35,10 @@ TRACEPARENT_HEADER = TRACEPARENT.encode("ascii")
 STARTS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
 # The others are one in the metrics: a method is a word that the client chooses.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
+# By method and path; everything else is FastAPI's.
+Endpoints = Mapping[tuple[str, str], ASGIApp]
 CLIENT_GONE = 499  # nginx's number for it; only metrics and logs see it
+REQUEST_SERVED = log.FrequentEvent("request served", __name__)
 
 
 class Exchange:
@@ -72,14 +76,16 @@ class Exchange:
         if self.span.is_recording:
             self._describe(method, route)
         if self.scope["path"] not in QUIET_PATHS:
-            logger.bind(
-                method=method,
-                route=route,
-                status=self.status,
-                ms=round(seconds * 1000, 1),
-                address=address_of(self.scope),
-                viewer=self.scope.get("viewer_id", 0),
-            ).info("request served")
+            REQUEST_SERVED.tell(
+                {
+                    "method": method,
+                    "route": route,
+                    "status": self.status,
+                    "ms": round(seconds * 1000, 1),
+                    "address": address_of(self.scope),
+                    "viewer": self.scope.get("viewer_id", 0),
+                }
+            )
 
     def _describe(self, method: str, route: str) -> None:
         self.span.rename(f"{method} {route}")
@@ -93,9 +99,10 @@ class Exchange:
 class GatewayMiddleware:
     """Request id, paths, limits, form fields, deadline, metrics, log, and the last error handler."""
 
-    def __init__(self, app: ASGIApp, limits: RequestLimits) -> None:
+    def __init__(self, app: ASGIApp, limits: RequestLimits, endpoints: Endpoints) -> None:
         self._app = app
         self._limits = limits
+        self._endpoints = endpoints
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -135,8 +142,9 @@ class GatewayMiddleware:
             with WEBSOCKETS.track_inprogress():
                 await self._app(scope, receive, exchange.send)
             return
+        app = self._endpoints.get((scope["method"], path), self._app)
         if path == UPLOAD_PATH:
-            await self._app(scope, receive, exchange.send)
+            await app(scope, receive, exchange.send)
             return
         deadline = asyncio.timeout(DEADLINE_S)
         try:
@@ -144,7 +152,7 @@ class GatewayMiddleware:
                 parse = find_body_parser(scope)
                 if parse is not None:
                     await merge_body(scope, receive, parse)
-                await self._app(scope, receive, exchange.send)
+                await app(scope, receive, exchange.send)
         except TimeoutError as exc:
             if not deadline.expired():
                 raise

@@ -50,20 +50,22 @@ class Replies:
         view = layout.view.FromString(reply.content)
         content = dict(zip(layout.names, layout.read_all(view), strict=False))
         for name, card_type in layout.lists:
-            content[name] = [self._find(card_type, card, media_base) for card in content[name]]
+            content[name] = self._find(card_type, content[name], media_base)
         for name, card_type in layout.objects:
             if view.HasField(name):
-                content[name] = self._find(card_type, content[name], media_base)
+                (content[name],) = self._find(card_type, [content[name]], media_base)
             else:
                 del content[name]
         return _dump_envelope(content)
 
-    def _find(self, card_type: Descriptor, card: bytes, media_base: str) -> orjson.Fragment:
-        def make() -> bytes:
+    def _find(
+        self, card_type: Descriptor, cards: Sequence[bytes], media_base: str
+    ) -> list[orjson.Fragment]:
+        def make(card: bytes) -> bytes:
             message = GetMessageClass(card_type).FromString(card)
             return orjson.dumps(convert(message, media_base=media_base))
 
-        return self._fragments.get(card_type.name, card, media_base, make)
+        return self._fragments.find(card_type.name, media_base, cards, make)
 
 
 @dataclass(frozen=True, slots=True)

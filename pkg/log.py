@@ -3,13 +3,15 @@
 The fields of a JSON line are a schema that others read: the table in pkg/README.md, "Logs".
 """
 
+import asyncio
 import inspect
 import logging
 import sys
 import traceback
 import uuid
+from collections.abc import Callable
 from contextvars import ContextVar
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -38,6 +40,10 @@ DRIVER_LEVELS = {
     "urllib3": logging.WARNING,
 }
 OWN_EXTRAS = frozenset({"process", "request_id", "trace_id", "facts", "line"})
+# A frequent event's lines are written at most this much later.
+WRITTEN_WITHIN_S = 0.01
+
+Fields = dict[str, Any]
 
 
 def new_request_id() -> str:
@@ -45,10 +51,54 @@ def new_request_id() -> str:
     return uuid.uuid4().hex
 
 
+class FrequentEvent:
+    """An event that comes a thousand times a second: lines of one moment are written together, for the price of one.
+
+    A line by itself costs as much as half of the work that it tells of. The lines look like all others.
+
+    Args:
+        place: the module that tells it.
+    """
+
+    def __init__(self, event: str, place: str) -> None:
+        self._event = event
+        self._place = place
+        self._lines: list[str] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def tell(self, facts: Fields) -> None:
+        """Note one line, now; must be called in an event loop."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self.write()
+            self._loop = loop
+        if not self._lines:
+            loop.call_later(WRITTEN_WITHIN_S, self.write)
+        fields = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "level": "INFO",
+            "process": _own.process,
+            "request_id": request_id.get(),
+            "trace_id": current_trace_id() or NOTHING,
+            "event": self._event,
+            "place": self._place,
+            "facts": facts,
+        }
+        self._lines.append(_own.render(fields))
+
+    def write(self) -> None:
+        """Write the lines that were noted; whoever stops calls it once more."""
+        if self._lines:
+            lines, self._lines = self._lines, []
+            logger.opt(raw=True).info("".join(lines))
+
+
 def setup_logging(settings: LogSettings, *, process: str) -> None:
     """Send everything, the standard library's loggers included, to standard error and the configured folder."""
     logger.remove()
     logger.configure(extra={"process": process}, patcher=_add_context)
+    _own.process = process
+    _own.render = _render_json if settings.format == "json" else _render_text
     form: Any = _format_json if settings.format == "json" else TEXT_FORMAT
     logger.add(sys.stderr, level=settings.level, format=form, diagnose=False)
     if settings.directory is not None:
@@ -74,18 +124,21 @@ def _add_context(record: "Record") -> None:
     extra = record["extra"]
     extra["request_id"] = request_id.get()
     extra["trace_id"] = current_trace_id() or NOTHING
-    facts = _facts_of(record)
-    if extra["trace_id"] not in {NOTHING, extra["request_id"]}:
-        facts["trace_id"] = extra["trace_id"]
-    extra["facts"] = " ".join(f"{key}={value}" for key, value in facts.items())
+    extra["facts"] = _facts_as_text(_facts_of(record), extra)
 
 
-def _facts_of(record: "Record") -> dict[str, Any]:
+def _facts_of(record: "Record") -> Fields:
     return {key: value for key, value in record["extra"].items() if key not in OWN_EXTRAS}
 
 
+def _facts_as_text(facts: Fields, ids: Fields) -> str:
+    if ids["trace_id"] not in {NOTHING, ids["request_id"]}:
+        facts = {**facts, "trace_id": ids["trace_id"]}
+    return " ".join(f"{key}={value}" for key, value in facts.items())
+
+
 def _format_json(record: "Record") -> str:
-    extra, fields = record["extra"], dict[str, Any]()
+    extra, fields = record["extra"], Fields()
     fields["time"] = record["time"].astimezone(UTC).isoformat(timespec="milliseconds")
     fields["level"] = record["level"].name
     for name in ("process", "request_id", "trace_id"):
@@ -96,8 +149,31 @@ def _format_json(record: "Record") -> str:
     if (raised := record["exception"]) is not None:
         # Without the values of variables, which would carry passwords.
         fields["exception"] = "".join(traceback.format_exception(raised.value))
-    extra["line"] = orjson.dumps(fields, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
-    return "{extra[line]}\n"
+    extra["line"] = _render_json(fields)
+    return "{extra[line]}"
+
+
+def _render_json(fields: Fields) -> str:
+    options = orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE
+    return orjson.dumps(fields, default=str, option=options).decode()
+
+
+def _render_text(fields: Fields) -> str:
+    time = fields["time"].replace("T", " ").removesuffix("+00:00")
+    return (
+        f"{time} {fields['level']: <7} {fields['process']} {fields['request_id']} "
+        f"{fields['place']} {fields['event']} {_facts_as_text(fields['facts'], fields)}\n"
+    )
+
+
+class _Own:
+    """What `setup_logging` settled for the lines that loguru does not format."""
+
+    process = NOTHING
+    render: Callable[[Fields], str] = staticmethod(_render_text)
+
+
+_own = _Own()
 
 
 class _LoguruHandler(logging.Handler):

@@ -3,11 +3,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from gateway import schemas
 from gateway.authentication import OptionalViewer, RequiredViewer
+from gateway.errors import missing_parameter
 from gateway.parameters import (
     ActionType,
     CommentId,
@@ -37,7 +37,7 @@ async def comment_action(  # noqa: PLR0917 - FastAPI passes parameters by name
     """Add a comment (1) or delete one (2)."""
     needed = ("comment_text", comment_text) if action_type == ADD else ("comment_id", comment_id)
     if not needed[1]:
-        raise RequestValidationError([{"type": "missing", "loc": ("query", needed[0])}])
+        raise missing_parameter(needed[0])
     request = CommentActionRequest(
         token=viewer.token,
         video_id=video_id,

@@ -20,6 +20,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from loguru import logger
 
+from pkg.garbage import collect_less_often
 from pkg.log import setup_logging
 from pkg.loop_lag import measured_loop_lag
 from pkg.metrics import metrics_server, tell_build
@@ -144,6 +145,7 @@ async def _run(
     composition = await _open_unless_stopped(resources, stop)
     if composition is None:
         return
+    collect_less_often()
     try:
         with measured_loop_lag():
             await _serve(definition, composition, stop, settings=settings, own=own)

@@ -120,17 +120,18 @@ class Made:
         self.cache = FragmentCache(max_bytes)
         self.count = 0
 
-    def get(self, content: bytes) -> None:
-        def make() -> bytes:
-            self.count += 1
-            return orjson.dumps(content.hex())
+    def get(self, *contents: bytes) -> None:
+        fragments = self.cache.find("Video", BASE, contents, self._make)
+        assert orjson.dumps(fragments) == orjson.dumps([content.hex() for content in contents])
 
-        fragment = self.cache.get("Video", content, BASE, make)
-        assert orjson.dumps(fragment) == orjson.dumps(content.hex())
+    def _make(self, content: bytes) -> bytes:
+        self.count += 1
+        return orjson.dumps(content.hex())
 
     @property
     def entries(self) -> int:
-        return len(self.cache._young) + len(self.cache._old)
+        generations = (self.cache._young, self.cache._old)
+        return sum(len(entries) for kept in generations for entries in kept.values())
 
 
 def test_a_card_is_made_once_while_it_is_used():
@@ -139,6 +140,14 @@ def test_a_card_is_made_once_while_it_is_used():
         made.get(b"often used")
 
     assert made.count == 1
+
+
+def test_a_card_that_is_twice_in_a_reply_is_made_once():
+    made = Made(1_000_000)
+    made.get(b"one")
+    made.get(b"two", b"one", b"two")
+
+    assert made.count == 2
 
 
 def test_what_is_used_stays_while_others_come_and_go():

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -10,10 +11,11 @@ from pathlib import Path
 import pytest
 from loguru import logger
 
-from pkg.log import new_request_id, request_id, setup_logging
+from pkg.log import FrequentEvent, new_request_id, request_id, setup_logging
 from pkg.settings import LogSettings
 from pkg.tracing import TracingSettings, begin_request
 from pkg.tracing.recorder import recording
+from tests.eventually import eventually
 
 CHATTY = ("apscheduler.executors.default", "pika.connection", "urllib3.connectionpool", "httpx")
 
@@ -193,3 +195,41 @@ def test_the_folder_gets_the_same_lines_under_the_name_of_the_process(set_up, li
 def test_request_ids_are_fresh():
     assert new_request_id() != new_request_id()
     assert len(new_request_id()) == 32
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+async def test_lines_of_a_frequent_event_look_like_all_others(set_up, lines, form):
+    set_up(form)
+    served = FrequentEvent("request served", "tests.pkg.test_log")
+
+    for number in range(3):
+        request_id.set(f"r{number}")
+        served.tell({"status": 200, "number": number})
+    logger.bind(status=200, number=0).info("request served")
+    told: list[str] = []
+
+    def is_all_there() -> bool:
+        told.extend(lines())
+        return len(told) == 4
+
+    assert await eventually(is_all_there)
+    single, *together = told
+    assert len(together) == 3
+    assert [f"r{number}" in line for number, line in enumerate(together)] == [True] * 3
+    assert shape_of(together[0]) == shape_of(single.replace("r2", "r0"))
+
+
+def shape_of(line: str) -> str:
+    """Return a line without its time and the number of its line."""
+    return re.sub(r"test_log:\d+", "test_log", re.sub(r"\d\d:\d\d:[\d.]+", "", line))
+
+
+async def test_lines_that_wait_at_the_end_are_not_lost(set_up, lines):
+    set_up()
+    served = FrequentEvent("request served", "tests.pkg.test_log")
+    served.tell({"status": 200})
+
+    served.write()
+    served.write()
+
+    assert len(lines()) == 1

@@ -16,6 +16,7 @@ from google.rpc.status_pb2 import Status
 from loguru import logger
 
 from pkg.endurance import repeat_until_stopped
+from pkg.errors import DeadlineExceeded
 from pkg.rpc.status import read_status
 from pkg.stopping import wait_for_stop
 from protos.calls_pb2 import Call, Calls, Results
@@ -97,18 +98,21 @@ class Line:
         request_id: str,
         metadata: Mapping[str, str],
     ) -> bytes:
-        """Make one call and return its reply; the caller keeps the deadline by cancelling.
+        """Make one call and return its reply.
 
         Args:
             method: with its service, "/dousheng.UserService/Login".
             ends_at: the deadline, in the time of the event loop.
 
         Raises:
-            DomainError: what the handler raised.
+            DomainError: what the handler raised, or DeadlineExceeded.
             LineBroken: the stream broke first.
         """
         number = next(self._numbers)
-        reply = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        reply = loop.create_future()
+        # A timer for the reply: asyncio.timeout would watch the task for the price of three.
+        timer = loop.call_at(ends_at, _expire, reply, method)
         waiting = _Waiting(method, request, ends_at, request_id, metadata, reply)
         self._waiting[number] = waiting
         self._outbox.append(number)
@@ -116,6 +120,7 @@ class Line:
         try:
             return await waiting.reply
         finally:
+            timer.cancel()
             if self._waiting.pop(number, None) is not None and waiting.was_sent:
                 self._cancelled.append(number)
                 self._wake.set()
@@ -249,6 +254,11 @@ class Line:
         if state is not self.state:
             self.state = state
             self._on_change()
+
+
+def _expire(reply: "asyncio.Future[bytes]", method: str) -> None:
+    if not reply.done():
+        reply.set_exception(DeadlineExceeded(detail=f"{method} did not answer in time"))
 
 
 def _pauses() -> Iterator[float]:

@@ -67,28 +67,21 @@ class Lines:
             DomainError: what the handler raised, or DependencyUnavailable or DeadlineExceeded.
             NotCarried: the instances are older than this mechanism.
         """
-        ends_at = asyncio.get_running_loop().time() + timeout_s
-        deadline = asyncio.timeout_at(ends_at)
-        try:
-            async with deadline:
-                for attempt in range(MOST_ATTEMPTS):
-                    line = self._choose() or await self._wait_for_line()
-                    try:
-                        return await line.call(
-                            method,
-                            request,
-                            ends_at=ends_at,
-                            request_id=request_id,
-                            metadata=metadata,
-                        )
-                    except LineBroken as exc:
-                        if exc.was_sent and not is_repeatable:
-                            raise DependencyUnavailable(detail="the instance went away") from exc
-                    await asyncio.sleep(FIRST_PAUSE_S * attempt)
-        except TimeoutError as exc:
-            if not deadline.expired():
-                raise
-            raise DeadlineExceeded(detail=f"{method} took longer than {timeout_s} s") from exc
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + timeout_s
+        for attempt in range(MOST_ATTEMPTS):
+            line = self._choose() or await self._wait_for_line(ends_at)
+            try:
+                return await line.call(
+                    method, request, ends_at=ends_at, request_id=request_id, metadata=metadata
+                )
+            except LineBroken as exc:
+                if exc.was_sent and not is_repeatable:
+                    raise DependencyUnavailable(detail="the instance went away") from exc
+            pause_s = FIRST_PAUSE_S * attempt
+            if loop.time() + pause_s >= ends_at:
+                raise DeadlineExceeded(detail=f"{method}: every instance went away")
+            await asyncio.sleep(pause_s)
         raise DependencyUnavailable(detail=f"{method}: every instance went away")
 
     def _choose(self) -> Line | None:
@@ -99,14 +92,16 @@ class Lines:
         self._turn = (self._turn + 1) % len(lines)
         return min(lines[self._turn :] + lines[: self._turn], key=lambda line: line.load)
 
-    async def _wait_for_line(self) -> Line:
+    async def _wait_for_line(self, ends_at: float) -> Line:
         """Return the first line that opens.
 
         Raises:
-            DependencyUnavailable: none does within `CONNECT_WAIT_S`.
+            DependencyUnavailable: none does within `CONNECT_WAIT_S`, or before the call must end.
             NotCarried: the instances are older than this mechanism.
         """
-        waiting = asyncio.timeout(CONNECT_WAIT_S)
+        waiting = asyncio.timeout_at(
+            min(ends_at, asyncio.get_running_loop().time() + CONNECT_WAIT_S)
+        )
         try:
             async with waiting:
                 while (line := self._choose()) is None:
