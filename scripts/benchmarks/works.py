@@ -3,7 +3,7 @@
 What acts does something else with each request: every pair is liked once, and when all are, every pair is unliked once, and so on.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from urllib.parse import urlencode
@@ -93,7 +93,8 @@ def _likes(cast: Cast) -> list[Request]:
 
 
 def _follows(cast: Cast) -> list[Request]:
-    return _toggle("/relation/action/", cast, "to_user_id", cast.authors)
+    """Return follows of everybody but those who chat, because only who follows may write."""
+    return _toggle("/relation/action/", cast, "to_user_id", cast.authors, never=cast.followed)
 
 
 def _comments(cast: Cast) -> list[Request]:
@@ -160,9 +161,22 @@ def _half(requests: Sequence[Request], half: int) -> list[Request]:
     return list(requests[half * middle : (half + 1) * middle])
 
 
-def _toggle(path: str, cast: Cast, target: str, targets: Sequence[int]) -> list[Request]:
+def _toggle(
+    path: str,
+    cast: Cast,
+    target: str,
+    targets: Sequence[int],
+    *,
+    never: Collection[tuple[int, int]] = (),
+) -> list[Request]:
     """Return each pair done once, then undone once."""
-    pairs = [(viewer, aim) for viewer in cast.viewers for aim in targets if viewer != aim]
+    excluded = {tuple(pair) for pair in never}
+    pairs = [
+        (viewer, aim)
+        for viewer in cast.viewers
+        for aim in targets
+        if viewer != aim and (viewer, aim) not in excluded
+    ]
     chosen = cast.random.sample(pairs, min(PAIRS, len(pairs)) // SHARERS * SHARERS)
     return [
         _post(path, cast, viewer, **{target: aim, "action_type": action})
