@@ -52,6 +52,11 @@ class NodeTurns:
     def __len__(self) -> int:
         return len(self._nodes)
 
+    @property
+    def latest(self) -> Node:
+        """The node that was connected to last; before that, the first one."""
+        return self._nodes[self._first]
+
     async def connect(
         self,
         attempt: Callable[[Node], Awaitable[T]],

@@ -65,7 +65,11 @@ class Foundation:
     @property
     def background(self) -> list[Background]:
         """What runs beside the calls of every service."""
-        return [self.database.check_nodes, self.viewers.keep_checking]
+        return [
+            self.database.check_nodes,
+            self.viewers.keep_checking,
+            self.changes.keep_announcing,
+        ]
 
     def make_presenter(self) -> Presenter:
         """Return what builds the cards of users and videos."""

@@ -29,8 +29,8 @@ from services.cards import OwnedCard, UserCard
 
 # Shown as the author of videos and comments that outlived their author's account.
 DELETED_USER_NAME = "已注销用户"
-# What changes without an announcement (its announcer was killed, or a person changed a row) shows after this time.
-CARDS_KEPT_S = 2.0
+# What changes without an announcement (such as a row that a person changes by hand) shows after this time.
+CARDS_KEPT_S = 30.0
 MOST_USERS = 20_000
 MOST_VIDEOS = 8_000
 

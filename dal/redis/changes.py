@@ -4,9 +4,14 @@ Whoever changes what a card shows announces it after the change and before anybo
 the log before each use, and forgets what was announced since the last look. One look serves all who ask at the same moment.
 
 The entry at which a reader stopped must still be there, as it was; where it is not (the log was cut, emptied, or is another server's), the
-reader forgets everything. It also does so whenever it cannot look, so that an outage costs speed alone.
+reader forgets everything. It also does so whenever it cannot look, and when another node of the Redis has become the master, which may
+lack the last entries. So an outage costs speed alone.
+
+What could not be announced is owed: it is announced with what comes next, or after a second. A process that begins announces that
+anything may have changed, because the one before it may have been killed with something owed.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Any
@@ -14,15 +19,21 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
-from dal.redis.client import translated_errors
+from dal.redis.client import connected_node, translated_errors
 from dal.redis.keys import changes_key
 from pkg.breaker import CircuitBreaker
+from pkg.endurance import repeat_until_stopped
+from pkg.nodes import Node
 from pkg.single_flight import SingleFlight
+from pkg.stopping import wait_for_stop
 
 # A reader that is farther behind than this forgets everything, which is soon filled again.
 ENTRIES_KEPT = 4000
 CHANGES_PER_ENTRY = 100
 READ_AT_ONCE = 500
+# Who owes more announces that anything may have changed.
+MOST_OWED = 10_000
+OWED_INTERVAL_S = 1.0
 # A reply is not worth waiting longer for it.
 TIMEOUT_S = 0.5
 
@@ -37,9 +48,11 @@ class Subject(StrEnum):
     VIDEO = "video"  # a video's card
     COMMENTS = "comments"  # the comments on a video
     TIMELINE = "timeline"  # which videos are published; the id is the new one
+    EVERYTHING = "everything"  # anything; the id is 0
 
 
 Change = tuple[Subject, int]
+EVERYTHING: Change = (Subject.EVERYTHING, 0)
 
 
 class ChangeLog:
@@ -48,22 +61,50 @@ class ChangeLog:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._breaker = CircuitBreaker("changes are not announced", timeout_s=TIMEOUT_S)
+        self._owed: set[Change] = set()
 
     async def announce(self, changes: Iterable[Change]) -> None:
         """Tell every reader, before their next use of what they keep.
 
         Raises:
-            DependencyUnavailable: Redis is down, full, or too slow; readers show what was, for as long as they keep it.
+            DependencyUnavailable: Redis is down, full, or too slow; the changes are owed.
         """
-        with translated_errors():
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                add_changes(pipeline, changes)
-                if len(pipeline):
-                    await pipeline.execute()
+        wanted, self._owed = self._owed.union(changes), set()
+        try:
+            with translated_errors():
+                async with self._redis.pipeline(transaction=False) as pipeline:
+                    add_changes(pipeline, wanted)
+                    if len(pipeline):
+                        await pipeline.execute()
+        except BaseException:
+            self._owe(wanted)
+            raise
 
     async def try_to_announce(self, changes: Sequence[Change]) -> None:
         """As `announce`, for what is done whether or not anybody is told: an outage is logged, and waited for 0.5 s at most."""
-        await self._breaker.ask(lambda: self.announce(changes), otherwise=None)
+
+        async def announce() -> bool:
+            await self.announce(changes)
+            return True
+
+        if not await self._breaker.ask(announce, otherwise=False):
+            self._owe(changes)
+
+    async def keep_announcing(self, stop: asyncio.Event) -> None:
+        """Announce that anything may have changed, then what is owed, until `stop`; a background task of whoever announces."""
+        self._owe((EVERYTHING,))
+
+        async def pay() -> None:
+            if self._owed:
+                await self.announce(())
+            await wait_for_stop(stop, OWED_INTERVAL_S)
+
+        await repeat_until_stopped(stop, pay, name="owed announcements", pause_s=OWED_INTERVAL_S)
+
+    def _owe(self, changes: Iterable[Change]) -> None:
+        self._owed.update(changes)
+        if len(self._owed) > MOST_OWED:
+            self._owed = {EVERYTHING}
 
 
 def add_changes(pipeline: Pipeline, changes: Iterable[Change]) -> None:
@@ -85,6 +126,7 @@ class ChangeWatch:
         self._breaker = CircuitBreaker("reading without memory", timeout_s=TIMEOUT_S)
         self._looks = SingleFlight(self._look)
         self._last: Entry | None = None
+        self._master: Node | None = None
         self._forget: dict[bytes, list[Callable[[int], None]]] = {}
         self._forget_all: list[Callable[[], None]] = []
 
@@ -109,7 +151,8 @@ class ChangeWatch:
             return True
         while True:
             entries = await self._read_from(self._last[0])
-            if not entries or entries[0] != self._last:
+            has_moved = connected_node(self._redis) != self._master
+            if has_moved or not entries or entries[0] != self._last:
                 self._start_anew(await self._find_newest())
                 return True
             for entry in entries[1:]:
@@ -120,12 +163,15 @@ class ChangeWatch:
 
     def _start_anew(self, last: Entry | None) -> None:
         self._last = last
+        self._master = connected_node(self._redis)
         for forget_all in self._forget_all:
             forget_all()
 
     def _pass_on(self, entry: Entry) -> None:
         for name in entry[1][b"changed"].split():
             subject, _, number = name.partition(b":")
+            if subject == Subject.EVERYTHING.encode():
+                self._start_anew(entry)
             for forget in self._forget.get(subject, ()):
                 forget(int(number))
 

@@ -169,6 +169,7 @@ class _Redis(Redis):
 
     timeout_s: float
     dependency: Dependency
+    turns: NodeTurns
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         with self.dependency.call(args[0]), child("redis", Kind.CLIENT, TRACED) as span:
@@ -195,9 +196,10 @@ async def open_redis(
     # The driver may lose a cancellation that comes while it waits for a connection: that wait ends earlier. What it does with a
     # connection is ended by `_Redis`, and its own time-outs must not pass at the same moment.
     driver_timeout_s = 2 * settings.timeout_s
+    turns = NodeTurns(settings.nodes)
     pool = _Pool(
         connection_class=_Connection,
-        turns=NodeTurns(settings.nodes),
+        turns=turns,
         connect_timeout_s=settings.timeout_s,
         tls=settings.tls,
         password=settings.password.get_secret_value(),
@@ -211,6 +213,7 @@ async def open_redis(
     )
     client = _Redis(connection_pool=pool)
     client.timeout_s = settings.timeout_s
+    client.turns = turns
     client.dependency = pool.dependency = dependency
     try:
         what = f"redis {', '.join(settings.nodes)}"
@@ -244,6 +247,11 @@ def translated_errors() -> Iterator[None]:
         if type(exc) is ResponseError and not OUTAGE_CODES.match(str(exc)):
             raise
         raise DependencyUnavailable(detail="redis") from exc
+
+
+def connected_node(client: Redis) -> Node | None:
+    """Return the node that a client of `open_redis` connected to last, which is the master as far as it knows."""
+    return client.turns.latest if isinstance(client, _Redis) else None
 
 
 async def ping(client: Redis) -> None:

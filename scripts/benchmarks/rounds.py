@@ -18,7 +18,9 @@ from scripts.benchmarks.works import Request, list_requests
 from scripts.benchmarks.wrk import Load, Outcome, Replay
 from scripts.stack.site import LOCALHOST
 
-WARM_UP_S = 2
+# What is asked for again and again is in memory then, as after a while of the same.
+WARM_UP_S = {"mixed": 10, "lists": 6}
+USUAL_WARM_UP_S = 2
 # Of so many requests the bodies are measured, one of each kind at least.
 LOOKED_AT = 24
 # One address may send no more uploads at once, and an upload waits for its outcome, which takes seconds.
@@ -63,7 +65,7 @@ def measure_work(work: str, place: Place, cast: Cast, course: Course) -> list[Me
             to: Replay(place.folder, f"{work}-{to}", [one.to_bytes(addresses[to]) for one in dealt])
             for to, dealt in deal(requests, list(addresses)).items()
         }
-        stage = _Stage(place, addresses, replays, pids)
+        stage = _Stage(place, addresses, replays, pids, WARM_UP_S.get(work, USUAL_WARM_UP_S))
         found = []
         for connections in course.list_connections(work):
             stage.warm_up(connections)
@@ -82,10 +84,11 @@ class _Stage:
     addresses: dict[str, str]
     replays: dict[str, Replay]
     ceilings: dict[str, int]
+    warm_up_s: float
 
     def warm_up(self, connections: int) -> None:
         for to in self.addresses:
-            self._run(to, Load(connections, WARM_UP_S))
+            self._run(to, Load(connections, self.warm_up_s))
 
     def run_round(self, load: Load) -> Round:
         pids = self.place.pids()

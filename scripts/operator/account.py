@@ -10,7 +10,9 @@ import sys
 
 from dal.db.accounts import Account, AccountState, find_account, set_account_state
 from dal.db.engine import MySQLSettings, open_database
+from dal.redis.client import RedisSettings
 from pkg.settings import ProcessSettings
+from scripts.operator.announcing import announce_everything
 from scripts.operator.console import run_to_status
 from scripts.operator.settings import load_settings
 
@@ -23,6 +25,7 @@ STATES = {
 
 class AccountSettings(ProcessSettings):
     mysql: MySQLSettings
+    redis_actions: RedisSettings
 
 
 async def change_account(settings: AccountSettings, who: int | str, state: AccountState) -> int:
@@ -37,6 +40,7 @@ async def change_account(settings: AccountSettings, who: int | str, state: Accou
             return 1
         await set_account_state(connection, account.id, state)
         changed = await find_account(connection, account.id)
+    await announce_everything(settings.redis_actions)
     show(changed or account)
     return 0
 

@@ -7,13 +7,16 @@ from functools import partial
 
 from dal.db.counters import Difference, fix_differences, list_differences
 from dal.db.engine import MySQLSettings, open_database, retry_conflicts
+from dal.redis.client import RedisSettings
 from pkg.settings import ProcessSettings
+from scripts.operator.announcing import announce_everything
 from scripts.operator.console import run_to_status
 from scripts.operator.settings import load_settings, with_long_statements
 
 
 class RecountSettings(ProcessSettings):
     mysql: MySQLSettings
+    redis_actions: RedisSettings
 
 
 async def recount(settings: RecountSettings, *, fix: bool) -> int:
@@ -24,6 +27,7 @@ async def recount(settings: RecountSettings, *, fix: bool) -> int:
         if not differences or not fix:
             return 1 if differences else 0
         changed = await retry_conflicts(partial(fix_differences, database, differences))
+        await announce_everything(settings.redis_actions)
         print(f"fixed: {changed}")
         left = await list_differences(database)
         show(left)

@@ -29,11 +29,13 @@ from dal.db.bulk import (
 )
 from dal.db.engine import Database, MySQLSettings, open_database
 from dal.participants import Participants
+from dal.redis.client import RedisSettings
 from pkg.clock import now_ms
 from pkg.crypt import HashingSettings, Passwords
 from pkg.crypt.messages import CryptSettings, DataKey, MessageIdentity
 from pkg.names import make_name_keys
 from pkg.settings import ProcessSettings
+from scripts.operator.announcing import announce_everything
 from scripts.operator.settings import STATEMENT_TIMEOUT_S, with_long_statements
 from scripts.population.amounts import PASSWORD, Amounts, PopulationRefused
 from scripts.population.world import Pairs, World, draw_world
@@ -58,6 +60,7 @@ NO_MEDIA = [("seed-video.mp4", "seed-cover.jpg")]
 
 class PopulationSettings(ProcessSettings):
     mysql: MySQLSettings
+    redis_actions: RedisSettings
     crypt: CryptSettings
 
 
@@ -94,6 +97,7 @@ async def populate(settings: PopulationSettings, amounts: Amounts) -> None:
         await _write(place, FOLLOWS, _list_follows(world, place), amounts.follows)
         await _write_comments(world, place)
         await _write_chats(world, place, key)
+    await announce_everything(settings.redis_actions)
 
 
 async def _check(database: Database, amounts: Amounts) -> None:

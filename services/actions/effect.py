@@ -1,6 +1,6 @@
 """Waiting for the effect of an action, so that everybody sees it when its reply arrives.
 
-Only while the system is quiet: the wait makes one like nicer, and must not make many likes slower. Under load, or when an effect did not
+Only while the system is quiet: the wait makes one like nicer, and must not make many likes slower. In a crowd, or when an effect did not
 come in time a moment ago, replies go out at once.
 """
 
@@ -14,49 +14,39 @@ from dal.redis.pending import PendingActions
 from dal.registers.model import Action
 from pkg.batching import Batcher
 from pkg.breaker import CircuitBreaker
+from services.actions.load import ActionLoad
 
-# More than these under way in one process are load. It is counted and not measured as a rate: waiting lowers the rate.
-QUIET_ACTIONS = 3
-LOAD_LASTS_S = 1.0
 POLL_INTERVAL_S = 0.01
 
 
 class EffectWait:
     """Lets the replies of one kind of action wait for their effect, `wait_s` at most."""
 
-    def __init__(self, database: Database, pending: PendingActions, *, wait_s: float) -> None:
+    def __init__(
+        self, database: Database, pending: PendingActions, load: ActionLoad, *, wait_s: float
+    ) -> None:
         self._database = database
         self._pending = pending
+        self._load = load
         self._wait_s = wait_s
         self._breaker = CircuitBreaker(
             "replies do not wait for their effect", timeout_s=wait_s, level="DEBUG"
         )
         self._absorbed: Batcher[Action, bool] = Batcher(pending.map_absorbed)
-        self._under_way = 0
-        self._load_until_s = 0.0
 
-    async def wait_after(self, publishing: Awaitable[Action]) -> None:
-        """Publish an action, then wait until everybody sees it or one that came after it, while it is quiet.
+    async def wait_after(self, user_id: int, publishing: Awaitable[Action]) -> None:
+        """Publish an action of this user, then wait until everybody sees it or one that came after it, while it is quiet.
 
         Raises what publishing raises; the wait itself raises nothing.
         """
         began_s = time.monotonic()
-        self._under_way += 1
-        was_quiet = self._is_quiet()
-        try:
+        with self._load.under_way(user_id):
+            was_quiet = self._load.is_quiet
             action = await publishing
             # What was slow so far is no quiet system, and the caller's deadline comes nearer.
             was_quick = time.monotonic() - began_s < self._wait_s / 2
-            if self._is_quiet() and was_quiet and was_quick:
+            if was_quiet and was_quick and self._load.is_quiet:
                 await self._breaker.ask(lambda: self._wait(action), otherwise=False)
-        finally:
-            self._under_way -= 1
-
-    def _is_quiet(self) -> bool:
-        now_s = time.monotonic()
-        if self._under_way > QUIET_ACTIONS:
-            self._load_until_s = now_s + LOAD_LASTS_S
-        return now_s >= self._load_until_s
 
     async def _wait(self, action: Action) -> bool:
         for is_there in (self._is_absorbed, self._is_on_replicas):

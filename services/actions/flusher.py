@@ -19,7 +19,7 @@ from pkg.rpc.server import ServiceSettings
 from pkg.scheduler import Scheduler
 from pkg.settings import Count, Seconds
 from pkg.tracing import Span, begin_batch
-from services.actions.load import RecentActions
+from services.actions.load import ActionLoad
 from services.actions.metrics import (
     ASIDE,
     DEAD_LETTERS,
@@ -63,6 +63,7 @@ class Flusher:
         changes: ChangeLog,
         *,
         batch_size: int,
+        load: ActionLoad | None = None,
     ) -> None:
         self._database = database
         self._changes = changes
@@ -70,13 +71,13 @@ class Flusher:
         self._batch_size = batch_size
         self._kind = pending.kind
         self._is_waiting = False
-        self._recent = RecentActions()
+        self._load = load or ActionLoad()
         self._turn = asyncio.Lock()
         self.woken = asyncio.Event()
 
     def wake(self) -> None:
         """Ask for a flush now, because something became pending; in a crowd the timer's next one is soon enough."""
-        if self._recent.are_few and not self._is_waiting:
+        if self._load.is_quiet and not self._is_waiting:
             self.woken.set()
 
     async def run(self) -> None:
@@ -86,7 +87,7 @@ class Flusher:
 
     async def _run(self) -> None:
         try:
-            self._recent.add(await self.flush())
+            self._load.add_flushed(await self.flush())
         except (DependencyUnavailable, DeadlineExceeded) as exc:
             if not self._is_waiting:
                 facts = {"kind": self._kind.value, "error": str(exc), "cause": repr(exc.__cause__)}

@@ -75,7 +75,7 @@ class ActionIntake:
         if self._effect is None:
             await publishing
         else:
-            await self._effect.wait_after(publishing)
+            await self._effect.wait_after(user_id, publishing)
 
     async def _publish(self, user_id: int, target_id: int, action_type: ActionType) -> Action:
         await self._targets.require(target_id)

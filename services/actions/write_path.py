@@ -18,6 +18,7 @@ from services.actions.flusher import (
     make_scheduler,
 )
 from services.actions.intake import ActionIntake, ExistenceCache
+from services.actions.load import ActionLoad
 from services.foundation import Foundation
 
 
@@ -40,7 +41,14 @@ def make_write_path(
     """Return the write path of one kind; `targets` says which of its targets exist."""
     publisher = Publisher(rabbitmq, [kind.value], name=kind.value)
     pending = PendingActions(base.redis, kind)
-    flusher = Flusher(base.database, pending, base.changes, batch_size=flushing.flush_batch_actions)
+    load = ActionLoad()
+    flusher = Flusher(
+        base.database,
+        pending,
+        base.changes,
+        batch_size=flushing.flush_batch_actions,
+        load=load,
+    )
     consumer = make_consumer(rabbitmq, pending, publisher, on_recorded=flusher.wake)
     scheduler = make_scheduler(flusher, BacklogGauges(pending, rabbitmq), flushing)
     intake = ActionIntake(
@@ -48,6 +56,6 @@ def make_write_path(
         targets=targets,
         clock=VersionClock(base.redis),
         publisher=publisher,
-        effect=EffectWait(base.database, pending, wait_s=flushing.effect_wait_s),
+        effect=EffectWait(base.database, pending, load, wait_s=flushing.effect_wait_s),
     )
     return WritePath(intake, [*base.background, publisher.run, consumer.run, scheduler.run])

@@ -21,7 +21,7 @@ from services.presenters import Presenter
 
 LIST_LIMIT = 200
 NEWEST = PageRequest(LIST_LIMIT)
-LISTS_KEPT_S = 2.0
+LISTS_KEPT_S = 30.0
 # Of all videos together.
 MOST_COMMENTS = 40_000
 MOST_VIEWERS = 1000

@@ -27,7 +27,7 @@ NEWEST_VIDEOS = 1200
 # Of an author's list.
 LIST_LIMIT = 100
 NEWEST = PageRequest(LIST_LIMIT)
-PAGES_KEPT_S = 2.0
+PAGES_KEPT_S = 30.0
 # Of all pages together.
 MOST_VIDEOS = 100_000
 

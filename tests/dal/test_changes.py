@@ -5,8 +5,10 @@ import asyncio
 import pytest
 
 from dal.redis import changes
-from dal.redis.changes import ENTRIES_KEPT, ChangeLog, ChangeWatch, Subject
+from dal.redis.changes import ENTRIES_KEPT, EVERYTHING, MOST_OWED, ChangeLog, ChangeWatch, Subject
 from dal.redis.keys import changes_key
+from pkg.errors import DependencyUnavailable
+from tests.eventually import eventually
 from tests.freezing import frozen
 
 
@@ -130,3 +132,93 @@ async def test_a_hundred_looks_at_the_same_moment_share_two_reads(log, watch, us
 
     after = (await actions_redis.info("commandstats"))["cmdstat_xrange"]["calls"]
     assert after - before <= 2
+
+
+async def test_what_changed_beside_the_processes_makes_every_reader_forget_everything(
+    log, watch, users
+):
+    videos = Memory(watch, Subject.VIDEO)
+    await log.announce([EVERYTHING])
+    await log.announce([(Subject.USER, 1)])
+
+    await watch.look()
+    await watch.look()
+
+    assert (users.times_all, videos.times_all) == (1, 1)
+    assert users.forgotten == [1]
+
+
+@pytest.mark.parametrize("is_tried", [True, False])
+async def test_what_could_not_be_announced_is_announced_with_what_comes_next(
+    log, watch, users, servers, *, is_tried
+):
+    with frozen(servers.pid("redis-actions")):
+        for number in (1, 2):  # Of those that are tried, the second one is not even sent.
+            if is_tried:
+                await log.try_to_announce([(Subject.USER, number)])
+            else:
+                with pytest.raises(DependencyUnavailable):
+                    await log.announce([(Subject.USER, number)])
+    await watch.look()
+    users.forgotten.clear()
+
+    await log.announce([(Subject.USER, 3)])
+
+    await watch.look()
+    assert set(users.forgotten) == {1, 2, 3}
+    users.forgotten.clear()
+    await log.announce([(Subject.USER, 4)])
+    await watch.look()
+    assert users.forgotten == [4]
+
+
+async def test_an_announcement_that_is_cancelled_is_owed(log, watch, users, servers):
+    with frozen(servers.pid("redis-actions")):
+        announcing = asyncio.create_task(log.announce([(Subject.USER, 1)]))
+        await asyncio.wait({announcing}, timeout=0.05)
+        announcing.cancel()
+        await asyncio.wait({announcing})
+    await watch.look()
+    users.forgotten.clear()
+
+    await log.announce(())
+
+    await watch.look()
+    assert users.forgotten == [1]
+
+
+async def test_what_is_owed_is_announced_without_another_change(log, watch, users, servers):
+    stop = asyncio.Event()
+    announcing = asyncio.create_task(log.keep_announcing(stop))
+
+    async def has_forgotten_everything() -> bool:
+        await watch.look()
+        return bool(users.times_all)
+
+    # The process before this one may have been killed before it announced something.
+    await eventually(has_forgotten_everything)
+    with frozen(servers.pid("redis-actions")):
+        await log.try_to_announce([(Subject.USER, 1)])
+    await watch.look()
+    users.forgotten.clear()
+
+    async def is_told() -> bool:
+        await watch.look()
+        return bool(users.forgotten == [1])
+
+    await eventually(is_told)
+    stop.set()
+    await announcing
+
+
+async def test_who_owes_very_much_announces_everything_instead(log, watch, users, servers):
+    with frozen(servers.pid("redis-actions")):
+        await log.try_to_announce([(Subject.USER, number) for number in range(MOST_OWED + 1)])
+    await watch.look()
+    users.forgotten.clear()
+    users.times_all = 0
+
+    await log.announce(())
+
+    await watch.look()
+    assert (users.forgotten, users.times_all) == ([], 1)

@@ -10,7 +10,9 @@ import pytest
 import redis
 from pydantic import SecretStr
 
+from dal.redis.changes import ChangeLog, ChangeWatch, Subject
 from dal.redis.client import Redis, RedisSettings, open_redis, translated_errors
+from dal.redis.keys import changes_key
 from pkg.errors import DependencyUnavailable
 from scripts.stack.ports import find_free_port_base
 from tests.bad_servers import Behaviour, bad_server_before, on_uvloop
@@ -124,6 +126,31 @@ async def test_the_replica_that_takes_over_is_written_to_and_the_old_master_when
         second.kill()
         first.follow(None)
         assert await eventually(lambda: counts(client)) == 3
+
+
+@on_uvloop
+async def test_memory_is_void_when_a_replica_took_over_that_may_lack_what_was_announced(nodes):
+    first, second = nodes
+    await arrange(first, second)
+    forgotten: list[int] = []
+    times_all: list[None] = []
+    async with opened(first.address, second.address) as client:
+        watch, log = ChangeWatch(client), ChangeLog(client)
+        watch.tell(Subject.USER, forgotten.append, forget_all=lambda: times_all.append(None))
+        await log.announce([(Subject.USER, 1)])
+        await watch.look()
+        await eventually(lambda: second.operator.xlen(changes_key()) == 1)
+        second.follow(None)
+        await log.announce([(Subject.USER, 2)])
+        first.kill()
+        times_all.clear()
+
+        await eventually(lambda: counts(client))
+        await watch.look()
+        await watch.look()
+
+    assert forgotten == []
+    assert len(times_all) == 1
 
 
 @pytest.mark.parametrize("how", ["command", "pipeline", "transaction", "script"])

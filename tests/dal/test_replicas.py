@@ -24,6 +24,7 @@ from protos.user_pb2 import User
 from protos.video_pb2 import Video
 from services.actions.effect import EffectWait
 from services.actions.flusher import Flusher
+from services.actions.load import ActionLoad
 from services.presenters import Presenter
 from tests.dal.mysql_replica import MySQLReplica
 from tests.eventually import eventually
@@ -244,7 +245,7 @@ async def test_the_reply_of_an_action_waits_for_the_replicas_as_well(
 ):
     one, other = await make_user(), await make_user()
     pending = PendingActions(actions_redis, Kind.RELATION)
-    effect = EffectWait(replicated, pending, wait_s=30)
+    effect = EffectWait(replicated, pending, ActionLoad(), wait_s=30)
 
     async def follow() -> Action:
         action = Action(one, other, await VersionClock(actions_redis).draw(), ActionType.DO)
@@ -254,7 +255,7 @@ async def test_the_reply_of_an_action_waits_for_the_replicas_as_well(
 
     await eventually(lambda: is_healthy_after_check(replicated))
     with standing_still(replica):
-        replying = asyncio.create_task(effect.wait_after(follow()))
+        replying = asyncio.create_task(effect.wait_after(one, follow()))
         await eventually(lambda: follows_on_source(replicated, one))
         done, _ = await asyncio.wait({replying}, timeout=0.3)
         assert not done

@@ -39,7 +39,9 @@ def empty(servers, settings) -> Iterator[PopulationSettings]:
     with making_databases(servers, settings.mysql) as make:
         mysql = make()
         migrate(mysql)
-        yield PopulationSettings.model_construct(mysql=mysql, crypt=settings.crypt)
+        yield PopulationSettings.model_construct(
+            mysql=mysql, redis_actions=settings.redis_actions, crypt=settings.crypt
+        )
 
 
 @pytest.fixture

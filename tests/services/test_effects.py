@@ -17,9 +17,9 @@ from dal.registers.model import ActionType, Kind
 from pkg.paging import PageRequest
 from pkg.rpc.server import Background
 from scripts.stack import Stack
-from services.actions.effect import QUIET_ACTIONS
 from services.actions.flusher import FlushingServiceSettings
 from services.actions.intake import ActionIntake, ExistenceCache
+from services.actions.load import QUIET_ACTIONS
 from services.actions.write_path import make_write_path
 from services.foundation import FoundationSettings, open_foundation
 from tests.conftest import AllSettings

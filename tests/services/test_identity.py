@@ -246,7 +246,9 @@ async def test_who_came_during_a_check_and_was_gone_at_the_next_is_not_believed_
 async def test_an_operator_suspends_restores_and_deletes_by_id_or_name(
     settings, viewers, issuer, *, make_user, capsys
 ):
-    operator = AccountSettings(log=settings.log, mysql=settings.mysql)
+    operator = AccountSettings(
+        log=settings.log, mysql=settings.mysql, redis_actions=settings.redis_actions
+    )
     name = "停用 的 人"
     user_id = await make_user(name=name)
     token = issuer.issue(user_id)

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
+from dal.db.accounts import AccountState
 from dal.db.models import FavoriteVideo
+from dal.db.models import Video as VideoRow
 from dal.redis.changes import ChangeLog, ChangeWatch, Subject
 from dal.redis.overlay import Overlay
 from dal.registers.flags import ViewerFlags
@@ -16,10 +18,12 @@ from pkg.paging import FROM_THE_START, PageRequest
 from protos.comment_pb2 import Comment
 from protos.user_pb2 import User
 from protos.video_pb2 import Video
+from scripts.operator.account import change_account
+from scripts.operator.recount import recount
 from services.actions.flusher import Flusher
 from services.comment.comments import Comments
 from services.comment.lists import CommentLists
-from services.presenters import Presenter
+from services.presenters import DELETED_USER_NAME, Presenter
 from services.video.timeline import Timeline
 from tests.freezing import frozen
 from tests.register_stores import RegisterStores
@@ -156,6 +160,25 @@ async def test_who_was_asked_for_too_early_is_there_once_announced(reader, chang
     await changes.announce([(Subject.USER, registered)])
 
     assert [user.id for user in await reader.users(registered)] == [registered]
+
+
+async def test_what_an_operator_changes_is_seen_when_the_command_ends(
+    reader, changes, videos, settings
+):
+    await videos.add_published()
+    [card] = await reader.feed()
+    async with videos.database.write() as connection:
+        await connection.execute(update(VideoRow).values(comment_count=7))
+
+    await recount(settings, fix=True)
+
+    assert [video.comment_count for video in await reader.feed()] == [0]
+
+    await change_account(settings, videos.author_id, AccountState.DELETED)
+
+    [seen] = await reader.feed()
+    assert (seen.id, seen.author.name) == (card.id, DELETED_USER_NAME)
+    assert await reader.users(videos.author_id) == []
 
 
 async def test_warm_memory_answers_without_a_statement(reader, changes, videos, make_user):
