@@ -134,7 +134,7 @@ class FriendListReply(Page):
     user_list: list[FriendUser]
 
 
-class MessageListReply(Envelope):
+class MessageListReply(Page):
     message_list: list[Message]
 
 

@@ -16,7 +16,12 @@ from dal.redis.overlay import Overlay
 from dal.registers.lists import RegisterLists
 from pkg.token import TokenVerifier
 from protos import message_pb2_grpc
-from protos.message_pb2 import Message, MessageActionRequest, MessageChatRequest
+from protos.message_pb2 import (
+    Message,
+    MessageActionRequest,
+    MessageChatReply,
+    MessageChatRequest,
+)
 from services.identity import Viewers
 from services.message.chat import Chat
 from services.message.handler import MessageHandler
@@ -78,6 +83,13 @@ class Phone:
             token=self.token, to_user_id=self.other_id, pre_msg_time=pre_msg_time
         )
         return list((await self.stub.MessageChat(request)).message_list)
+
+    async def page(self, cursor: str = "", *, limit: int = 0) -> MessageChatReply:
+        """Return a page of the history."""
+        request = MessageChatRequest(
+            token=self.token, to_user_id=self.other_id, limit=limit, cursor=cursor
+        )
+        return await self.stub.MessageChat(request)
 
     async def texts(self, pre_msg_time: int = 0) -> list[str]:
         return [message.content for message in await self.read(pre_msg_time)]

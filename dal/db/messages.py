@@ -17,6 +17,7 @@ from dal.db.models import Conversation, Message
 from dal.db.users import require_user
 from dal.participants import Participants
 from pkg.crypt.messages import MessageIdentity
+from pkg.paging import FROM_THE_START
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +136,16 @@ async def map_latest_times(
 
 
 async def list_history(
-    connection: AsyncConnection, participants: Participants, *, limit: int
+    connection: AsyncConnection,
+    participants: Participants,
+    *,
+    before_ms: int = FROM_THE_START,
+    limit: int,
 ) -> list[MessageRow]:
-    """Return the latest messages of a conversation, oldest first."""
-    statement = _of_conversation(participants).order_by(Message.created_at_ms.desc()).limit(limit)
-    return list(reversed(await _list_rows(connection, statement)))
+    """Return the latest messages of a conversation that are older than `before_ms`, newest first; no two have the same time."""
+    statement = _of_conversation(participants).where(Message.created_at_ms < before_ms)
+    statement = statement.order_by(Message.created_at_ms.desc()).limit(limit)
+    return await _list_rows(connection, statement)
 
 
 async def list_newer(

@@ -13,7 +13,14 @@ from gateway.authentication import RequiredViewer
 from gateway.clients import STREAM_LIFETIME_S
 from gateway.errors import describe_close
 from gateway.middleware import address_of
-from gateway.parameters import PreviousMessageTime, ProperText, SendAction, ToUserId
+from gateway.parameters import (
+    Cursor,
+    Limit,
+    PreviousMessageTime,
+    ProperText,
+    SendAction,
+    ToUserId,
+)
 from gateway.relay import relay
 from gateway.replies import convert
 from pkg.errors import BUSY, RateLimited
@@ -33,12 +40,23 @@ MessageStream = grpc.aio.UnaryStreamCall[MessageStreamRequest, Message]
 
 
 @router.get("/chat/", response_model=schemas.MessageListReply)
-async def message_chat(
-    viewer: RequiredViewer, to_user_id: ToUserId, pre_msg_time: PreviousMessageTime = 0
+async def message_chat(  # noqa: PLR0917 - FastAPI passes parameters by name
+    viewer: RequiredViewer,
+    to_user_id: ToUserId,
+    pre_msg_time: PreviousMessageTime = 0,
+    limit: Limit = 0,
+    cursor: Cursor = "",
 ) -> Response:
-    """Open a chat (`pre_msg_time` 0), or poll for what the other person wrote since."""
+    """Open a chat and go back in it page by page (`pre_msg_time` 0), or poll for what the other person wrote since.
+
+    A page holds its messages oldest first. A poll looks neither at `limit` nor at `cursor`.
+    """
     request = MessageChatRequest(
-        token=viewer.token, to_user_id=to_user_id, pre_msg_time=pre_msg_time
+        token=viewer.token,
+        to_user_id=to_user_id,
+        pre_msg_time=pre_msg_time,
+        limit=limit,
+        cursor=cursor,
     )
     return await relay(viewer, viewer.clients.message.stub.MessageChat, request)
 

@@ -165,6 +165,16 @@ export function listPeople(kind, userId, cursor, signal) {
 
 /**
  * @param {number} userId the other person
+ * @param {string} cursor
+ * @param {AbortSignal} signal
+ * @returns {Promise<Page<Message>>} oldest first; the next page is the one before them
+ */
+export function listHistory(userId, cursor, signal) {
+  return page('/message/chat/', 'message_list', { to_user_id: userId, limit: 30, cursor }, signal);
+}
+
+/**
+ * @param {number} userId the other person
  * @param {number} since 0: the latest 100 of both; else those of the other person that are newer, the oldest 100
  * @param {AbortSignal} [signal]
  * @returns {Promise<Message[]>} oldest first

@@ -29,8 +29,10 @@ from dal.redis.chat import WITNESS_LIFETIME_S, ChatMarks, Look, Witness
 from pkg.breaker import CircuitBreaker
 from pkg.clock import now_ms
 from pkg.errors import DeadlineExceeded, DependencyUnavailable
+from pkg.paging import FROM_THE_START, Page, PageRequest, make_page
 
 PAGE = 100
+NEWEST = PageRequest(PAGE)
 MARK_ATTEMPTS = 5
 LOOK_TIMEOUT_S = 0.5
 # Conversations of which Redis knows nothing, whose newest times this process remembers; whose turn was longest ago is forgotten first.
@@ -70,22 +72,29 @@ class Chat:
             return created_at_ms
         raise DependencyUnavailable(detail="chat: fenced every time")
 
-    async def list_history(self, reader_id: int, other_id: int) -> list[MessageRow]:
-        """Return the latest 100 messages of a conversation, oldest first.
+    async def list_history(
+        self, reader_id: int, other_id: int, wanted: PageRequest = NEWEST
+    ) -> Page[MessageRow]:
+        """Return a page of a conversation, oldest first; the pages go back in time from the latest messages.
 
         Raises:
             UserNotFound: nobody has the id `other_id`, and there are no messages.
         """
         participants = Participants.of(reader_id, other_id)
-        look = await self._look(participants, (reader_id, other_id))
-        if look.latest_ms == 0:
-            return []
-        await self._recover_if_needed(look, reader_id, other_id)
+        # What is older than a message that was read once does not change: only the latest may still be on their way.
+        if wanted.before == FROM_THE_START:
+            look = await self._look(participants, (reader_id, other_id))
+            if look.latest_ms == 0:
+                return Page([])
+            await self._recover_if_needed(look, reader_id, other_id)
         async with self._database.read_source() as connection:
-            rows = await list_history(connection, participants, limit=PAGE)
+            rows = await list_history(
+                connection, participants, before_ms=wanted.before, limit=wanted.fetch_limit
+            )
             if not rows:
                 await require_user(connection, other_id)
-        return rows
+        page = make_page(rows, wanted, key=lambda row: row.created_at_ms)
+        return Page(page.items[::-1], page.next_cursor)
 
     async def list_new_from(
         self, other_id: int, reader_id: int, *, after_ms: int

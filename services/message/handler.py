@@ -12,6 +12,7 @@ import grpc
 from dal.db.messages import Draft, MessageRow
 from dal.registers.lists import RegisterLists
 from pkg.errors import InvalidParameter, NotFriends, RateLimited
+from pkg.paging import parse_page_request
 from pkg.text import check_length, refuse_control_characters
 from protos import message_pb2_grpc
 from protos.message_pb2 import (
@@ -69,11 +70,15 @@ class MessageHandler(message_pb2_grpc.MessageServiceServicer):
         _refuse_negative(request.pre_msg_time)
         if viewer_id == other_id:
             return MessageChatReply()
-        if request.pre_msg_time == 0:
-            rows = await self.chat.list_history(viewer_id, other_id)
-        else:
+        if request.pre_msg_time > 0:
             rows = await self.chat.list_new_from(other_id, viewer_id, after_ms=request.pre_msg_time)
-        return MessageChatReply(message_list=await self._to_messages(rows))
+            return MessageChatReply(message_list=await self._to_messages(rows))
+        page = await self.chat.list_history(
+            viewer_id, other_id, parse_page_request(request.cursor, request.limit, default=PAGE)
+        )
+        return MessageChatReply(
+            message_list=await self._to_messages(page.items), next_cursor=page.next_cursor
+        )
 
     async def MessageStream(
         self, request: MessageStreamRequest, context: Context

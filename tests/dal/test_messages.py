@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dal.db.engine import Database, open_database, retry_conflicts
 from dal.db.message_keys import find_newest_data_key, insert_first_data_key
@@ -86,24 +88,48 @@ async def test_forty_messages_at_once_get_forty_times(database: Database, people
     assert sorted(sent) == list(range(1000, 1040))
 
 
-async def test_reading_goes_forward_from_a_time_and_backward_from_the_end(
-    database: Database, people: list[int]
-):
+async def test_reading_goes_forward_and_backward_from_a_time(database: Database, people: list[int]):
     first, second = people
     sent = [await send(database, *people[:: 1 if n % 2 else -1]) for n in range(6)]
     participants = Participants.of(second, first)
 
     async with database.read_source() as connection:
         history = await list_history(connection, participants, limit=4)
+        older = await list_history(connection, participants, before_ms=sent[3], limit=2)
         newer = await list_newer(connection, participants, after_ms=sent[1], limit=3)
         theirs = await list_newer_from(
             connection, sender_id=second, receiver_id=first, after_ms=sent[0], limit=9
         )
 
-    assert [row.created_at_ms for row in history] == sent[2:]
+    assert [row.created_at_ms for row in history] == sent[:1:-1]
+    assert [row.created_at_ms for row in older] == [sent[2], sent[1]]
     assert [row.created_at_ms for row in newer] == sent[2:5]
     assert [row.created_at_ms for row in theirs] == sent[2::2]
-    assert history[0].content == f"at {sent[2]}"
+    assert history[0].content == f"at {sent[5]}"
+
+
+async def test_a_page_of_history_reads_its_own_rows_alone(database: Database, people: list[int]):
+    first, second = people
+    for _ in range(3):
+        await asyncio.gather(*(send(database, first, second) for _ in range(20)))
+    participants = Participants.of(first, second)
+
+    async with database.read_source() as connection:
+        before = await count_rows_read(connection)
+        page = await list_history(connection, participants, before_ms=1030, limit=10)
+        read = await count_rows_read(connection) - before
+
+    assert [row.created_at_ms for row in page] == list(range(1029, 1019, -1))
+    # The conversation and the ten; some servers look at one more to find the end.
+    assert read <= 12
+
+
+async def count_rows_read(connection: AsyncConnection) -> int:
+    """Return how many rows the server has read for this connection."""
+    status = await connection.execute(
+        text("SHOW SESSION STATUS WHERE Variable_name LIKE 'Handler_read%'")
+    )
+    return sum(int(value) for name, value in status if name != "Handler_read_rnd_next")
 
 
 async def test_a_fenced_send_writes_nothing(database: Database, people: list[int]):

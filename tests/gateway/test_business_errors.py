@@ -30,7 +30,7 @@ ZEROS: dict[str, dict[str, Any]] = {
     "/relation/follow/list/": {"user_list": []} | LIST,
     "/relation/follower/list/": {"user_list": []} | LIST,
     "/relation/friend/list/": {"user_list": []} | LIST,
-    "/message/chat/": {"message_list": []},
+    "/message/chat/": {"message_list": []} | LIST,
     "/message/action/": {},
 }
 

@@ -39,7 +39,7 @@ CONTRACT: dict[tuple[str, str], tuple[set[str], set[str]]] = {
     ("get", "/relation/follow/list/"): ({"user_id"}, TOKEN | PAGE),
     ("get", "/relation/follower/list/"): ({"user_id"}, TOKEN | PAGE),
     ("get", "/relation/friend/list/"): ({"user_id"}, TOKEN | PAGE),
-    ("get", "/message/chat/"): ({"to_user_id"}, {"pre_msg_time"} | TOKEN),
+    ("get", "/message/chat/"): ({"to_user_id"}, {"pre_msg_time"} | TOKEN | PAGE),
     ("post", "/message/action/"): ({"to_user_id", "action_type", "content"}, TOKEN),
 }
 OPERATION_ID = re.compile(r"[a-z]+(_[a-z]+)*")

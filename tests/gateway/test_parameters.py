@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from pkg import errors
+from protos.message_pb2 import MessageChatReply
 from tests.gateway.conftest import RunningGateway
 from tests.gateway.endpoints import ENDPOINTS, Endpoint, assert_envelope, name_of, send
 from tests.gateway.fakes import FakeServices
@@ -81,6 +82,21 @@ async def test_an_empty_or_missing_pre_msg_time_opens_the_chat(
 
     sent = [request.pre_msg_time for request in services.requests["MessageChat"]]
     assert sent == [0, 0, 0, 1700000000000]
+
+
+async def test_a_chat_is_paged_like_every_list(
+    client: httpx.AsyncClient, services: FakeServices, token: str
+) -> None:
+    services.answers["MessageChat"] = MessageChatReply(next_cursor="AAAAAAAAA-g")
+    path = f"/douyin/message/chat/?token={token}&to_user_id=2"
+
+    first = assert_envelope(await client.get(path), None)
+    await client.get(f"{path}&limit=30&cursor={first['next_cursor']}")
+    for bad in ("limit=0", "limit=x", "limit=501", f"cursor={'A' * 257}"):
+        assert_envelope(await client.get(f"{path}&{bad}"), errors.InvalidParameter)
+
+    sent = [(request.limit, request.cursor) for request in services.requests["MessageChat"]]
+    assert sent == [(0, ""), (30, "AAAAAAAAA-g")]
 
 
 async def test_a_user_card_without_an_id_is_the_viewers_whose_token_is_required(

@@ -50,7 +50,7 @@ async def read(database: Database, texts: MessageTexts, people: tuple[int, int])
 
 async def list_rows(database: Database, people: tuple[int, int]) -> list[MessageRow]:
     async with database.read_source() as connection:
-        return await list_history(connection, Participants.of(*people), limit=100)
+        return (await list_history(connection, Participants.of(*people), limit=100))[::-1]
 
 
 async def test_after_a_rotation_old_messages_stay_readable_and_new_ones_have_a_new_key(

@@ -152,7 +152,7 @@ async def check_end(scene: Scene, readers: list[Reader], acknowledged: dict[int,
     assert len(set(everything)) == len(everything)
     assert set(acknowledged) <= set(everything)
     history = await scene.chats[1].list_history(scene.first_id, scene.second_id)
-    assert [row.created_at_ms for row in history] == sorted(everything)
+    assert [row.created_at_ms for row in history.items] == sorted(everything)
 
 
 SENDS = st.lists(

@@ -1,8 +1,9 @@
 /** A conversation with one person. */
 
-import { getUser, listMessages, sendMessage } from '../api.js';
+import { getUser, listHistory, sendMessage } from '../api.js';
 import { Composer } from '../composer.js';
 import { avatar, icon, make } from '../dom.js';
+import { EarlierMessages } from '../earlier-messages.js';
 import { LoadState } from '../load-state.js';
 import { MessageStream } from '../message-stream.js';
 import { shortTime, t } from '../texts.js';
@@ -14,15 +15,9 @@ import { View } from './view.js';
  * @typedef {import('../message-stream.js').StreamState} StreamState
  */
 
-const PAGE = 30;
-// What the product tells of a conversation at most.
-const HISTORY = 100;
 const NEAR_END_PX = 120;
 
 export class ChatView extends View {
-  /** @type {Message[]} what is not drawn yet, oldest first */
-  #earlier = [];
-  #isCut = false;
   /** @type {Set<number>} */
   #drawn = new Set();
   /** @type {HTMLElement[]} what was written here and has no id yet: the reply to it brings none, the stream does */
@@ -35,13 +30,14 @@ export class ChatView extends View {
     this.userId = userId;
     this.state = new LoadState(() => this.show());
     this.list = make('ol', { id: 'messages', role: 'list' });
-    this.more = make(
-      'button',
-      { type: 'button', class: 'quiet', onclick: () => this.#drawEarlier() },
-      t('chat.earlier'),
-    );
     this.nothing = make('p', { class: 'empty' }, t('chat.empty'));
-    this.log = make('div', { class: 'chat-scroll', role: 'log', tabindex: 0 }, this.more, this.nothing, this.list);
+    this.log = make('div', { class: 'chat-scroll', role: 'log', tabindex: 0 });
+    this.earlier = new EarlierMessages({
+      scroller: this.log,
+      load: (cursor, signal) => listHistory(userId, cursor, signal),
+      draw: (messages) => this.#drawAbove(messages),
+    });
+    this.log.append(this.earlier, this.nothing, this.list);
     this.composer = new Composer({
       name: 'message',
       label: t('chat.write'),
@@ -55,16 +51,16 @@ export class ChatView extends View {
     this.replaceChildren(make('h1', { class: 'unseen' }, t('messages.title')), this.state);
     const { signal } = this;
     const loaded = await this.state.during(() =>
-      Promise.all([getUser(this.userId, signal), listMessages(this.userId, 0, signal)]),
+      Promise.all([getUser(this.userId, signal), listHistory(this.userId, '', signal)]),
     );
     if (!loaded || signal.aborted) return;
-    const [user, messages] = loaded;
-    this.#earlier = [...messages];
-    this.#isCut = messages.length >= HISTORY;
+    const [user, { items: messages, next }] = loaded;
     this.log.setAttribute('aria-label', t('chat.log', { name: user.name }));
     this.replaceChildren(this.#makeHead(user), this.log, this.composer.form);
-    this.log.addEventListener('scroll', () => this.log.scrollTop === 0 && this.#drawEarlier(), { signal });
-    this.#drawEarlier();
+    this.earlier.hidden = !messages.length;
+    this.nothing.hidden = messages.length > 0;
+    this.earlier.continueFrom(next);
+    this.#drawAbove(messages);
     this.log.scrollTop = this.log.scrollHeight;
     this.composer.text.focus();
     await this.#follow(messages, signal);
@@ -75,29 +71,28 @@ export class ChatView extends View {
    * @param {AbortSignal} signal
    */
   async #follow(messages, signal) {
-    const theirLast = messages.findLast((message) => message.from_user_id === this.userId);
-    if (theirLast) unread.see(this.userId, theirLast.create_time);
+    const last = messages.at(-1);
+    if (last) unread.see(this.userId, last.create_time);
     const stream = new MessageStream({
       userId: this.userId,
-      since: messages.at(-1)?.create_time ?? 0,
+      since: last?.create_time ?? 0,
       onMessage: (message) => this.#receive(message),
       onState: (state) => this.#showState(state),
     });
     await stream.run(signal);
   }
 
-  /** Draw the page of history before what is drawn, and stay where the person looks. */
-  #drawEarlier() {
-    const heightBefore = this.log.scrollHeight;
-    const page = this.#earlier.splice(-PAGE);
-    this.list.prepend(...page.map((message) => this.#draw(message)));
-    this.more.hidden = !this.#earlier.length;
-    this.nothing.hidden = this.list.childElementCount > 0;
-    if (!this.#earlier.length && this.#isCut) {
-      this.#isCut = false;
-      this.more.after(make('p', { class: 'hint' }, t('chat.beginning')));
-    }
-    this.log.scrollTop += this.log.scrollHeight - heightBefore;
+  /**
+   * Draw a page of history before what is drawn, and stay where the person looks.
+   *
+   * @param {Message[]} messages
+   */
+  #drawAbove(messages) {
+    const below = this.log.scrollHeight - this.log.scrollTop;
+    // Only what is new is read out.
+    this.log.setAttribute('aria-live', 'off');
+    this.list.prepend(...messages.map((message) => this.#draw(message)));
+    this.log.scrollTop = this.log.scrollHeight - below;
   }
 
   /** @param {Message} message */
@@ -131,6 +126,7 @@ export class ChatView extends View {
   #append(item) {
     const { scrollHeight, scrollTop, clientHeight } = this.log;
     const isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+    this.log.setAttribute('aria-live', 'polite');
     this.list.append(item);
     this.nothing.hidden = true;
     if (isAtEnd || item.dataset.mine === 'true') this.log.scrollTop = this.log.scrollHeight;

@@ -1,5 +1,6 @@
 """Two people write to each other, by WebSocket and without."""
 
+import re
 from typing import Any
 
 import pytest_asyncio
@@ -7,12 +8,17 @@ from playwright.async_api import expect
 
 from tests.system.app import App
 from tests.system.web.conftest import IN_ONE_LOOP, VIEWPORTS, OpenWindow
-from tests.system.web.person import DESKTOP, PHONE, Person
+from tests.system.web.person import DESKTOP, Person
 
 pytestmark = IN_ONE_LOOP
 
 
 TO_THE_TOP = "element => element.scrollTo(0, 0)"
+# At once, before a page can come: where the oldest message stands then.
+TO_THE_TOP_AND_LOOK = """log => {
+  log.scrollTo(0, 0);
+  return log.querySelector('#messages li').getBoundingClientRect().top;
+}"""
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -28,6 +34,14 @@ async def send(sender: App, to: App, text: str) -> None:
     sender.spoken.add(text)
     reply = {"to_user_id": to.user_id, "action_type": 1, "content": text}
     await sender.post("douyin/message/action/", **reply)
+
+
+async def send_many(sender: App, to: App, count: int) -> list[str]:
+    """Send short messages one after the other; return their texts."""
+    texts = [f"历史消息第 {number} 条" for number in range(count)]
+    for text in texts:
+        await send(sender, to, text)
+    return texts
 
 
 async def open_chat(person: Person, other: App, state: str = "live") -> None:
@@ -90,27 +104,60 @@ async def test_unread_messages_are_counted_until_they_are_seen(
     await expect(person.link("消息")).to_be_visible()
 
 
-async def test_a_long_history_is_shown_page_by_page(
-    open_window: OpenWindow, friends: tuple[App, App]
+@VIEWPORTS
+async def test_scrolling_up_leads_to_the_beginning_and_what_one_reads_stays_in_place(
+    open_window: OpenWindow, friends: tuple[App, App], viewport: dict[str, Any]
 ) -> None:
     mei, ming = friends
-    texts = [f"历史消息第 {number} 条" for number in range(65)]
-    for text in texts:
-        await send(ming, mei, text)
-    person = await open_window(mei, **PHONE)
+    texts = await send_many(ming, mei, 65)
+    person = await open_window(mei, **viewport)
     shown = person.page.locator("#messages li")
+    log = person.page.locator(".chat-scroll")
 
     await open_chat(person, ming)
     await expect(shown).to_have_count(30)
     await expect(shown.last).to_be_in_viewport()
-    await person.page.locator(".chat-scroll").evaluate(TO_THE_TOP)
+    # Where the oldest message that is drawn stands, before and after the page above it.
+    oldest = person.message(texts[35])
+    before = await log.evaluate(TO_THE_TOP_AND_LOOK)
     await expect(shown).to_have_count(60)
-    await person.page.locator(".chat-scroll").evaluate(TO_THE_TOP)
+    after = await oldest.evaluate("item => item.getBoundingClientRect().top")
+    assert abs(after - before) <= 2
+    await log.evaluate(TO_THE_TOP)
 
     await expect(shown).to_have_count(65)
-    await expect(person.button("查看更早的消息")).to_be_hidden()
+    await expect(person.button("更早的消息")).to_be_hidden()
+    await expect(log.get_by_text("聊天从这里开始")).to_be_visible()
     told = await shown.evaluate_all("all => all.map(item => item.innerText)")
     assert all(text in item for text, item in zip(texts, told, strict=True))
+
+
+async def test_earlier_messages_that_do_not_come_are_told_and_asked_for_again_by_keyboard(
+    open_window: OpenWindow, friends: tuple[App, App]
+) -> None:
+    mei, ming = friends
+    await send_many(ming, mei, 35)
+    person = await open_window(mei, **DESKTOP)
+    person.expects("500")
+    body = {"status_code": 10011, "status_msg": "服务出错了,请稍后再试"}
+    earlier = re.compile(r"/douyin/message/chat/.*cursor=\w")
+    await person.page.route(earlier, lambda route: route.fulfill(status=500, json=body))
+    shown = person.page.locator("#messages li")
+    log = person.page.locator(".chat-scroll")
+    await open_chat(person, ming)
+
+    await person.button("更早的消息").press("Enter")
+
+    await expect(log.get_by_role("alert")).to_be_visible()
+    await expect(shown).to_have_count(30)
+    await expect(log).to_be_focused()
+    await person.page.unroute(earlier)
+    await person.page.keyboard.press("Tab")
+    await expect(person.button("重试", log)).to_be_focused()
+    await person.page.keyboard.press("Enter")
+    await expect(shown).to_have_count(35)
+    await expect(log.get_by_role("alert")).to_have_count(0)
+    await expect(log.get_by_text("聊天从这里开始")).to_be_visible()
 
 
 async def test_a_message_that_is_refused_stays_in_the_form(
