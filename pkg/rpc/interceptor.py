@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
 from typing import Any
 
@@ -98,13 +98,19 @@ async def _abort(context: Context, error: errors.DomainError) -> None:
 
 @contextmanager
 def reported(
-    method: str, request_id: str | None, *, traceparent: str | None, has_own_pace: bool = False
+    method: str,
+    request_id: str | None,
+    *,
+    traceparent: str | None,
+    has_own_pace: bool = False,
+    is_called: bool = False,
 ) -> Iterator[None]:
     """Run one call under its request id, count and trace it, and report what it raises.
 
     Args:
         method: with its service, "/dousheng.UserService/Login".
         request_id: as it came; without one the call gets its own.
+        is_called: without a traceparent it belongs to the trace of its request id.
 
     Raises:
         DomainError: in place of whatever the call raises.
@@ -113,7 +119,14 @@ def reported(
     token = log.request_id.set(request_id)
     code, began = grpc.StatusCode.CANCELLED, time.perf_counter()
     try:
-        with _begin_span(method, request_id, traceparent, has_own_pace) as span:
+        with begin_request(
+            method.rpartition("/")[2],
+            traceparent=traceparent,
+            trace_id=request_id,
+            attributes=_describe(method),
+            has_own_pace=has_own_pace,
+            is_called=is_called,
+        ) as span:
             try:
                 yield
                 code = grpc.StatusCode.OK
@@ -137,14 +150,9 @@ def reported(
             log.request_id.set("-")
 
 
-def _begin_span(method: str, request_id: str, traceparent: str | None, has_own_pace: bool) -> Span:
-    return begin_request(
-        method.rpartition("/")[2],
-        traceparent=traceparent,
-        trace_id=request_id,
-        attributes={"rpc.system.name": "grpc", "rpc.method": method.lstrip("/")},
-        has_own_pace=has_own_pace,
-    )
+@cache  # Methods are few.
+def _describe(method: str) -> Mapping[str, str]:
+    return {"rpc.system.name": "grpc", "rpc.method": method.lstrip("/")}
 
 
 def _judge(exc: Exception, span: Span) -> errors.DomainError:

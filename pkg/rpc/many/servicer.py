@@ -166,7 +166,7 @@ class _Stream:
         context: Any = CallContext(call, peer=self._peer)
         traceparent = call.metadata.get(TRACEPARENT)
         with (
-            reported(call.method, call.request_id, traceparent=traceparent),
+            reported(call.method, call.request_id, traceparent=traceparent, is_called=True),
             self._admission.enter(streaming=False),
         ):
             reply = await handler.unary_unary(handler.request_deserializer(call.request), context)
