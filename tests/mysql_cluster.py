@@ -24,9 +24,9 @@ from pkg.settings import ProcessSettings
 from scripts.private_files import write_private
 from scripts.stack import Stack
 from scripts.stack.environment import without_settings
-from scripts.stack.ports import find_free_port_base
 from scripts.stack.processes import is_alive, wait_until
 from scripts.stack.site import REPOSITORY
+from tests.stacks import private_stack
 
 NAMES = ("mysql", "mysql-replica-1", "mysql-replica-2")
 
@@ -109,14 +109,11 @@ class MySQLCluster:
 @contextmanager
 def running_cluster(folder: Path, *, replicas: int) -> Iterator[MySQLCluster]:
     """Start a source and its replicas; nothing of them is left afterwards."""
-    stack = Stack(folder, find_free_port_base(), die_with_parent=True, mysql_replicas=replicas)
-    try:
+    with private_stack(folder, mysql_replicas=replicas) as stack:
         stack.up(only=NAMES[: replicas + 1])
         stack.attach_replicas()
         stack.migrate()
         yield MySQLCluster(stack)
-    finally:
-        stack.down()
 
 
 @dataclass

@@ -6,12 +6,11 @@ from typing import Any
 import httpx
 import pytest
 
-from scripts.stack import Stack, find_free_port_base
 from scripts.stack.seed import seed
 from tests.eventually import eventually
 from tests.faults.conftest import OVERRIDES
 from tests.system.app import App
-from tests.system.system import System
+from tests.system.system import System, running_system
 
 Json = dict[str, Any]
 
@@ -21,20 +20,10 @@ pytestmark = pytest.mark.timeout(600)
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A stack with sample videos that sends every trace to its store."""
-    stack = Stack(
-        tmp_path_factory.mktemp("system"),
-        find_free_port_base(),
-        traces=True,
-        die_with_parent=True,
-        overrides=OVERRIDES,
-        report=print,
-    )
-    try:
-        stack.up()
-        seed(stack.site, report=print)
-        yield System(stack)
-    finally:
-        stack.down()
+    folder = tmp_path_factory.mktemp("system")
+    with running_system(folder, traces=True, overrides=OVERRIDES, report=print) as running:
+        seed(running.stack.site, report=print)
+        yield running
 
 
 @pytest.fixture
