@@ -99,7 +99,9 @@ class MySQLCluster:
         """Run one statement on one server as root."""
         socket = self.stack.site.socket_dir / f"{name}.sock"
         with (
-            pymysql.connect(unix_socket=str(socket), autocommit=True) as connection,
+            pymysql.connect(
+                unix_socket=str(socket), autocommit=True, ssl_disabled=True
+            ) as connection,
             connection.cursor() as cursor,
         ):
             cursor.execute(statement)

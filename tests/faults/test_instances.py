@@ -20,6 +20,7 @@ from dal.registers.model import Kind
 from pkg.errors import DeadlineExceeded
 from scripts.stack import Stack
 from scripts.stack.inventory import PRODUCT
+from scripts.stack.plain_http import NO_CERTIFICATES
 from scripts.stack.processes import is_alive
 from tests.conftest import AllSettings
 from tests.eventually import eventually
@@ -136,7 +137,7 @@ async def test_two_instances_take_every_action_and_one_consumes_each_once(
         await play.end()
     ports = [system.stack.site.ports.of(f"{section}-metrics", number) for number in (1, 2)]
 
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, verify=NO_CERTIFICATES) as http:
         count = partial(read_counters, http, ports, queue=section)
         published = await count("dousheng_mq_published_total", outcome="confirmed")
         consumed = await count("dousheng_mq_consumed_total")

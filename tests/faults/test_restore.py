@@ -12,6 +12,7 @@ import pytest
 
 from scripts.stack import Stack
 from scripts.stack.environment import without_settings
+from scripts.stack.plain_http import NO_CERTIFICATES
 from scripts.stack.site import REPOSITORY
 from tests.eventually import eventually
 from tests.media_samples import make_video
@@ -28,7 +29,7 @@ OpenApp = Callable[[], App]
 @asynccontextmanager
 async def apps_of(system: System) -> AsyncIterator[OpenApp]:
     """Make apps that talk to a system, whose connections end with the block."""
-    async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
+    async with httpx.AsyncClient(timeout=60, trust_env=False, verify=NO_CERTIFICATES) as http:
         yield lambda: App(http, system.base_url, system.spoken)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from scripts.stack.plain_http import NO_CERTIFICATES
 from scripts.stack.seed import seed
 from tests.eventually import eventually
 from tests.faults.conftest import OVERRIDES
@@ -28,7 +29,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=30, trust_env=False, verify=NO_CERTIFICATES) as client:
         yield client
 
 
