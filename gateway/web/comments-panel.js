@@ -128,7 +128,9 @@ export class CommentsPanel extends HTMLElement {
     } catch (error) {
       shown.remove();
       list.countAgain();
-      this.composer.refuse(text, error);
+      // Below another video the text would be somebody else's comment.
+      if (video === this.#video) this.composer.refuse(text, error);
+      else tellError(error);
     }
   }
 
@@ -191,7 +193,10 @@ export class CommentsPanel extends HTMLElement {
     if (!video) return;
     const next = item.nextElementSibling;
     const { parentElement } = item;
+    const hadFocus = item.contains(document.activeElement);
+    const neighbour = next ?? item.previousElementSibling;
     item.remove();
+    if (hadFocus) /** @type {HTMLElement} */ (neighbour ?? this).querySelector('button')?.focus();
     this.#count(video, -1);
     try {
       await deleteComment(video.id, comment.id);

@@ -33,7 +33,8 @@ export class PagedList extends HTMLElement {
     this.append(this.list, this.nothing, this.state);
     this.observer = new IntersectionObserver(
       (entries) => entries.some((entry) => entry.isIntersecting) && this.#extend(),
-      { rootMargin: '400px' },
+      // A margin counts at what scrolls, not at what lies within.
+      { root: this.closest('.comments-place, main'), rootMargin: '400px' },
     );
     this.observer.observe(this.state);
   }

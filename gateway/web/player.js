@@ -145,6 +145,10 @@ export class VideoPlayer extends HTMLElement {
       this.classList.toggle('is-wide', this.backdrop.naturalWidth > this.backdrop.naturalHeight * WIDE),
     );
     on(this.position, 'input', () => this.#seek());
+    // Who seeks by finger or mouse does not mean to stay: arrows lead to the next video again.
+    on(this.position, 'pointerdown', () =>
+      document.addEventListener('pointerup', () => this.position.blur(), { once: true, signal }),
+    );
     this.surface.addEventListener('click', (event) => this.#tap(event), { signal });
     on(sound, 'change', () => {
       this.film.muted = !sound.isOn;

@@ -14,6 +14,9 @@ const KEPT_BEHIND = 1;
 // So many videos before the end more are asked for.
 const MARGIN = 4;
 const SEEK_S = 5;
+// Every arrow moves a slider that has the focus.
+/** @type {Record<string, string>} */
+const SLIDER_KEYS = { ArrowUp: 'ArrowRight', ArrowDown: 'ArrowLeft' };
 
 export class VideoReel extends HTMLElement {
   #leaving = new AbortController();
@@ -151,8 +154,7 @@ export class VideoReel extends HTMLElement {
     if (event.ctrlKey || event.metaKey || event.altKey || target.matches('textarea, input:not(.position)')) return;
     // A focused control has its own use of the space bar and of the arrows.
     if (event.key === ' ' && target.matches('button, a')) return;
-    if (target.matches('.position') && event.key.startsWith('Arrow')) return;
-    const act = this.#actionOf(event.key);
+    const act = this.#actionOf((target.matches('.position') && SLIDER_KEYS[event.key]) || event.key);
     if (!act) return;
     event.preventDefault();
     act();

@@ -28,6 +28,7 @@ OVERRIDES = {
     # A busy machine gets more than the product's own limit.
     "DOUSHENG_FAVORITE__EFFECT_WAIT_S": "1",
     "DOUSHENG_RELATION__EFFECT_WAIT_S": "1",
+    "DOUSHENG_VIDEO__PUBLISH_WAIT_S": "8",
 }
 
 

@@ -96,7 +96,7 @@ export default {
   'chat.empty': 'No messages yet',
   'chat.sending': 'Sending…',
   'chat.live': 'Connected',
-  'chat.polling': 'Looking for new messages from time to time',
+  'chat.polling': 'Checking for messages',
   'chat.lost': 'Not connected',
   'missing.title': 'There is no such page',
   'missing.home': 'Back to the videos',

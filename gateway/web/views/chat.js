@@ -7,6 +7,7 @@ import { EarlierMessages } from '../earlier-messages.js';
 import { LoadState } from '../load-state.js';
 import { MessageStream } from '../message-stream.js';
 import { shortTime, t } from '../texts.js';
+import { tellError } from '../toasts.js';
 import { unread } from '../unread.js';
 import { View } from './view.js';
 
@@ -168,7 +169,9 @@ export class ChatView extends View {
       item.remove();
       this.#unnamed = this.#unnamed.filter((other) => other !== item);
       this.nothing.hidden = this.list.childElementCount > 0;
-      this.composer.refuse(text, error);
+      // Somebody who went elsewhere meanwhile is told there.
+      if (this.isConnected) this.composer.refuse(text, error);
+      else tellError(error);
     }
   }
 }

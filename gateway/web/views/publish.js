@@ -93,17 +93,31 @@ export class PublishView extends View {
       make('p', { class: 'hint' }, t('publish.drop')),
       this.chosen,
     );
-    zone.addEventListener('dragover', (event) => {
-      event.preventDefault();
-      zone.classList.add('is-over');
-    });
-    zone.addEventListener('dragleave', () => zone.classList.remove('is-over'));
-    zone.addEventListener('drop', (event) => {
-      event.preventDefault();
-      zone.classList.remove('is-over');
-      this.#choose(event.dataTransfer?.files[0]);
-    });
+    this.#takeDrops(zone);
     return zone;
+  }
+
+  /**
+   * Take a file that is dropped anywhere: beside the zone the browser would leave the page for it.
+   *
+   * @param {HTMLElement} zone shows that something is over the page
+   */
+  #takeDrops(zone) {
+    /** @type {(name: 'dragover' | 'dragleave' | 'drop', isOver: boolean) => void} */
+    const follow = (name, isOver) =>
+      document.addEventListener(
+        name,
+        (event) => {
+          if (!event.dataTransfer?.types.includes('Files')) return;
+          event.preventDefault();
+          zone.classList.toggle('is-over', isOver);
+          if (name === 'drop') this.#choose(event.dataTransfer.files[0]);
+        },
+        { signal: this.signal },
+      );
+    follow('dragover', true);
+    follow('dragleave', false);
+    follow('drop', false);
   }
 
   /** @param {File | undefined} file */

@@ -22,7 +22,7 @@ from tests.system.web.person import DESKTOP, PHONE, Person, stored_session
 OpenWindow = Callable[..., Awaitable[Person]]
 # The browser lives in one loop, and so does every test of it.
 IN_ONE_LOOP = pytest.mark.asyncio(loop_scope="session")
-FILMS, AT_ONCE = 8, 4
+FILMS, AT_ONCE = 9, 3
 VIEWPORTS = pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
 
 

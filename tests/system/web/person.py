@@ -1,11 +1,12 @@
 """Somebody before a window of the browser, and the same account as an app, by which a test arranges what it needs."""
 
+import asyncio
 import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page, expect
+from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page, Route, expect
 
 from tests.eventually import eventually
 from tests.system.app import App
@@ -59,6 +60,16 @@ class Person:
     async def open(self, route: str = "/") -> None:
         """Go to a view of the client."""
         await self.page.goto(f"{self.app.base_url}#{route}")
+
+    async def hold(self, address: str) -> asyncio.Future[Route]:
+        """Hold back the next request to such an address; whoever awaits it has to answer it."""
+        held: asyncio.Future[Route] = asyncio.get_running_loop().create_future()
+
+        def take(route: Route) -> None:
+            held.set_result(route)
+
+        await self.page.route(address, take)
+        return held
 
     # What one finds on a page
 

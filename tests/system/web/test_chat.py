@@ -160,6 +160,25 @@ async def test_earlier_messages_that_do_not_come_are_told_and_asked_for_again_by
     await expect(log.get_by_text("聊天从这里开始")).to_be_visible()
 
 
+async def test_a_message_that_is_refused_after_its_chat_was_left_is_told(
+    open_window: OpenWindow, friends: tuple[App, App]
+) -> None:
+    mei, ming = friends
+    person = await open_window(mei)
+    person.expects("503")
+    await open_chat(person, ming)
+    held = await person.hold("**/douyin/message/action/**")
+
+    await person.write("来不及的消息")
+    route = await held
+    await person.link("返回").click()
+    await expect(person.page.locator("messages-view")).to_be_visible()
+    body = {"status_code": 10009, "status_msg": "服务暂时不可用,请稍后再试"}
+    await route.fulfill(status=503, json=body, headers={"Retry-After": "1"})
+
+    await expect(person.page.locator("#toasts")).to_contain_text("服务暂时不可用")
+
+
 async def test_a_message_that_is_refused_stays_in_the_form(
     open_window: OpenWindow, author: App, fan: App
 ) -> None:

@@ -20,6 +20,11 @@ BRIGHTNESS = """() => {
     const [r, g, b] = getComputedStyle(document.body).backgroundColor.match(/[0-9.]+/g).map(Number);
     return r + g + b;
 }"""
+OUT_OF_REACH = """() => [...document.querySelectorAll('main :is(a, button, input, textarea, h1, p)')]
+    .filter(element => !element.closest('[inert]'))
+    .map(element => [element.outerHTML.slice(0, 120), element.getBoundingClientRect()])
+    .filter(([, box]) => box.width && (box.left < -1 || box.right > innerWidth + 1))
+    .map(([html]) => html)"""
 # The longest that anything on the page, or what its styles add before and after it, takes to move, in seconds.
 LONGEST_MOTION_S = """() => Math.max(...[...document.querySelectorAll('*')].flatMap(element =>
     ['', '::before', '::after'].flatMap(part => {
@@ -93,6 +98,20 @@ async def test_axe_finds_nothing_serious_on_any_page(
         await stranger.open(route)
         await expect(stranger.page.locator("#username")).to_be_visible()
         assert await find_serious(stranger) == [], route
+
+
+async def test_on_the_smallest_phones_every_control_is_within_reach(
+    open_window: OpenWindow, host: Host, friend: App
+) -> None:
+    message = {"to_user_id": host.app.user_id, "action_type": 1, "content": "M" * 300}
+    await friend.post("douyin/message/action/", **message)
+    small: dict[str, Any] = {"viewport": {"width": 320, "height": 568}, "locale": "en-US"}
+    person = await open_window(host.app, **small)
+
+    for route, drawn in views_of(host, friend).items():
+        await person.open(route)
+        await expect(person.page.locator(drawn).first).to_be_visible()
+        assert await person.page.evaluate(OUT_OF_REACH) == [], route
 
 
 async def test_a_browser_is_spoken_to_in_its_language_until_another_is_chosen(

@@ -94,6 +94,40 @@ async def test_a_video_seeks_by_keys_and_by_its_progress_bar(
     await viewer.sees_motion()
 
 
+async def test_after_a_click_on_the_progress_bar_arrows_lead_to_the_next_video(
+    open_window: OpenWindow, newest: list[int]
+) -> None:
+    viewer = await open_window(**DESKTOP)
+    await viewer.open()
+    await viewer.sees_video(newest[0])
+    film = viewer.player.locator("video")
+    slider = viewer.player.get_by_role("slider", name="播放进度")
+    bar = await slider.bounding_box()
+    assert bar
+
+    await viewer.page.keyboard.press("Space")
+    await viewer.page.mouse.click(bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2)
+
+    middle = float(await film.evaluate("f => f.duration")) / 2
+
+    async def is_at(second: float) -> bool:
+        return abs(float(await film.evaluate("f => f.currentTime")) - second) < 1
+
+    await eventually(lambda: is_at(middle))
+    await viewer.page.keyboard.press("ArrowDown")
+    await viewer.sees_video(newest[1])
+    # Reached by keyboard it is a slider: every arrow moves it by as much as can be seen.
+    await viewer.page.keyboard.press("Space")
+    await viewer.player.get_by_role("slider", name="播放进度").press("Home")
+    film = viewer.player.locator("video")
+    await eventually(lambda: is_at(0))
+    await viewer.page.keyboard.press("ArrowUp")
+    await eventually(lambda: is_at(5))
+    await viewer.page.keyboard.press("ArrowLeft")
+    await eventually(lambda: is_at(0))
+    await expect(viewer.player).to_have_attribute("data-video-id", str(newest[1]))
+
+
 async def test_sound_is_off_until_it_is_wanted_and_stays_on_for_the_next_video(
     open_window: OpenWindow, newest: list[int]
 ) -> None:

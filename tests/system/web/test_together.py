@@ -130,6 +130,61 @@ async def test_comments_are_written_liked_and_deleted(
     await expect(owner.comments).to_be_hidden()
 
 
+async def test_a_deletion_that_is_refused_is_taken_back_and_told(
+    open_window: OpenWindow, host: Host, fan: App
+) -> None:
+    film_id = host.take_film()
+    viewer = await open_window(fan, **DESKTOP)
+    viewer.expects("503")
+    await host.show(film_id, viewer)
+    await viewer.page.keyboard.press("c")
+    for text in ("留下的", "想删的", "最新的"):
+        await viewer.comment(text)
+    entries = viewer.comments.locator("li[data-comment-id]")
+    wanted = entries.filter(has_text="想删的")
+    body = {"status_code": 10009, "status_msg": "服务暂时不可用,请稍后再试"}
+    actions = "**/douyin/comment/action/**"
+    await viewer.page.route(
+        actions,
+        lambda route: route.fulfill(status=503, json=body, headers={"Retry-After": "1"}),
+    )
+
+    await viewer.button("删除", wanted).press("Enter")
+
+    await expect(viewer.page.locator("#toasts")).to_contain_text("服务暂时不可用")
+    await expect(entries.locator(".content")).to_have_text(["最新的", "想删的", "留下的"])
+    await expect(viewer.player.locator(".comment-count")).to_have_text("3")
+    await viewer.page.unroute(actions)
+    await viewer.button("删除", wanted).press("Enter")
+    await expect(entries).to_have_count(2)
+    # Whoever deletes by keyboard goes on from the next comment, and from the head of the list after the last one.
+    await expect(viewer.button("喜欢", entries.filter(has_text="留下的"))).to_be_focused()
+    for text in ("留下的", "最新的"):
+        await viewer.button("删除", entries.filter(has_text=text)).press("Enter")
+    await expect(entries).to_have_count(0)
+    await expect(viewer.button("关闭", viewer.comments)).to_be_focused()
+
+
+async def test_a_comment_that_is_refused_after_its_video_was_left_is_told(
+    open_window: OpenWindow, host: Host, fan: App
+) -> None:
+    viewer = await open_window(fan, **DESKTOP)
+    viewer.expects("503")
+    await host.show(host.kept_film, viewer)
+    await viewer.page.keyboard.press("c")
+    held = await viewer.hold("**/douyin/comment/action/**")
+
+    await viewer.comments.locator("#comment-text").fill("来不及的评论")
+    await viewer.button("发送", viewer.comments).click()
+    route = await held
+    await viewer.page.keyboard.press("Escape")
+    await expect(viewer.comments).to_be_hidden()
+    body = {"status_code": 10009, "status_msg": "服务暂时不可用,请稍后再试"}
+    await route.fulfill(status=503, json=body, headers={"Retry-After": "1"})
+
+    await expect(viewer.page.locator("#toasts")).to_contain_text("服务暂时不可用")
+
+
 async def test_a_comment_that_is_refused_stays_in_the_form(
     open_window: OpenWindow, host: Host, fan: App
 ) -> None:
