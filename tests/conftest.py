@@ -16,7 +16,6 @@ from pkg.crypt.messages import CryptSettings
 from pkg.media import MediaSettings
 from pkg.mq.connection import RabbitMQSettings
 from pkg.storage import Storage, StorageSettings
-from scripts.stack.ports import find_free_port_base
 from scripts.stack.stack import Stack
 from services.buckets import BUCKETS
 from services.foundation import FoundationSettings
@@ -24,6 +23,7 @@ from services.user.settings import UserSettings
 from services.video.settings import VideoSettings
 from tests.accounts import UserFactory
 from tests.shared_sql import checked_statements
+from tests.stacks import private_stack
 from tests.stored_objects import StoredObjects
 from tests.videos import Videos
 
@@ -102,13 +102,10 @@ def _used_fixtures(item: pytest.Item) -> set[str]:
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """MySQL, both Redis, RabbitMQ, etcd and S3 with an empty, migrated database; none of our processes."""
-    stack = Stack(tmp_path_factory.mktemp("servers"), find_free_port_base(), die_with_parent=True)
-    try:
+    with private_stack(tmp_path_factory.mktemp("servers")) as stack:
         stack.up(only="servers")
         stack.migrate()
         yield stack
-    finally:
-        stack.down()
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,10 @@ MakeDatabase = Callable[..., MySQLSettings]
 def root_cursor(servers: Stack) -> Iterator[Cursor]:
     """Give a cursor of somebody who may do anything; each statement is a transaction."""
     root = pymysql.connect(
-        unix_socket=str(servers.mysql_socket), user=getpass.getuser(), autocommit=True
+        unix_socket=str(servers.mysql_socket),
+        user=getpass.getuser(),
+        autocommit=True,
+        ssl_disabled=True,
     )
     with root, root.cursor() as cursor:
         yield cursor

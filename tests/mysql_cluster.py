@@ -24,9 +24,9 @@ from pkg.settings import ProcessSettings
 from scripts.private_files import write_private
 from scripts.stack import Stack
 from scripts.stack.environment import without_settings
-from scripts.stack.ports import find_free_port_base
 from scripts.stack.processes import is_alive, wait_until
 from scripts.stack.site import REPOSITORY
+from tests.stacks import private_stack
 
 NAMES = ("mysql", "mysql-replica-1", "mysql-replica-2")
 
@@ -99,7 +99,9 @@ class MySQLCluster:
         """Run one statement on one server as root."""
         socket = self.stack.site.socket_dir / f"{name}.sock"
         with (
-            pymysql.connect(unix_socket=str(socket), autocommit=True) as connection,
+            pymysql.connect(
+                unix_socket=str(socket), autocommit=True, ssl_disabled=True
+            ) as connection,
             connection.cursor() as cursor,
         ):
             cursor.execute(statement)
@@ -109,14 +111,11 @@ class MySQLCluster:
 @contextmanager
 def running_cluster(folder: Path, *, replicas: int) -> Iterator[MySQLCluster]:
     """Start a source and its replicas; nothing of them is left afterwards."""
-    stack = Stack(folder, find_free_port_base(), die_with_parent=True, mysql_replicas=replicas)
-    try:
+    with private_stack(folder, mysql_replicas=replicas) as stack:
         stack.up(only=NAMES[: replicas + 1])
         stack.attach_replicas()
         stack.migrate()
         yield MySQLCluster(stack)
-    finally:
-        stack.down()
 
 
 @dataclass

@@ -150,6 +150,8 @@ def make_blocking_engine(settings: MySQLSettings, *, read_timeout_s: int | None 
             "connect_timeout": math.ceil(settings.connect_timeout_s),
             "read_timeout": read_timeout_s,
             "password": encode_password(settings),
+            # Else it would read the machine's certificates, and encrypt where the server offers it, without a look at who that is.
+            "ssl_disabled": settings.tls is None,
         },
     )
     use_tls(engine, settings.tls)

@@ -10,6 +10,7 @@ import httpx
 from scripts.stack.component import Component
 from scripts.stack.inventory import PRODUCT, choose_product, section_of
 from scripts.stack.lifecycle import Lifecycle
+from scripts.stack.plain_http import ask
 from scripts.stack.processes import wait_until
 from scripts.stack.report import Report, StackError
 from scripts.stack.servers.nginx import Nginx
@@ -139,7 +140,7 @@ class RollingRestart:
 def _is_used(gateway: Gateway, nginx: Nginx, before: int) -> bool:
     try:
         address = f"http://127.0.0.1:{nginx.port}{_ASKED}"
-        httpx.get(address, timeout=_ANSWERS_WITHIN_S, trust_env=False)
+        ask(address, timeout_s=_ANSWERS_WITHIN_S)
         return _count_requests(gateway) > before
     except httpx.HTTPError:
         return False

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 import grpc
-import httpx
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from pkg.rpc.tls import certificate_name
 from scripts.private_files import make_private_dir
 from scripts.stack.component import Component, Listener, Tier
 from scripts.stack.environment import make_instance_environment, make_tls_environment, name_instance
+from scripts.stack.plain_http import ask
 from scripts.stack.site import Site
 
 
@@ -118,5 +118,5 @@ class Gateway(ProductProcess):
         Raises:
             httpx.HTTPError: it does not answer, or with an error.
         """
-        reply = httpx.get(f"http://{self.address}/{path}", timeout=2, trust_env=False)
+        reply = ask(f"http://{self.address}/{path}", timeout_s=2)
         return reply.raise_for_status().text

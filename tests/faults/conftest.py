@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.stack import Stack, find_free_port_base
 from tests.conftest import AllSettings, load_settings
 from tests.media_samples import make_video
-from tests.system.system import System
+from tests.system.system import System, running_system
 
 # Everything comes from one address here.
 OVERRIDES = {"DOUSHENG_GATEWAY__RATE_LIMIT__ENABLED": "false"}
@@ -17,19 +16,9 @@ OVERRIDES = {"DOUSHENG_GATEWAY__RATE_LIMIT__ENABLED": "false"}
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Every server, two replicas of MySQL, and every process of the product, with the product's own deadlines."""
-    stack = Stack(
-        tmp_path_factory.mktemp("system"),
-        find_free_port_base(),
-        mysql_replicas=2,
-        die_with_parent=True,
-        overrides=OVERRIDES,
-        report=print,
-    )
-    try:
-        stack.up()
-        yield System(stack)
-    finally:
-        stack.down()
+    folder = tmp_path_factory.mktemp("system")
+    with running_system(folder, mysql_replicas=2, overrides=OVERRIDES, report=print) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import httpx
 
+from scripts.stack.plain_http import NO_CERTIFICATES
 from tests.conftest import AllSettings
 from tests.eventually import eventually
 from tests.faults.ledger import KINDS, Ledger, count_by_kind
@@ -195,7 +196,7 @@ async def steady_load(
 ) -> AsyncIterator[Load]:
     """Run a load with connections of its own while the block runs; it ends with the block, however that ends."""
     timeout = httpx.Timeout(CLIENT_TIMEOUT_S)
-    async with httpx.AsyncClient(timeout=timeout, trust_env=False) as http:
+    async with httpx.AsyncClient(timeout=timeout, trust_env=False, verify=NO_CERTIFICATES) as http:
         load = await Load.start(http, base_url, small_video, people=people, calls_per_s=calls_per_s)
         try:
             yield load

@@ -11,7 +11,6 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from scripts.stack import Stack, find_free_port_base
 from scripts.stack.servers.prometheus import Prometheus
 from tests.conftest import AllSettings
 from tests.eventually import eventually
@@ -20,7 +19,7 @@ from tests.faults.conftest import OVERRIDES
 from tests.faults.load import steady_load
 from tests.faults.scaled_rules import speed_up
 from tests.observe.prometheus import ask, open_api, running_prometheus
-from tests.system.system import System
+from tests.system.system import System, running_system
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
 
@@ -67,18 +66,9 @@ def spool_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def system(spool_disk: Path) -> Iterator[System]:
     """Every server and one of each process of the product; without a replica nothing is read while MySQL is away."""
-    stack = Stack(
-        spool_disk.parent,
-        find_free_port_base(),
-        die_with_parent=True,
-        overrides=OVERRIDES | SMALL_POOL,
-        report=print,
-    )
-    try:
-        stack.up()
-        yield System(stack)
-    finally:
-        stack.down()
+    overrides = OVERRIDES | SMALL_POOL
+    with running_system(spool_disk.parent, overrides=overrides, report=print) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

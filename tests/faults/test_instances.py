@@ -18,8 +18,9 @@ import pytest
 
 from dal.registers.model import Kind
 from pkg.errors import DeadlineExceeded
-from scripts.stack import Stack, find_free_port_base
+from scripts.stack import Stack
 from scripts.stack.inventory import PRODUCT
+from scripts.stack.plain_http import NO_CERTIFICATES
 from scripts.stack.processes import is_alive
 from tests.conftest import AllSettings
 from tests.eventually import eventually
@@ -27,7 +28,7 @@ from tests.faults.conftest import OVERRIDES
 from tests.faults.ledger import KINDS, SAFE_TO_REPEAT, Call, count_by_kind
 from tests.faults.load import Load, steady_load
 from tests.system.metrics import sum_samples
-from tests.system.system import System
+from tests.system.system import System, running_system
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -59,19 +60,10 @@ FROZEN_S = 1.5
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Two gateways and two instances of each service."""
-    stack = Stack(
-        tmp_path_factory.mktemp("system"),
-        find_free_port_base(workers=2),
-        workers=2,
-        die_with_parent=True,
-        overrides=OVERRIDES | PATIENT,
-        report=print,
-    )
-    try:
-        stack.up()
-        yield System(stack)
-    finally:
-        stack.down()
+    folder = tmp_path_factory.mktemp("system")
+    overrides = OVERRIDES | PATIENT
+    with running_system(folder, workers=2, overrides=overrides, report=print) as running:
+        yield running
 
 
 @dataclass
@@ -145,7 +137,7 @@ async def test_two_instances_take_every_action_and_one_consumes_each_once(
         await play.end()
     ports = [system.stack.site.ports.of(f"{section}-metrics", number) for number in (1, 2)]
 
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, verify=NO_CERTIFICATES) as http:
         count = partial(read_counters, http, ports, queue=section)
         published = await count("dousheng_mq_published_total", outcome="confirmed")
         consumed = await count("dousheng_mq_consumed_total")

@@ -10,13 +10,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from scripts.stack import Stack, find_free_port_base
+from scripts.stack import Stack
 from scripts.stack.environment import without_settings
+from scripts.stack.plain_http import NO_CERTIFICATES
 from scripts.stack.site import REPOSITORY
 from tests.eventually import eventually
 from tests.media_samples import make_video
+from tests.stacks import private_stack
 from tests.system.app import App
-from tests.system.system import System
+from tests.system.system import System, running_system
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
 
@@ -25,15 +27,10 @@ OpenApp = Callable[[], App]
 
 
 @asynccontextmanager
-async def running(stack: Stack) -> AsyncIterator[OpenApp]:
-    """Bring everything up, and take it down at the end."""
-    try:
-        await asyncio.to_thread(stack.up)
-        system = System(stack)
-        async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
-            yield lambda: App(http, system.base_url, system.spoken)
-    finally:
-        await asyncio.to_thread(stack.down)
+async def apps_of(system: System) -> AsyncIterator[OpenApp]:
+    """Make apps that talk to a system, whose connections end with the block."""
+    async with httpx.AsyncClient(timeout=60, trust_env=False, verify=NO_CERTIFICATES) as http:
+        yield lambda: App(http, system.base_url, system.spoken)
 
 
 async def run(stack: Stack, *command: str) -> str:
@@ -53,10 +50,6 @@ async def run(stack: Stack, *command: str) -> str:
     return done.stdout
 
 
-def make_stack(folder: Path) -> Stack:
-    return Stack(folder, find_free_port_base(), die_with_parent=True, overrides=NO_LIMITS)
-
-
 async def live(author: App, fan: App, video: Path) -> int:
     """Publish, follow each other, like and write; return the video's id."""
     video_id = await author.publish(video)
@@ -73,22 +66,20 @@ async def live(author: App, fan: App, video: Path) -> int:
 async def test_people_go_on_in_a_new_system_that_was_made_from_a_backup(tmp_path: Path):
     video = make_video(tmp_path / "sample.mp4")
     folder = tmp_path / "backup"
-    old, new = make_stack(tmp_path / "old"), make_stack(tmp_path / "new")
-    async with running(old) as open_app:
-        author, fan = await open_app().register(), await open_app().register()
-        video_id = await live(author, fan, video)
-        [card] = await author.videos_of(author.user_id)
-        played = (await author.load(card["play_url"])).content
-        await run(old, "backup", str(folder))
+    with running_system(tmp_path / "old", overrides=NO_LIMITS) as old:
+        async with apps_of(old) as open_app:
+            author, fan = await open_app().register(), await open_app().register()
+            video_id = await live(author, fan, video)
+            [card] = await author.videos_of(author.user_id)
+            played = (await author.load(card["play_url"])).content
+        await run(old.stack, "backup", str(folder))
 
-    try:
-        await asyncio.to_thread(new.up, "servers")
+    with private_stack(tmp_path / "new", overrides=NO_LIMITS) as new:
+        new.up("servers")
         await run(new, "restore", str(folder), "--replace-keys")
-    except BaseException:
-        await asyncio.to_thread(new.down)
-        raise
-    async with running(new) as open_app:
-        await expect_all(open_app, author, fan, video_id=video_id, played=played)
+        new.up()
+        async with apps_of(System(new)) as open_app:
+            await expect_all(open_app, author, fan, video_id=video_id, played=played)
         assert await run(new, "recount") == "differences: 0\n"
 
 

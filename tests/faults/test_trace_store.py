@@ -6,12 +6,12 @@ from typing import Any
 import httpx
 import pytest
 
-from scripts.stack import Stack, find_free_port_base
+from scripts.stack.plain_http import NO_CERTIFICATES
 from scripts.stack.seed import seed
 from tests.eventually import eventually
 from tests.faults.conftest import OVERRIDES
 from tests.system.app import App
-from tests.system.system import System
+from tests.system.system import System, running_system
 
 Json = dict[str, Any]
 
@@ -21,25 +21,15 @@ pytestmark = pytest.mark.timeout(600)
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A stack with sample videos that sends every trace to its store."""
-    stack = Stack(
-        tmp_path_factory.mktemp("system"),
-        find_free_port_base(),
-        traces=True,
-        die_with_parent=True,
-        overrides=OVERRIDES,
-        report=print,
-    )
-    try:
-        stack.up()
-        seed(stack.site, report=print)
-        yield System(stack)
-    finally:
-        stack.down()
+    folder = tmp_path_factory.mktemp("system")
+    with running_system(folder, traces=True, overrides=OVERRIDES, report=print) as running:
+        seed(running.stack.site, report=print)
+        yield running
 
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=30, trust_env=False, verify=NO_CERTIFICATES) as client:
         yield client
 
 

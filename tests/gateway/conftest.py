@@ -1,7 +1,6 @@
 """A real gateway on a free port, in front of services whose answers a test sets."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from copy import deepcopy
@@ -28,12 +27,11 @@ from gateway.server import Server, make_server
 from gateway.settings import GatewaySettings
 from pkg.settings import DEFAULT_CONFIG_DIR, read_section
 from pkg.token import TokenIssuer, TokenSettings, TokenVerifier
+from scripts.stack.plain_http import NO_CERTIFICATES
 from tests.eventually import eventually
 from tests.gateway.fakes import FakeServices
 
 VIEWER_ID = 41
-# HTTP alone: reading the certificates of the machine takes longer than most tests.
-NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 # The machine may be busy: how long an example takes says nothing.
 settings.register_profile("gateway", deadline=None)
 settings.load_profile("gateway")

@@ -10,6 +10,7 @@ import httpx
 
 from pkg.settings import DEFAULT_CONFIG_DIR
 from scripts.stack.files import get_command, render
+from scripts.stack.plain_http import NO_CERTIFICATES
 from scripts.stack.servers.nginx import name_gateways
 from tests.eventually import eventually
 
@@ -78,8 +79,15 @@ async def open_door(
         server.close()
 
 
+def open_client(port: int) -> httpx.AsyncClient:
+    """Return what speaks HTTP with the nginx on a port of this machine."""
+    return httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=NO_CERTIFICATES
+    )
+
+
 async def _listens(port: int) -> bool:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with open_client(port) as client:
         # nginx answers this itself, whatever stands behind it.
-        await client.get(f"http://127.0.0.1:{port}/nothing")
+        await client.get("/nothing")
     return True

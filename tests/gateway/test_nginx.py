@@ -15,7 +15,7 @@ from pkg import errors
 from scripts.stack.ports import find_free_port_base
 from tests.gateway.conftest import RunningGateway
 from tests.gateway.endpoints import assert_envelope
-from tests.gateway.nginx_door import Storage, open_door
+from tests.gateway.nginx_door import Storage, open_client, open_door
 from tests.gateway.raw_http import raw_request
 
 # nginx is a server of the machine, like MySQL.
@@ -43,7 +43,7 @@ async def door(gateway: RunningGateway, tmp_path: Path) -> AsyncIterator[Door]:
     storage = Storage()
     async with (
         open_door(folder, port=port, gateway_ports=[gateway.port], storage=storage),
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+        open_client(port) as client,
     ):
         yield Door(port, storage, client)
 
@@ -274,9 +274,9 @@ async def test_a_gateway_that_is_down_is_503(tmp_path: Path) -> None:
     folder.mkdir()
     async with (
         open_door(folder, port=port, gateway_ports=[dead_port], storage=Storage()),
-        httpx.AsyncClient(trust_env=False) as client,
+        open_client(port) as client,
     ):
-        reply = await client.get(f"http://127.0.0.1:{port}/douyin/feed/")
+        reply = await client.get("/douyin/feed/")
 
     assert_envelope(reply, errors.DependencyUnavailable)
     assert reply.headers["retry-after"]
@@ -318,7 +318,7 @@ async def test_what_is_safe_to_repeat_goes_on_to_another_gateway_and_nothing_els
     ports = [server.sockets[0].getsockname()[1], gateway.port]
     async with (
         open_door(folder, port=port, gateway_ports=ports, storage=Storage()),
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+        open_client(port) as client,
     ):
         # One of two goes to the gateway that dies.
         replies = [await client.request(method, path) for _ in range(2)]
@@ -340,7 +340,7 @@ async def test_what_was_not_sent_goes_on_to_another_gateway(
             open_door(
                 folder, port=(port := find_free_port_base()), gateway_ports=ports, storage=Storage()
             ),
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+            open_client(port) as client,
         ):
             replies = [await client.post("/douyin/comment/action/") for _ in range(4)]
 

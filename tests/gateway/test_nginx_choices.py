@@ -14,7 +14,7 @@ import pytest
 
 from scripts.stack.ports import find_free_port_base
 from tests.gateway.conftest import RunningGateway
-from tests.gateway.nginx_door import Storage, open_door
+from tests.gateway.nginx_door import Storage, open_client, open_door
 
 # nginx is a server of the machine, like MySQL.
 pytestmark = pytest.mark.servers
@@ -261,9 +261,8 @@ async def test_a_name_stands_for_all_of_its_addresses_also_while_one_of_them_is_
     }
     async with opened(tmp_path, gateway, **behind) as (port, _):
         replies = [await get(f"http://127.0.0.1:{port}/healthz") for _ in range(8)]
-        async with httpx.AsyncClient(trust_env=False) as client:
-            url = f"http://127.0.0.1:{port}/douyin/user/login/"
-            actions = [await client.post(url) for _ in range(8)]
+        async with open_client(port) as client:
+            actions = [await client.post("/douyin/user/login/") for _ in range(8)]
     transport.close()
 
     assert {reply.status_code for reply in replies} == {200}

@@ -11,6 +11,7 @@ import httpx
 
 from scripts.stack import Stack
 from scripts.stack.inventory import PRODUCT, make_observers, make_product
+from scripts.stack.plain_http import NO_CERTIFICATES
 from scripts.stack.processes import stop_processes
 from scripts.stack.servers.prometheus import Prometheus
 from tests.eventually import eventually
@@ -62,7 +63,9 @@ def running_prometheus(stack: Stack, place: Path, *, change: Change = keep) -> I
 async def open_api(prometheus: Prometheus, *, processes: int) -> AsyncIterator[httpx.AsyncClient]:
     """Give Prometheus' own API, once it has asked so many processes and each has answered."""
     base_url = f"http://{prometheus.address}/api/v1/"
-    async with httpx.AsyncClient(base_url=base_url, timeout=30, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=base_url, timeout=30, trust_env=False, verify=NO_CERTIFICATES
+    ) as client:
 
         async def all_have_answered() -> bool:
             ready = await client.get(f"http://{prometheus.address}/-/ready")

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from scripts.private_files import make_private_dir
-from scripts.stack import Stack, find_free_port_base
+from scripts.stack import Stack
+from tests.stacks import private_stack
 
 ODD_NAME = '短 视频\'s "x" 50% ;#$HOME'
 ODD_SECRET = "a'b\"c\\d %e;f#g,$h`i é 密码😀"
@@ -23,9 +24,6 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     run_dir = make_private_dir(folder / "run")
     names = ("mysql", "redis_actions", "redis_cache", "rabbitmq", "s3_secret_key", "s3_parts")
     (run_dir / "secrets.json").write_text(json.dumps(dict.fromkeys(names, ODD_SECRET)))
-    stack = Stack(run_dir, find_free_port_base(), die_with_parent=True)
-    try:
+    with private_stack(run_dir) as stack:
         stack.up("servers")
         yield stack
-    finally:
-        stack.down()

@@ -12,9 +12,10 @@ import psutil
 import pymysql
 import pytest
 
-from scripts.stack import Stack, find_free_port_base
+from scripts.stack import Stack
 from scripts.stack.processes import is_alive, list_marked, wait_until
 from scripts.stack.site import REPOSITORY
+from tests.stacks import private_stack
 
 pytestmark = pytest.mark.servers
 
@@ -103,8 +104,7 @@ def test_a_stopped_server_stays_down_until_it_is_started(servers: Stack) -> None
 
 
 def test_a_killed_supervisor_is_recovered_from_and_down_leaves_nothing(tmp_path: Path) -> None:
-    stack = Stack(tmp_path / "run", find_free_port_base(), die_with_parent=True)
-    try:
+    with private_stack(tmp_path / "run") as stack:
         stack.up(QUICK)
         supervisor = int((tmp_path / "run" / "supervisord.pid").read_text())
         old = list_marked(stack.site.run_dir)
@@ -115,8 +115,6 @@ def test_a_killed_supervisor_is_recovered_from_and_down_leaves_nothing(tmp_path:
         assert not any(is_alive(pid) for pid in old)
         new = list_marked(stack.site.run_dir)
         assert len(new) == len(QUICK)
-    finally:
-        stack.down()
 
     assert not any(is_alive(pid) for pid in new)
     assert list_marked(stack.site.run_dir) == []

@@ -21,11 +21,11 @@ from pkg.settings import Section
 from pkg.storage import Storage
 from pkg.tls import TlsSettings
 from scripts.stack import Stack
-from scripts.stack.ports import find_free_port_base
 from services.buckets import BUCKETS, VIDEO_UPLOADS_BUCKET
 from tests.bad_servers import Behaviour, bad_server_before, on_uvloop
 from tests.certificates import Certificates
 from tests.conftest import AllSettings
+from tests.stacks import private_stack
 
 pytestmark = pytest.mark.servers
 
@@ -33,13 +33,9 @@ pytestmark = pytest.mark.servers
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The servers that listen on ports; etcd listens on a socket in a private folder."""
-    folder = tmp_path_factory.mktemp("tls")
-    stack = Stack(folder, find_free_port_base(), die_with_parent=True, tls=True)
-    try:
+    with private_stack(tmp_path_factory.mktemp("tls"), tls=True) as stack:
         stack.up(only=["epmd", "mysql", "redis-cache", "rabbitmq", "s3"])
         yield stack
-    finally:
-        stack.down()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from dal.db.engine import Database
-from scripts.stack import Stack, find_free_port_base
+from scripts.stack.plain_http import NO_CERTIFICATES
 from scripts.stack.ports import SERVICES
 from tests.conftest import AllSettings, load_settings
 from tests.eventually import eventually
@@ -16,7 +16,7 @@ from tests.otlp_receiver import OtlpReceiver, receiving
 from tests.stored_objects import StoredObjects
 from tests.system.app import App
 from tests.system.publishing import Remains
-from tests.system.system import System
+from tests.system.system import System, running_system
 
 MOST_LINES = 60
 # Faults are noticed and repaired soon, and nobody is slowed down.
@@ -48,18 +48,9 @@ def system(
         "DOUSHENG_TRACING__ENDPOINT": traces.endpoint,
         "DOUSHENG_TRACING__SAMPLE_RATIO": "1",
     }
-    stack = Stack(
-        tmp_path_factory.mktemp("system"),
-        find_free_port_base(),
-        die_with_parent=True,
-        overrides=overrides,
-        tls=pytestconfig.getoption("tls"),
-    )
-    try:
-        stack.up()
-        yield System(stack, overrides)
-    finally:
-        stack.down()
+    folder = tmp_path_factory.mktemp("system")
+    with running_system(folder, tls=pytestconfig.getoption("tls"), overrides=overrides) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +78,9 @@ def settings(system: System) -> AllSettings:
 async def http() -> AsyncIterator[httpx.AsyncClient]:
     """Connections that end with the test; every call must be answered within the contract's 10 s, an upload within a minute."""
     timeout = httpx.Timeout(12, write=60, read=60)
-    async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        timeout=timeout, trust_env=False, verify=NO_CERTIFICATES
+    ) as client:
         yield client
 
 

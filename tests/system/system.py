@@ -14,8 +14,10 @@ import psutil
 from pkg.storage import object_path
 from scripts.stack import Stack
 from scripts.stack.processes import is_alive, wait_until
+from scripts.stack.report import Report, say_nothing
 from scripts.stack.services import open_channel
 from services.buckets import BUCKETS
+from tests.stacks import private_stack
 from tests.stored_objects import StoredObjects
 from tests.system.app import Spoken
 
@@ -108,6 +110,31 @@ class System:
         """SIGSTOP a process while the block runs."""
         with suspended(self.stack.pid(name)):
             yield
+
+
+@contextmanager
+def running_system(
+    folder: Path,
+    *,
+    overrides: Mapping[str, str],
+    workers: int = 1,
+    tls: bool = False,
+    mysql_replicas: int = 0,
+    traces: bool = False,
+    report: Report = say_nothing,
+) -> Iterator[System]:
+    """Run every server and every process of the product in a folder of their own; nothing of it is left afterwards."""
+    with private_stack(
+        folder,
+        workers=workers,
+        tls=tls,
+        overrides=overrides,
+        mysql_replicas=mysql_replicas,
+        traces=traces,
+        report=report,
+    ) as stack:
+        stack.up()
+        yield System(stack, overrides)
 
 
 def kill_process(pid: int) -> None:

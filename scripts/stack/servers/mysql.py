@@ -131,6 +131,7 @@ class MySQL(Component):
 
     def probe(self) -> None:
         """Log in as the services do."""
+        tls = self.tls_context()
         connection = pymysql.connect(
             host=self.host,
             port=self.port,
@@ -138,7 +139,8 @@ class MySQL(Component):
             # Of a text the driver would send Latin 1.
             password=self.site.credentials.mysql.encode(),
             database=DATABASE,
-            ssl=self.tls_context(),
+            ssl=tls,
+            ssl_disabled=tls is None,
             connect_timeout=2,
             read_timeout=5,
         )

@@ -15,6 +15,7 @@ from pkg.uploads import UploadSettings, transfer_time_s
 from scripts.private_files import write_private
 from scripts.stack.component import Component, Listener, Tier, digest
 from scripts.stack.files import get_command
+from scripts.stack.plain_http import ask
 from scripts.stack.ports import ALL_ADDRESSES
 from scripts.stack.report import StackError
 from scripts.stack.site import Site
@@ -154,7 +155,7 @@ class Nginx(Component):
 
     def probe(self) -> None:
         """Ask for the system's readiness through the open port."""
-        answer = httpx.get(f"http://127.0.0.1:{self.port}/readyz", timeout=10, trust_env=False)
+        answer = ask(f"http://127.0.0.1:{self.port}/readyz", timeout_s=10)
         if answer.status_code != httpx.codes.OK:
             raise ConnectionError(f"/readyz answers {answer.status_code}: {answer.text[:500]}")
 

@@ -3,10 +3,9 @@
 import json
 from collections.abc import Mapping, Sequence
 
-import httpx
-
 from scripts.stack.component import Component, Listener, Tier
 from scripts.stack.files import get_command
+from scripts.stack.plain_http import ask
 from scripts.stack.services import ProductProcess
 from scripts.stack.site import Site
 
@@ -58,4 +57,4 @@ class Prometheus(Component):
     def probe(self) -> None:
         """Ask whether it answers queries."""
         ready = f"http://{self.address}/-/ready"
-        httpx.get(ready, timeout=2, trust_env=False).raise_for_status()
+        ask(ready, timeout_s=2).raise_for_status()

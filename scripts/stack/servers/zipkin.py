@@ -7,6 +7,7 @@ import httpx
 
 from scripts.stack.component import Component, Listener
 from scripts.stack.files import get_command
+from scripts.stack.plain_http import ask
 from scripts.stack.report import StackError
 from scripts.stack.site import Site
 
@@ -72,7 +73,7 @@ class Zipkin(Component):
     def probe(self) -> None:
         """Ask whether it and its memory are well."""
         health = f"http://{self.address}/health"
-        httpx.get(health, timeout=2, trust_env=False).raise_for_status()
+        ask(health, timeout_s=2).raise_for_status()
 
 
 class OtlpReceiver(Component):

@@ -12,6 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from scripts.browser import open_browser
+from scripts.stack.plain_http import NO_CERTIFICATES
 from tests.media_samples import make_video
 from tests.system.app import App
 from tests.system.publishing import wait_published
@@ -35,7 +36,7 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def http() -> AsyncIterator[httpx.AsyncClient]:
     """Connections of the loop in which the browser lives."""
-    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=60, trust_env=False, verify=NO_CERTIFICATES) as client:
         yield client
 
 
