@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from enum import Enum, auto
 from functools import cache, partial
 from http import HTTPStatus
 from typing import Any
@@ -24,6 +25,14 @@ UNTOUCHED_PREFIXES = ("/grpc.", "/dousheng.CallService/")
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Enter = Callable[[], AbstractContextManager[None]]
+
+
+class Way(Enum):
+    """How a call came."""
+
+    ALONE = auto()
+    STREAMING = auto()
+    TOGETHER = auto()  # with others, in one stream: its request id may say enough of its trace
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
@@ -52,7 +61,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             method,
             _find_metadata(handler_call_details, REQUEST_ID_KEY),
             traceparent=_find_metadata(handler_call_details, TRACEPARENT),
-            has_own_pace=streaming,
+            way=Way.STREAMING if streaming else Way.ALONE,
         )
         admit = partial(self._admission.enter, streaming=streaming)
         if handler.response_streaming:
@@ -98,19 +107,13 @@ async def _abort(context: Context, error: errors.DomainError) -> None:
 
 @contextmanager
 def reported(
-    method: str,
-    request_id: str | None,
-    *,
-    traceparent: str | None,
-    has_own_pace: bool = False,
-    is_called: bool = False,
+    method: str, request_id: str | None, *, traceparent: str | None, way: Way = Way.ALONE
 ) -> Iterator[None]:
     """Run one call under its request id, count and trace it, and report what it raises.
 
     Args:
         method: with its service, "/dousheng.UserService/Login".
         request_id: as it came; without one the call gets its own.
-        is_called: without a traceparent it belongs to the trace of its request id.
 
     Raises:
         DomainError: in place of whatever the call raises.
@@ -119,14 +122,7 @@ def reported(
     token = log.request_id.set(request_id)
     code, began = grpc.StatusCode.CANCELLED, time.perf_counter()
     try:
-        with begin_request(
-            method.rpartition("/")[2],
-            traceparent=traceparent,
-            trace_id=request_id,
-            attributes=_describe(method),
-            has_own_pace=has_own_pace,
-            is_called=is_called,
-        ) as span:
+        with _begin_span(method, request_id, traceparent, way) as span:
             try:
                 yield
                 code = grpc.StatusCode.OK
@@ -148,6 +144,17 @@ def reported(
         except ValueError:
             # An abandoned response stream is closed by the event loop, in another context.
             log.request_id.set("-")
+
+
+def _begin_span(method: str, request_id: str, traceparent: str | None, way: Way) -> Span:
+    return begin_request(
+        method.rpartition("/")[2],
+        traceparent=traceparent,
+        trace_id=request_id,
+        attributes=_describe(method),
+        has_own_pace=way is Way.STREAMING,
+        is_called=way is Way.TOGETHER,
+    )
 
 
 @cache  # Methods are few.
