@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
-from sqlalchemy import insert, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import insert, select
 
 from dal.db.engine import Database, open_database, retry_conflicts
 from dal.db.message_keys import find_newest_data_key, insert_first_data_key
@@ -27,6 +26,7 @@ from pkg.errors import UserNotFound
 from pkg.paging import FROM_THE_START
 from tests.accounts import UserFactory
 from tests.conftest import AllSettings
+from tests.dal.conftest import count_rows_read
 from tests.serving import counted_statements
 
 
@@ -135,14 +135,6 @@ async def test_a_page_of_history_reads_its_own_rows_alone(database: Database, pe
             )
             # The conversation and the ten; some servers look at one more to find the end.
             assert read <= 12, before_ms
-
-
-async def count_rows_read(connection: AsyncConnection) -> int:
-    """Return how many rows the server has read for this connection."""
-    status = await connection.execute(
-        text("SHOW SESSION STATUS WHERE Variable_name LIKE 'Handler_read%'")
-    )
-    return sum(int(value) for name, value in status if name != "Handler_read_rnd_next")
 
 
 async def test_a_fenced_send_writes_nothing(database: Database, people: list[int]):
