@@ -62,6 +62,8 @@ PAGE = (
     )
     .order_by(Comment.id.desc())
     .limit(bindparam("at_most"))
+    # Otherwise the optimizer may read all that is newer than the page, or the whole table.
+    .with_hint(Comment, "FORCE INDEX (ix_comments_video)")
 )
 # In the order of ids: that is the order in which whoever writes locks videos.
 COUNT = text("""

@@ -145,6 +145,8 @@ async def list_history(
     """Return the latest messages of a conversation that are older than `before_ms`, newest first; no two have the same time."""
     statement = _of_conversation(participants).where(Message.created_at_ms < before_ms)
     statement = statement.order_by(Message.created_at_ms.desc()).limit(limit)
+    # Without it the optimizer may take the whole conversation from that index, and read all that is newer than the page.
+    statement = statement.with_hint(Message, "FORCE INDEX (ix_messages_conversation)")
     return await _list_rows(connection, statement)
 
 

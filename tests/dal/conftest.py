@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.register_stores import RegisterStores, open_stores
 
@@ -18,3 +20,11 @@ async def stores(settings) -> AsyncIterator[RegisterStores]:
 async def people(stores: RegisterStores) -> list[int]:
     """Three users, oldest first."""
     return await stores.add_users(3)
+
+
+async def count_rows_read(connection: AsyncConnection) -> int:
+    """Return how many rows the server has read for this connection."""
+    status = await connection.execute(
+        text("SHOW SESSION STATUS WHERE Variable_name LIKE 'Handler_read%'")
+    )
+    return sum(int(value) for name, value in status if name != "Handler_read_rnd_next")

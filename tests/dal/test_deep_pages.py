@@ -1,0 +1,36 @@
+"""A page of a long list reads its own rows alone, wherever in the list it lies."""
+
+from sqlalchemy import insert, select
+
+from dal.db.comments import list_comments
+from dal.db.engine import Database
+from dal.db.models import Comment
+from pkg.paging import FROM_THE_START
+from tests.accounts import UserFactory
+from tests.dal.conftest import count_rows_read
+
+LIMIT = 10
+
+
+async def test_a_page_of_comments_reads_its_own_rows_alone(
+    database: Database, make_user: UserFactory
+):
+    user_id, video_id = await make_user(), 870_001
+    rows = [{"video_id": video_id, "user_id": user_id, "content": ""} for _ in range(2000)]
+    async with database.write(timeout_s=60) as connection:
+        await connection.execute(insert(Comment), rows)
+
+    async with database.read_source() as connection:
+        newest = select(Comment.id).where(Comment.video_id == video_id).order_by(Comment.id.desc())
+        ids = list(await connection.scalars(newest))
+        for before_id in (FROM_THE_START, ids[200], ids[1000], ids[1950]):
+            before = await count_rows_read(connection)
+            page = await list_comments(
+                connection, video_id=video_id, before_id=before_id, limit=LIMIT
+            )
+            read = await count_rows_read(connection) - before
+
+            begins = ids.index(before_id) + 1 if before_id in ids else 0
+            assert [row.id for row in page] == ids[begins : begins + LIMIT]
+            # Some servers look at one more to find the end.
+            assert read <= LIMIT + 1, f"{read} rows for the page behind {begins}"
