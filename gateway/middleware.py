@@ -73,8 +73,7 @@ class Exchange:
         method = method if method in METHODS else "OTHER"
         seconds = time.perf_counter() - self._began
         observe(HTTP_SERVED, seconds, method, route, str(self.status))
-        if self.span.is_recording:
-            self._describe(method, route)
+        self._describe_span(method, route)
         if self.scope["path"] not in QUIET_PATHS:
             REQUEST_SERVED.tell(
                 {
@@ -87,13 +86,17 @@ class Exchange:
                 }
             )
 
-    def _describe(self, method: str, route: str) -> None:
-        self.span.rename(f"{method} {route}")
-        self.span.set("http.request.method", method)
-        self.span.set("http.route", route)
-        self.span.set("http.response.status_code", self.status)
+    def _describe_span(self, method: str, route: str) -> None:
+        def describe() -> None:
+            self.span.rename(f"{method} {route}")
+            self.span.set("dousheng.request_id", self.request_id)
+            self.span.set("http.request.method", method)
+            self.span.set("http.route", route)
+            self.span.set("http.response.status_code", self.status)
+
         if self.status >= 500:
             self.span.fail(f"status {self.status}")
+        self.span.describe_later(describe)
 
 
 class GatewayMiddleware:
@@ -190,7 +193,6 @@ def _begin_span(scope: Scope, request_id: str) -> Span:
         traceparent=_find_traceparent(scope),
         # nginx's ids have the form of a trace's: then one id is enough.
         trace_id=request_id,
-        attributes={"dousheng.request_id": request_id},
         has_own_pace=_has_own_pace(scope),
     )
 

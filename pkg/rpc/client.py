@@ -23,7 +23,7 @@ from pkg.rpc.metadata import NO_METADATA
 from pkg.rpc.method import Method, MethodChannel, RawReply
 from pkg.rpc.tls import make_channel
 from pkg.tls import Renewal, TlsFiles
-from pkg.tracing import Kind, child
+from pkg.tracing import call as traced_call
 
 StubT = TypeVar("StubT")
 RequestT = TypeVar("RequestT")
@@ -215,7 +215,7 @@ class observe_call:  # noqa: N801 - used as a context manager
 
     def __init__(self, method: str) -> None:
         self._method = method
-        self._span = child(method, Kind.CLIENT, RPC)
+        self._span = traced_call(method, RPC)
         self.code = grpc.StatusCode.OK
 
     def __enter__(self) -> "observe_call":

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from enum import Enum, auto
+from functools import cache, partial
 from http import HTTPStatus
 from typing import Any
 
@@ -24,6 +25,14 @@ UNTOUCHED_PREFIXES = ("/grpc.", "/dousheng.CallService/")
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Enter = Callable[[], AbstractContextManager[None]]
+
+
+class Way(Enum):
+    """How a call came."""
+
+    ALONE = auto()
+    STREAMING = auto()
+    TOGETHER = auto()  # with others, in one stream: its request id may say enough of its trace
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
@@ -52,7 +61,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             method,
             _find_metadata(handler_call_details, REQUEST_ID_KEY),
             traceparent=_find_metadata(handler_call_details, TRACEPARENT),
-            has_own_pace=streaming,
+            way=Way.STREAMING if streaming else Way.ALONE,
         )
         admit = partial(self._admission.enter, streaming=streaming)
         if handler.response_streaming:
@@ -98,7 +107,7 @@ async def _abort(context: Context, error: errors.DomainError) -> None:
 
 @contextmanager
 def reported(
-    method: str, request_id: str | None, *, traceparent: str | None, has_own_pace: bool = False
+    method: str, request_id: str | None, *, traceparent: str | None, way: Way = Way.ALONE
 ) -> Iterator[None]:
     """Run one call under its request id, count and trace it, and report what it raises.
 
@@ -113,7 +122,7 @@ def reported(
     token = log.request_id.set(request_id)
     code, began = grpc.StatusCode.CANCELLED, time.perf_counter()
     try:
-        with _begin_span(method, request_id, traceparent, has_own_pace) as span:
+        with _begin_span(method, request_id, traceparent, way) as span:
             try:
                 yield
                 code = grpc.StatusCode.OK
@@ -137,14 +146,20 @@ def reported(
             log.request_id.set("-")
 
 
-def _begin_span(method: str, request_id: str, traceparent: str | None, has_own_pace: bool) -> Span:
+def _begin_span(method: str, request_id: str, traceparent: str | None, way: Way) -> Span:
     return begin_request(
         method.rpartition("/")[2],
         traceparent=traceparent,
         trace_id=request_id,
-        attributes={"rpc.system.name": "grpc", "rpc.method": method.lstrip("/")},
-        has_own_pace=has_own_pace,
+        attributes=_describe(method),
+        has_own_pace=way is Way.STREAMING,
+        is_called=way is Way.TOGETHER,
     )
+
+
+@cache  # Methods are few.
+def _describe(method: str) -> Mapping[str, str]:
+    return {"rpc.system.name": "grpc", "rpc.method": method.lstrip("/")}
 
 
 def _judge(exc: Exception, span: Span) -> errors.DomainError:

@@ -57,13 +57,14 @@ class Method:
             DomainError: what the service raised, or DependencyUnavailable or DeadlineExceeded.
         """
         if self._lines is not None:
+            request_id = log.request_id.get()
             try:
                 return await self._lines.call(
                     self._path,
                     request,
                     timeout_s=timeout_s,
-                    request_id=log.request_id.get(),
-                    metadata=with_trace(metadata),
+                    request_id=request_id,
+                    metadata=with_trace(request_id, metadata),
                     is_repeatable=self._is_repeatable,
                 )
             except NotCarried:

@@ -1,6 +1,6 @@
 """Traces by OpenTelemetry: which steps a request took, in which processes, and how long each.
 
-Whoever owns a driver surrounds its calls with `child`; whoever receives work begins with `begin_request`, `begin_batch` or `begin_job`.
+Whoever owns a driver surrounds its calls with `child`, and those of our services with `call`; whoever receives work begins with `begin_request`, `begin_batch` or `begin_job`.
 While tracing is off, or outside of anything that is traced, all of them return the same object, which does nothing.
 """
 
@@ -11,7 +11,9 @@ from pkg.tracing.spans import (
     NO_SPAN,
     Kind,
     Span,
+    call,
     child,
+    current_call_traceparent,
     current_trace_id,
     current_traceparent,
     find_kept_trace_id,
@@ -26,7 +28,9 @@ __all__ = [
     "begin_batch",
     "begin_job",
     "begin_request",
+    "call",
     "child",
+    "current_call_traceparent",
     "current_trace_id",
     "current_traceparent",
     "find_kept_trace_id",

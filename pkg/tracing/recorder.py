@@ -33,6 +33,7 @@ class Recorder:
         trace_id: str | None = None,
         may_be_drawn: bool = False,
         has_own_pace: bool = False,
+        is_called: bool = False,
     ) -> RecordedSpan:
         """Begin a part of a trace, of the parent's or of a new one."""
         if parent is not None:
@@ -41,10 +42,15 @@ class Recorder:
             # Not by the id, which a client may have chosen.
             is_sampled = may_be_drawn and random.random() < self._ratio  # noqa: S311
             trace_id = trace_id or new_trace_id()
-        slow_after_ns = None if has_own_pace else self._slow_after_ns
-        part = Part(trace_id, self._keep, is_sampled=is_sampled, slow_after_ns=slow_after_ns)
-        parent_id = parent.span_id if parent else 0
-        return RecordedSpan(part, name, kind, attributes=attributes, parent_id=parent_id)
+        part = Part(
+            trace_id,
+            self._keep,
+            is_sampled=is_sampled,
+            slow_after_ns=None if has_own_pace else self._slow_after_ns,
+            caller_id=parent.span_id if parent else 0,
+            is_called=is_called,
+        )
+        return RecordedSpan(part, name, kind, attributes=attributes)
 
 
 # One for a process, as the set-up of its logs is.
@@ -87,25 +93,29 @@ def begin_request(
     trace_id: str | None = None,
     attributes: Attributes = NO_ATTRIBUTES,
     has_own_pace: bool = False,
+    is_called: bool = False,
 ) -> Span:
     """Begin what somebody waits for.
 
     Args:
         trace_id: of a trace that begins here; one that cannot be an id is replaced.
         has_own_pace: how long it takes says nothing: an upload, a stream.
+        is_called: without a traceparent it goes on with a trace that was not drawn, which has `trace_id`, at the call of `name`.
     """
     if _recorder is None:
         return NO_SPAN
     if trace_id is not None and not TRACE_ID.fullmatch(trace_id):
         trace_id = None
+    is_called = is_called and traceparent is None
     span = _recorder.begin(
         name,
         Kind.SERVER,
         attributes,
         parent=TraceContext.parse(traceparent),
         trace_id=trace_id,
-        may_be_drawn=True,
+        may_be_drawn=not is_called,
         has_own_pace=has_own_pace,
+        is_called=is_called,
     )
     span.error = ""
     return span

@@ -1,18 +1,18 @@
 """Spans while they are recorded.
 
-Recording is cheap, because most of it is thrown away: only when the request has ended it is known that it was slow or failed. An SDK's
-span costs several times as much, so its objects are made of what is kept (`sending.py`).
+Recording is cheap, because most of it is thrown away: only when the request has ended it is known that it was slow or failed. So ids,
+and what describes a request, are made of what is kept; and so are an SDK's spans, which cost many times as much (`sending.py`).
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, Token
 from enum import IntEnum
 from time import perf_counter_ns
 from types import MappingProxyType
 from typing import Self
 
-from pkg.tracing.context import TraceContext, new_span_id
+from pkg.tracing.context import TraceContext, call_span_id, new_span_id
 
 MOST_SPANS = 200  # of one part: a WebSocket lives for an hour
 MOST_LINKS = 100  # of one span: a batch holds more messages
@@ -53,6 +53,9 @@ class Span:
     def fail(self, reason: str) -> None:
         """Say that it failed, and why."""
 
+    def describe_later(self, describe: Callable[[], None]) -> None:
+        """Let this rename it and set its attributes when it is kept."""
+
     def end(self) -> None:
         """End it; for those that are used without a block."""
 
@@ -69,7 +72,17 @@ NO_SPAN = Span()
 class Part:
     """What this process records of one trace: the spans below one that it began with (its root)."""
 
-    __slots__ = ("_keep", "is_open", "is_sampled", "left_out", "slow_after_ns", "spans", "trace_id")
+    __slots__ = (
+        "_keep",
+        "caller_id",
+        "is_called",
+        "is_open",
+        "is_sampled",
+        "left_out",
+        "slow_after_ns",
+        "spans",
+        "trace_id",
+    )
 
     def __init__(
         self,
@@ -78,10 +91,15 @@ class Part:
         *,
         is_sampled: bool,
         slow_after_ns: int | None,
+        caller_id: int = 0,
+        is_called: bool = False,
     ) -> None:
         self.trace_id = trace_id
         self.is_sampled = is_sampled
         self.slow_after_ns = slow_after_ns
+        # The span that it goes on with, as it was told; 0: none. `is_called`: it was not told, and is that of the call.
+        self.caller_id = caller_id
+        self.is_called = is_called
         self.spans: list[RecordedSpan] = []
         self.left_out = 0
         self.is_open = True
@@ -96,6 +114,7 @@ class Part:
         if self.is_sampled or is_slow or root.error:
             for span in self.spans:
                 span.break_off(root.ended_ns)
+            root.describe()
             self._keep(self)
         # The tasks that a request leaves behind hold its last span, and with it the part.
         self.spans = []
@@ -105,35 +124,68 @@ class RecordedSpan(Span):
     """A span that is recorded, and kept if its part is."""
 
     __slots__ = (
+        "_describe",
+        "_given",
+        "_id",
+        "_own",
+        "_parent",
         "_token",
-        "attributes",
         "began_ns",
         "ended_ns",
         "error",
-        "id",
         "kind",
         "links",
         "name",
-        "parent_id",
         "part",
     )
     is_recording = True
 
     def __init__(
-        self, part: Part, name: str, kind: Kind, *, attributes: Attributes, parent_id: int
+        self,
+        part: Part,
+        name: str,
+        kind: Kind,
+        *,
+        attributes: Attributes,
+        parent: "RecordedSpan | None" = None,
     ) -> None:
         self.part = part
         self.name = name
         self.kind = kind
-        self.attributes: dict[str, Value] = {**attributes}
-        self.parent_id = parent_id  # 0: none
-        self.id = new_span_id()
-        self.links: list[TraceContext] = []
+        self.links: Sequence[TraceContext] = ()
         self.error: str | None = None
         self.ended_ns = 0
+        self._given = attributes
+        self._own: dict[str, Value] | None = None
+        self._parent = parent
+        self._id = 0
+        self._describe: Callable[[], None] | None = None
         self._token: Token[RecordedSpan | None] | None = None
         part.spans.append(self)
         self.began_ns = perf_counter_ns()
+
+    @property
+    def id(self) -> int:
+        """Its id, made when somebody asks for it."""
+        if not self._id:
+            self._id = self._make_id()
+        return self._id
+
+    def _make_id(self) -> int:
+        return new_span_id()
+
+    @property
+    def parent_id(self) -> int:
+        """The id of the span above; 0: none."""
+        if self._parent is not None:
+            return self._parent.id
+        part = self.part
+        return call_span_id(part.trace_id, self.name) if part.is_called else part.caller_id
+
+    @property
+    def attributes(self) -> dict[str, Value]:
+        """Those that it began with, and those that were set."""
+        return {**self._given, **(self._own or {})}
 
     @property
     def context(self) -> TraceContext:
@@ -144,7 +196,9 @@ class RecordedSpan(Span):
         self.name = name
 
     def set(self, key: str, value: Value) -> None:
-        self.attributes[key] = value
+        if self._own is None:
+            self._own = {}
+        self._own[key] = value
 
     def link(self, traceparent: str | None) -> None:
         context = TraceContext.parse(traceparent)
@@ -152,17 +206,27 @@ class RecordedSpan(Span):
             return
         self.part.is_sampled = True
         if len(self.links) < MOST_LINKS:
-            self.links.append(context)
+            self.links = [*self.links, context]
 
     def fail(self, reason: str) -> None:
         self.error = reason
+
+    def describe_later(self, describe: Callable[[], None]) -> None:
+        self._describe = describe
+
+    def describe(self) -> None:
+        """Make up for what was put off."""
+        if self._describe is not None:
+            self._describe()
 
     def end(self) -> None:
         if self.ended_ns:
             return
         self.ended_ns = perf_counter_ns()
-        if self.part.spans and self is self.part.spans[0]:
+        if self._parent is None:
             self.part.close(self)
+            # It knows the whole request, and tasks that this one leaves behind know it.
+            self._describe = None
 
     def break_off(self, at_ns: int) -> None:
         """End it where its end was not seen, because it was cancelled or goes on after the root."""
@@ -187,10 +251,25 @@ class RecordedSpan(Span):
                 _current.set(None)
 
 
+class CallSpan(RecordedSpan):
+    """A call of another process: its id need not travel, since the other side makes the same one."""
+
+    __slots__ = ()
+
+    def _make_id(self) -> int:
+        return call_span_id(self.part.trace_id, self.name)
+
+
 _current: ContextVar[RecordedSpan | None] = ContextVar("span", default=None)
 
 
-def child(name: str, kind: Kind = Kind.INTERNAL, attributes: Attributes = NO_ATTRIBUTES) -> Span:
+def child(
+    name: str,
+    kind: Kind = Kind.INTERNAL,
+    attributes: Attributes = NO_ATTRIBUTES,
+    *,
+    make: type[RecordedSpan] = RecordedSpan,
+) -> Span:
     """Begin a step of what is traced at the moment, if anything is."""
     parent = _current.get()
     if parent is None:
@@ -201,7 +280,12 @@ def child(name: str, kind: Kind = Kind.INTERNAL, attributes: Attributes = NO_ATT
     if len(part.spans) >= MOST_SPANS:
         part.left_out += 1
         return NO_SPAN
-    return RecordedSpan(part, name, kind, attributes=attributes, parent_id=parent.id)
+    return make(part, name, kind, attributes=attributes, parent=parent)
+
+
+def call(method: str, attributes: Attributes) -> Span:
+    """Begin the call of a method in another process, as a step of what is traced at the moment, if anything is."""
+    return child(method, Kind.CLIENT, attributes, make=CallSpan)
 
 
 def current_trace_id() -> str | None:
@@ -214,6 +298,14 @@ def current_traceparent() -> str | None:
     """Return what a message to another process says of the trace of this moment."""
     span = _current.get()
     return span.context.format() if span else None
+
+
+def current_call_traceparent(request_id: str) -> str | None:
+    """Return what a call says of the trace of this moment, beside its request id; None where the other side knows it by that alone."""
+    span = _current.get()
+    if span is None or (span.part.trace_id == request_id and not span.part.is_sampled):
+        return None
+    return span.context.format()
 
 
 def find_kept_trace_id() -> str | None:

@@ -81,13 +81,14 @@ class World:
         *,
         timeout_s: float = 20,
         is_repeatable: bool = True,
+        request_id: str = "abc123",
         metadata: dict[str, str] | None = None,
     ) -> bytes:
         return await self.lines.call(
             method,
             request,
             timeout_s=timeout_s,
-            request_id="abc123",
+            request_id=request_id,
             metadata=metadata or {},
             is_repeatable=is_repeatable,
         )

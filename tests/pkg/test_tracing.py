@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from time import perf_counter_ns
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,10 +18,12 @@ from pkg.tracing import (
     begin_batch,
     begin_job,
     begin_request,
+    call,
     child,
     current_trace_id,
     current_traceparent,
     find_kept_trace_id,
+    is_sampled,
 )
 from pkg.tracing.context import TraceContext
 from pkg.tracing.recorder import recording
@@ -40,8 +44,10 @@ class Kept:
         self.errors: list[list[str | None]] = []
         self.links: list[list[str]] = []
         self.left_out = 0
+        self.parts: list[SimpleNamespace] = []
 
     def __call__(self, part: Part) -> None:
+        self.parts.append(SimpleNamespace(trace_id=part.trace_id, spans=list(part.spans)))
         self.names.append([span.name for span in part.spans])
         self.errors.append([span.error for span in part.spans])
         self.links.append([link.trace_id for span in part.spans for link in span.links])
@@ -238,12 +244,15 @@ def test_a_part_is_bounded_and_says_what_it_lacks(kept):
 async def test_each_of_the_calls_that_travel_together_has_its_own_trace(kept):
     ids = [f"{number:032x}" for number in range(1, 21)]
 
-    async def call(world, trace_id: str) -> None:
-        with begin_request("request", traceparent=f"00-{trace_id}-b7ad6b7169203331-00"):
-            await world.info(7, metadata=dict(with_trace()))
+    async def ask(world, trace_id: str) -> None:
+        with (
+            begin_request("request", traceparent=f"00-{trace_id}-b7ad6b7169203331-00"),
+            call("UserInfo", {}),
+        ):
+            await world.info(7, metadata=dict(with_trace("app-7.1")))
 
     async with serving_together() as world:
-        await asyncio.gather(*(call(world, trace_id) for trace_id in ids))
+        await asyncio.gather(*(ask(world, trace_id) for trace_id in ids))
         seen = [metadata[TRACEPARENT] for _, metadata, _ in world.handler.seen]
 
     assert sorted(header.split("-")[1] for header in seen) == ids
@@ -256,7 +265,60 @@ async def test_a_call_that_travels_with_others_is_a_step_below_its_caller():
         async with serving_together() as world:
             with begin_request("request", traceparent=None):
                 trace_id = current_trace_id()
-                await world.info(7, metadata=dict(with_trace()))
+                await world.info(7, metadata=dict(with_trace("app-7.1")))
 
     assert sorted(kept.names) == [["UserInfo"], ["request"]]
     assert trace_id
+
+
+async def test_a_call_whose_request_id_says_enough_carries_nothing_more_and_is_connected():
+    """Both sides find it slow, each by itself."""
+    kept = Kept()
+
+    with record(kept, slow_s=1e-9):
+        async with serving_together() as world:
+            with (
+                begin_request("request", traceparent=None, trace_id=TRACE_ID),
+                child("step"),
+                call("UserInfo", {"side": "caller"}),
+            ):
+                metadata = with_trace(TRACE_ID)
+                await world.info(7, request_id=TRACE_ID, metadata=dict(metadata))
+
+    assert metadata == {}
+    callee, caller = kept.parts
+    assert {part.trace_id for part in kept.parts} == {TRACE_ID}
+    [_, step, calling] = caller.spans
+    assert callee.spans[0].parent_id == calling.id
+    assert calling.parent_id == step.id
+
+
+async def test_a_call_in_a_trace_that_was_not_drawn_is_not_drawn_either():
+    kept = Kept()
+
+    with record(kept, ratio=1.0):
+        async with serving_together() as world:
+            await world.info(7, request_id=TRACE_ID)
+
+    assert kept.parts == []
+
+
+@pytest.mark.parametrize("is_drawn", [True, False], ids=["drawn", "other id"])
+def test_a_call_says_more_than_its_request_id_where_the_other_side_could_not_know(is_drawn):
+    with (
+        record(Kept(), ratio=float(is_drawn)),
+        begin_request("request", traceparent=None, trace_id=TRACE_ID),
+    ):
+        metadata = with_trace(TRACE_ID if is_drawn else "app-7.1", {"x-client-address": "::1"})
+
+    assert metadata.keys() == {"x-client-address", TRACEPARENT}
+    assert is_sampled(metadata[TRACEPARENT]) is is_drawn
+
+
+def test_what_describes_a_request_is_made_only_where_it_is_kept(kept):
+    described: list[str] = []
+    for header in (UNSAMPLED, SAMPLED):
+        with begin_request("request", traceparent=header) as span:
+            span.describe_later(partial(described.append, header))
+
+    assert described == [SAMPLED]

@@ -49,7 +49,7 @@ async def test_a_feed_is_one_trace_through_gateway_service_and_servers(
     assert trace.roots == ["GET /douyin/feed/"]
     assert trace.path_to("SELECT") == ["GET /douyin/feed/", "Feed", "Feed", "SELECT"]
     # The rest may be in memory; who was never seen before is not.
-    assert "FROM users" in trace.sql
+    assert "JOIN users" in trace.sql
 
 
 async def test_a_publish_is_one_trace_until_the_video_is_published(

@@ -8,7 +8,7 @@ import grpc
 
 from pkg.errors import DomainError, Unimplemented
 from pkg.rpc.admission import Admission
-from pkg.rpc.interceptor import reported
+from pkg.rpc.interceptor import Way, reported
 from pkg.rpc.metadata import REQUEST_ID_KEY
 from pkg.rpc.status import make_status
 from pkg.tracing import TRACEPARENT
@@ -166,7 +166,7 @@ class _Stream:
         context: Any = CallContext(call, peer=self._peer)
         traceparent = call.metadata.get(TRACEPARENT)
         with (
-            reported(call.method, call.request_id, traceparent=traceparent),
+            reported(call.method, call.request_id, traceparent=traceparent, way=Way.TOGETHER),
             self._admission.enter(streaming=False),
         ):
             reply = await handler.unary_unary(handler.request_deserializer(call.request), context)
