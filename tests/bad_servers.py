@@ -147,11 +147,13 @@ def bad_server_before(target: int | str) -> Iterator[BadServer]:
     bad, server = run(make)
 
     async def end() -> None:
-        server.close()
-        # Not by cancelling: a connection that was accepted this moment would never be closed.
+        # Not by closing or cancelling at once: a connection that was accepted this moment would never be closed.
+        for listening in server.sockets:
+            loop.remove_reader(listening.fileno())
         while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
             bad.abort()
             await asyncio.wait(tasks, timeout=0.01)
+        server.close()
 
     try:
         yield bad
