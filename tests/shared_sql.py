@@ -99,6 +99,11 @@ RULES = (
     ),
     Rule(r"\bEXPLAIN ANALYZE\b|\bFORMAT ?= ?TREE\b", ONLY_MYSQL, "EXPLAIN ANALYZE SELECT 1"),
     Rule(r"\b(KEY|INDEX)\b[^(]*\( ?\(", ONLY_MYSQL, "CREATE TABLE t (a INT, KEY k ((a + 1)))"),
+    Rule(
+        r"\bIS (NOT )?(TRUE|FALSE)\b",
+        "no index serves it on either: compare (`column == true()`)",
+        "SELECT a FROM t WHERE b IS true",
+    ),
     Rule(r"/\*M?!", "each server runs another part of it", "SELECT 1 /*!80000 + 1 */"),
 )
 

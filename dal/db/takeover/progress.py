@@ -14,6 +14,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    false,
     insert,
     select,
     text,
@@ -117,7 +118,7 @@ async def move_step(connection: AsyncConnection, step: StepProgress, *, rows_bef
     statement = update(PROGRESS).where(
         PROGRESS.c.step == step.step,
         PROGRESS.c.rows_read == rows_before,
-        PROGRESS.c.is_done.is_(False),
+        PROGRESS.c.is_done == false(),
     )
     if (await connection.execute(statement.values(_values(step)))).rowcount != 1:
         raise AnotherTakeover
