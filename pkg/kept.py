@@ -4,7 +4,6 @@ Who asks for what is not there shares a load with all others of that moment (pkg
 however many wait for it. A value that is forgotten while it is being loaded goes to those who asked before, and is not kept.
 """
 
-import random
 import time
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from typing import Generic, TypeVar
@@ -22,13 +21,12 @@ def _one(_value: object) -> int:
 class Kept(Generic[K, V]):
     """Keeps what `load` returns.
 
-    Values live in two generations; when the young one is full, or a lifetime old, the old one is forgotten. So reading a value costs two
-    looks into a dict at most. Each ends at a moment of its own, between half a lifetime and a whole one after it was loaded: what was
-    loaded together, after a start, is not loaded again at one moment.
+    Values live in two generations; when the young one is full, or half a lifetime old, the old one is forgotten. So nothing is older
+    than a lifetime, and reading a value costs two looks into a dict at most.
 
     Args:
         load: given keys, returns a value for each that has one.
-        lifetime_s: after this time at most a value is loaded again, whether or not anybody said that it has changed; 0 keeps nothing.
+        lifetime_s: after this time a value is loaded again, whether or not anybody said that it has changed; 0 keeps nothing.
         most: the weight of all values that are kept, at most.
         weigh: the weight of a value; 1 unless told otherwise.
         keeps_absence: whether it is kept as well that there is nothing for a key.
@@ -45,13 +43,12 @@ class Kept(Generic[K, V]):
     ) -> None:
         self._load = load
         self._loads: Batcher[K, V] = Batcher(self._load_and_keep)
-        self._lifetime_s = lifetime_s
+        self._half_life_s = lifetime_s / 2
         self._half_weight = most // 2
         self._weigh = weigh
         self._keeps_absence = keeps_absence
-        # With the moment at which each ends.
-        self._young: dict[K, tuple[float, V | None]] = {}
-        self._old: dict[K, tuple[float, V | None]] = {}
+        self._young: dict[K, V | None] = {}
+        self._old: dict[K, V | None] = {}
         self._young_weight = 0
         self._young_until_s = 0.0
         # Of what is being loaded: what changed meanwhile.
@@ -66,17 +63,20 @@ class Kept(Generic[K, V]):
 
         Raises what `load` raises.
         """
-        now_s = time.monotonic()
-        if now_s >= self._young_until_s:
-            self._turn_over(now_s)
+        if time.monotonic() >= self._young_until_s:
+            self._turn_over()
         found: dict[K, V] = {}
         missing: list[K] = []
         young, old = self._young, self._old
         for key in keys:
-            entry = young.get(key) or old.get(key)
-            if entry is None or entry[0] <= now_s:
+            if key in young:
+                value = young[key]
+            elif key in old:
+                value = old[key]
+            else:
                 missing.append(key)
-            elif (value := entry[1]) is not None:
+                continue
+            if value is not None:
                 found[key] = value
         if missing:
             loaded = await self._loads.get(missing)
@@ -94,14 +94,18 @@ class Kept(Generic[K, V]):
         self._young, self._old, self._young_weight = {}, {}, 0
         self._all_changed = True
 
-    def _turn_over(self, now_s: float) -> None:
-        self._old, self._young, self._young_weight = self._young, {}, 0
-        self._young_until_s = now_s + self._lifetime_s
+    def _turn_over(self) -> None:
+        now_s = time.monotonic()
+        # After a rest of half a lifetime, what is young is as old as what is old.
+        is_late = now_s >= self._young_until_s + self._half_life_s
+        self._old = {} if is_late else self._young
+        self._young, self._young_weight = {}, 0
+        self._young_until_s = now_s + self._half_life_s
 
     async def _load_and_keep(self, keys: set[K]) -> Mapping[K, V]:
         self._changed, self._all_changed = set(), False
         loaded = await self._load(keys)
-        if self._lifetime_s > 0 and not self._all_changed:
+        if self._half_life_s > 0 and not self._all_changed:
             for key in keys - self._changed:
                 if self._keeps_absence or key in loaded:
                     self._keep(key, loaded.get(key))
@@ -113,6 +117,5 @@ class Kept(Generic[K, V]):
             return
         if self._young_weight + weight > self._half_weight:
             self._old, self._young, self._young_weight = self._young, {}, 0
-        ends_s = time.monotonic() + self._lifetime_s * random.uniform(0.5, 1)  # noqa: S311 - no secret
-        self._young[key] = (ends_s, value)
+        self._young[key] = value
         self._young_weight += weight

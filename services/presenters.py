@@ -32,7 +32,7 @@ DELETED_USER_NAME = "已注销用户"
 # What changes without an announcement (such as a row that a person changes by hand) shows after this time.
 CARDS_KEPT_S = 30.0
 MOST_USERS = 20_000
-MOST_VIDEOS = 8_000
+MOST_VIDEOS = 20_000
 
 
 class Presenter:

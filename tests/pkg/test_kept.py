@@ -104,26 +104,6 @@ async def test_nothing_is_older_than_its_lifetime(source):
     assert await kept.get([1]) == {1: "b"}
 
 
-async def test_what_was_loaded_together_ends_bit_by_bit(source, monkeypatch):
-    now_s = 1000.0
-    monkeypatch.setattr("pkg.kept.time.monotonic", lambda: now_s)
-    kept = keep(source, lifetime_s=10, most=10_000)
-    source.values = dict.fromkeys(range(1000), "a")
-    await kept.get(range(1000))
-    ended = []
-
-    for moment_s in (1004.9, 1006.25, 1007.5, 1008.75, 1010.0):
-        now_s = moment_s
-        source.loads.clear()
-        await kept.get(range(1000))
-        ended.append(sum(map(len, source.loads)))
-
-    assert ended[0] == 0
-    assert all(150 < count < 350 for count in ended[1:])
-    # What was loaded again first lives for half a lifetime at least.
-    assert sum(ended) == 1000
-
-
 async def test_without_a_lifetime_nothing_is_kept(source):
     kept = keep(source, lifetime_s=0)
     source.values = {1: "a"}
