@@ -19,7 +19,7 @@ from scripts.benchmarks.wrk import Load, Outcome, Replay
 from scripts.stack.site import LOCALHOST
 
 # What is asked for again and again is in memory then, as after a while of the same.
-WARM_UP_S = {"mixed": 10, "lists": 6}
+WARM_UP_S = {"mixed": 20, "lists": 20}
 USUAL_WARM_UP_S = 2
 # Of so many requests the bodies are measured, one of each kind at least.
 LOOKED_AT = 24
