@@ -9,7 +9,7 @@ from playwright.async_api import expect
 from tests.eventually import eventually
 from tests.system.app import App, ids_of
 from tests.system.web.conftest import IN_ONE_LOOP, VIEWPORTS, Host, OpenWindow
-from tests.system.web.person import DESKTOP
+from tests.system.web.person import DESKTOP, Person
 
 pytestmark = IN_ONE_LOOP
 
@@ -20,6 +20,14 @@ IS_PAUSED = "film => film.paused"
 async def newest(host: Host, phone: Callable[[], App]) -> list[int]:
     """What the feed begins with."""
     return ids_of((await phone().feed())["video_list"])
+
+
+async def see_newest(open_window: OpenWindow, newest: list[int], **viewport: Any) -> Person:
+    """Give somebody who has opened the client and sees the first video."""
+    viewer = await open_window(**viewport)
+    await viewer.open()
+    await viewer.sees_video(newest[0])
+    return viewer
 
 
 @VIEWPORTS
@@ -43,9 +51,7 @@ async def test_the_video_in_view_plays_and_its_neighbour_pauses(
 async def test_a_swipe_snaps_to_the_next_video_and_the_two_after_it_are_loaded(
     open_window: OpenWindow, newest: list[int]
 ) -> None:
-    viewer = await open_window()
-    await viewer.open()
-    await viewer.sees_video(newest[0])
+    viewer = await see_newest(open_window, newest)
 
     async def are_loaded() -> bool:
         films = [viewer.player_of(video_id).locator("video") for video_id in newest[1:3]]
@@ -69,9 +75,7 @@ async def test_a_swipe_snaps_to_the_next_video_and_the_two_after_it_are_loaded(
 async def test_a_video_seeks_by_keys_and_by_its_progress_bar(
     open_window: OpenWindow, newest: list[int]
 ) -> None:
-    viewer = await open_window(**DESKTOP)
-    await viewer.open()
-    await viewer.sees_video(newest[0])
+    viewer = await see_newest(open_window, newest, **DESKTOP)
     film = viewer.player.locator("video")
 
     async def is_about(second: float) -> None:
@@ -97,9 +101,7 @@ async def test_a_video_seeks_by_keys_and_by_its_progress_bar(
 async def test_after_a_click_on_the_progress_bar_arrows_lead_to_the_next_video(
     open_window: OpenWindow, newest: list[int]
 ) -> None:
-    viewer = await open_window(**DESKTOP)
-    await viewer.open()
-    await viewer.sees_video(newest[0])
+    viewer = await see_newest(open_window, newest, **DESKTOP)
     film = viewer.player.locator("video")
     slider = viewer.player.get_by_role("slider", name="播放进度")
     bar = await slider.bounding_box()
@@ -151,9 +153,7 @@ async def test_sound_is_off_until_it_is_wanted_and_stays_on_for_the_next_video(
 async def test_a_tap_pauses_and_another_one_goes_on(
     open_window: OpenWindow, newest: list[int]
 ) -> None:
-    viewer = await open_window()
-    await viewer.open()
-    await viewer.sees_video(newest[0])
+    viewer = await see_newest(open_window, newest)
 
     await viewer.button("暂停", viewer.player).tap()
 
