@@ -1,4 +1,6 @@
-"""Refuses SQL that only one of MySQL 8.4 and MariaDB 10.11 knows, in every statement that SQLAlchemy sends during a test."""
+"""Refuses SQL that only one of MySQL 8.4 and MariaDB 10.11 knows, or that neither serves from an index, in every statement that
+SQLAlchemy sends during a test.
+"""
 
 import re
 from collections.abc import Iterator
