@@ -21,7 +21,7 @@ from gateway.rate_limit import RequestLimits
 from pkg import log
 from pkg.errors import DeadlineExceeded, DependencyUnavailable, DomainError, InternalError
 from pkg.metrics import observe
-from pkg.tracing import TRACEPARENT, Span, begin_request, current_trace_id
+from pkg.tracing import NO_SPAN, TRACEPARENT, Span, begin_request, current_trace_id, is_tracing
 
 PREFIX = "/douyin"
 UPLOAD_PATH = "/douyin/publish/action/"
@@ -48,7 +48,8 @@ class Exchange:
         self.scope = scope
         self.status = 0
         self.request_id = _choose_request_id(scope)
-        self.span = _begin_span(scope, self.request_id)
+        self.span = _begin_span(scope, self.request_id) if is_tracing() else NO_SPAN
+        self.span.describe_later(self._describe_span)
         self._send = send
         self._began = time.perf_counter()
 
@@ -68,12 +69,11 @@ class Exchange:
 
     def finish(self) -> None:
         """Count and log the request, without anything that the client wrote."""
-        route = getattr(self.scope.get("route"), "path", "unmatched")
-        method = self.scope.get("method", "WEBSOCKET")
-        method = method if method in METHODS else "OTHER"
+        method, route = _method_of(self.scope), _route_of(self.scope)
         seconds = time.perf_counter() - self._began
         observe(HTTP_SERVED, seconds, method, route, str(self.status))
-        self._describe_span(method, route)
+        if self.status >= 500:
+            self.span.fail(f"status {self.status}")
         if self.scope["path"] not in QUIET_PATHS:
             REQUEST_SERVED.tell(
                 {
@@ -86,17 +86,13 @@ class Exchange:
                 }
             )
 
-    def _describe_span(self, method: str, route: str) -> None:
-        def describe() -> None:
-            self.span.rename(f"{method} {route}")
-            self.span.set("dousheng.request_id", self.request_id)
-            self.span.set("http.request.method", method)
-            self.span.set("http.route", route)
-            self.span.set("http.response.status_code", self.status)
-
-        if self.status >= 500:
-            self.span.fail(f"status {self.status}")
-        self.span.describe_later(describe)
+    def _describe_span(self) -> None:
+        method, route = _method_of(self.scope), _route_of(self.scope)
+        self.span.rename(f"{method} {route}")
+        self.span.set("dousheng.request_id", self.request_id)
+        self.span.set("http.request.method", method)
+        self.span.set("http.route", route)
+        self.span.set("http.response.status_code", self.status)
 
 
 class GatewayMiddleware:
@@ -178,6 +174,15 @@ def address_of(scope: Scope) -> str:
     """Return the client's address; behind a trusted proxy, the one that the proxy gives."""
     client = scope.get("client")
     return str(client[0]) if client else "unknown"
+
+
+def _method_of(scope: Scope) -> str:
+    method: str = scope.get("method", "WEBSOCKET")
+    return method if method in METHODS else "OTHER"
+
+
+def _route_of(scope: Scope) -> str:
+    return getattr(scope.get("route"), "path", "unmatched")
 
 
 def _choose_request_id(scope: Scope) -> str:

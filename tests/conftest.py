@@ -31,8 +31,8 @@ from tests.videos import Videos
 NEED_SERVERS = {"servers", "system"}
 # Whoever uses one of these makes videos or reads them with ffmpeg, which takes a second where others take milliseconds.
 NEED_FFMPEG = {"library", "media", "make_media", "slow_video"}
-# One worker plays all of such a folder.
-WHOLE_FOLDERS = ("tests/system/",)
+# One worker plays all of such a folder, without those that stand before it here.
+WHOLE_FOLDERS = ("tests/system/web/", "tests/system/")
 
 
 class AllSettings(FoundationSettings):
@@ -78,7 +78,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Mark what needs servers and what runs ffmpeg, and sort: what needs none first, what plays with the whole system last.
 
     For several workers it is the other way round, so that none has long work left when the others have ended. Either way, what is in
-    a deeper folder comes later: tests/system, its faults, and what looks at it all afterwards.
+    a deeper folder comes later: tests/system, then its faults.
     """
     for item in items:
         if NEED_SERVERS & _used_fixtures(item):

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 from pkg.tracing.context import TRACE_ID, TraceContext, new_trace_id
 from pkg.tracing.settings import TracingSettings
-from pkg.tracing.spans import NO_ATTRIBUTES, NO_SPAN, Attributes, Kind, Part, RecordedSpan, Span
+from pkg.tracing.spans import NO_ATTRIBUTES, NO_SPAN, Attributes, Kind, Root, Span
 
-Keep = Callable[[Part], None]
+Keep = Callable[[Root], None]
 
 
 class Recorder:
@@ -34,23 +34,25 @@ class Recorder:
         may_be_drawn: bool = False,
         has_own_pace: bool = False,
         is_called: bool = False,
-    ) -> RecordedSpan:
-        """Begin a part of a trace, of the parent's or of a new one."""
+    ) -> Root:
+        """Begin what this process sees of a trace, of the parent's or of a new one."""
         if parent is not None:
-            trace_id, is_sampled = parent.trace_id, parent.is_sampled
+            trace_id, is_sampled, caller_id = parent.trace_id, parent.is_sampled, parent.span_id
         else:
             # Not by the id, which a client may have chosen.
             is_sampled = may_be_drawn and random.random() < self._ratio  # noqa: S311
-            trace_id = trace_id or new_trace_id()
-        part = Part(
+            trace_id, caller_id = trace_id or new_trace_id(), 0
+        return Root(
+            name,
+            kind,
+            attributes,
             trace_id,
             self._keep,
             is_sampled=is_sampled,
             slow_after_ns=None if has_own_pace else self._slow_after_ns,
-            caller_id=parent.span_id if parent else 0,
+            caller_id=caller_id,
             is_called=is_called,
         )
-        return RecordedSpan(part, name, kind, attributes=attributes)
 
 
 # One for a process, as the set-up of its logs is.

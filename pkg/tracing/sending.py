@@ -23,12 +23,13 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from pkg.tracing.context import TraceContext
 from pkg.tracing.metrics import SPANS
 from pkg.tracing.settings import TracingSettings
-from pkg.tracing.spans import Kind, Part, RecordedSpan
+from pkg.tracing.spans import Kind, RecordedSpan, Root
 
 MOST_WAITING = 4096
 # Small, because encoding holds the interpreter's lock.
 BATCH_SPANS = 128
 INTERVAL_S = 0.5
+LAST_COUNT_S = 0.2
 TRACES_PATH = "/v1/traces"
 SCOPE = InstrumentationScope("dousheng")
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
@@ -59,17 +60,20 @@ class SpanSender:
         self._gives_up_at_s = monotonic() + self._timeout_s
         self._stopping.set()
         self._thread.join(self._timeout_s)
+        # What waits for another try gives up at this, and is counted.
         self._exporter.shutdown()
+        self._thread.join(LAST_COUNT_S)
         SPANS.labels("dropped").inc(len(self._waiting))
 
-    def keep(self, part: Part) -> None:
-        """Queue the spans of a part, as many as there is room for."""
-        if part.left_out:
-            part.spans[0].set("dousheng.spans_left_out", part.left_out)
+    def keep(self, root: Root) -> None:
+        """Queue a root and its steps, as many as there is room for."""
+        if root.left_out:
+            root.set("dousheng.spans_left_out", root.left_out)
+        spans = root.spans
         room = max(0, MOST_WAITING - len(self._waiting))
-        self._waiting.extend(part.spans[:room])
-        if room < len(part.spans):
-            SPANS.labels("dropped").inc(len(part.spans) - room)
+        self._waiting.extend(spans[:room])
+        if room < len(spans):
+            SPANS.labels("dropped").inc(len(spans) - room)
 
     def _run(self) -> None:
         while not self._stopping.wait(INTERVAL_S):

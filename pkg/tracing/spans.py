@@ -14,7 +14,7 @@ from typing import Self
 
 from pkg.tracing.context import TraceContext, call_span_id, new_span_id
 
-MOST_SPANS = 200  # of one part: a WebSocket lives for an hour
+MOST_STEPS = 200  # below one root: a WebSocket lives for an hour
 MOST_LINKS = 100  # of one span: a batch holds more messages
 
 Value = str | int | float | bool
@@ -69,87 +69,13 @@ class Span:
 NO_SPAN = Span()
 
 
-class Part:
-    """What this process records of one trace: the spans below one that it began with (its root)."""
-
-    __slots__ = (
-        "_keep",
-        "caller_id",
-        "is_called",
-        "is_open",
-        "is_sampled",
-        "left_out",
-        "slow_after_ns",
-        "spans",
-        "trace_id",
-    )
-
-    def __init__(
-        self,
-        trace_id: str,
-        keep: Callable[["Part"], None],
-        *,
-        is_sampled: bool,
-        slow_after_ns: int | None,
-        caller_id: int = 0,
-        is_called: bool = False,
-    ) -> None:
-        self.trace_id = trace_id
-        self.is_sampled = is_sampled
-        self.slow_after_ns = slow_after_ns
-        # The span that it goes on with, as it was told; 0: none. `is_called`: it was not told, and is that of the call.
-        self.caller_id = caller_id
-        self.is_called = is_called
-        self.spans: list[RecordedSpan] = []
-        self.left_out = 0
-        self.is_open = True
-        self._keep = keep
-
-    def close(self, root: "RecordedSpan") -> None:
-        """Decide what becomes of the spans, now that the root has ended."""
-        self.is_open = False
-        is_slow = (
-            self.slow_after_ns is not None and root.ended_ns - root.began_ns >= self.slow_after_ns
-        )
-        if self.is_sampled or is_slow or root.error:
-            for span in self.spans:
-                span.break_off(root.ended_ns)
-            root.describe()
-            self._keep(self)
-        # The tasks that a request leaves behind hold its last span, and with it the part.
-        self.spans = []
-
-
 class RecordedSpan(Span):
-    """A span that is recorded, and kept if its part is."""
+    """A span that is recorded, and kept if its root is."""
 
-    __slots__ = (
-        "_describe",
-        "_given",
-        "_id",
-        "_own",
-        "_parent",
-        "_token",
-        "began_ns",
-        "ended_ns",
-        "error",
-        "kind",
-        "links",
-        "name",
-        "part",
-    )
+    __slots__ = ("_given", "_id", "_own", "_token", "began_ns", "ended_ns", "error", "kind", "links", "name")
     is_recording = True
 
-    def __init__(
-        self,
-        part: Part,
-        name: str,
-        kind: Kind,
-        *,
-        attributes: Attributes,
-        parent: "RecordedSpan | None" = None,
-    ) -> None:
-        self.part = part
+    def __init__(self, name: str, kind: Kind, attributes: Attributes) -> None:
         self.name = name
         self.kind = kind
         self.links: Sequence[TraceContext] = ()
@@ -157,12 +83,19 @@ class RecordedSpan(Span):
         self.ended_ns = 0
         self._given = attributes
         self._own: dict[str, Value] | None = None
-        self._parent = parent
         self._id = 0
-        self._describe: Callable[[], None] | None = None
         self._token: Token[RecordedSpan | None] | None = None
-        part.spans.append(self)
         self.began_ns = perf_counter_ns()
+
+    @property
+    def root(self) -> "Root":
+        """What this process sees of the trace."""
+        raise NotImplementedError
+
+    @property
+    def parent_id(self) -> int:
+        """The id of the span above; 0: none."""
+        raise NotImplementedError
 
     @property
     def id(self) -> int:
@@ -175,14 +108,6 @@ class RecordedSpan(Span):
         return new_span_id()
 
     @property
-    def parent_id(self) -> int:
-        """The id of the span above; 0: none."""
-        if self._parent is not None:
-            return self._parent.id
-        part = self.part
-        return call_span_id(part.trace_id, self.name) if part.is_called else part.caller_id
-
-    @property
     def attributes(self) -> dict[str, Value]:
         """Those that it began with, and those that were set."""
         return {**self._given, **(self._own or {})}
@@ -190,7 +115,8 @@ class RecordedSpan(Span):
     @property
     def context(self) -> TraceContext:
         """What another process has to know in order to go on."""
-        return TraceContext(self.part.trace_id, self.id, self.part.is_sampled)
+        root = self.root
+        return TraceContext(root.trace_id, self.id, root.is_sampled)
 
     def rename(self, name: str) -> None:
         self.name = name
@@ -204,35 +130,16 @@ class RecordedSpan(Span):
         context = TraceContext.parse(traceparent)
         if context is None or not context.is_sampled:
             return
-        self.part.is_sampled = True
+        self.root.is_sampled = True
         if len(self.links) < MOST_LINKS:
             self.links = [*self.links, context]
 
     def fail(self, reason: str) -> None:
         self.error = reason
 
-    def describe_later(self, describe: Callable[[], None]) -> None:
-        self._describe = describe
-
-    def describe(self) -> None:
-        """Make up for what was put off."""
-        if self._describe is not None:
-            self._describe()
-
     def end(self) -> None:
-        if self.ended_ns:
-            return
-        self.ended_ns = perf_counter_ns()
-        if self._parent is None:
-            self.part.close(self)
-            # It knows the whole request, and tasks that this one leaves behind know it.
-            self._describe = None
-
-    def break_off(self, at_ns: int) -> None:
-        """End it where its end was not seen, because it was cancelled or goes on after the root."""
         if not self.ended_ns:
-            self.ended_ns = at_ns
-            self.error = self.error or "not ended when its request was"
+            self.ended_ns = perf_counter_ns()
 
     def __enter__(self) -> Self:
         self._token = _current.set(self)
@@ -251,13 +158,119 @@ class RecordedSpan(Span):
                 _current.set(None)
 
 
-class CallSpan(RecordedSpan):
+class Root(RecordedSpan):
+    """What a process begins with when it gets to see a trace; it decides what becomes of itself and of the steps below it.
+
+    Args:
+        slow_after_ns: what takes as long is kept; None: how long it takes says nothing.
+        caller_id: the span that it goes on with, as it was told; 0: none.
+        is_called: it was not told, and goes on with the call of its own name.
+    """
+
+    __slots__ = (
+        "_describe",
+        "_keep",
+        "caller_id",
+        "is_called",
+        "is_sampled",
+        "left_out",
+        "slow_after_ns",
+        "steps",
+        "trace_id",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        kind: Kind,
+        attributes: Attributes,
+        trace_id: str,
+        keep: "Callable[[Root], None]",
+        *,
+        is_sampled: bool,
+        slow_after_ns: int | None,
+        caller_id: int,
+        is_called: bool,
+    ) -> None:
+        self.trace_id = trace_id
+        self.is_sampled = is_sampled
+        self.slow_after_ns = slow_after_ns
+        self.caller_id = caller_id
+        self.is_called = is_called
+        self.steps: list[Step] = []
+        self.left_out = 0
+        self._keep = keep
+        self._describe: Callable[[], None] | None = None
+        super().__init__(name, kind, attributes)
+
+    @property
+    def root(self) -> "Root":
+        return self
+
+    @property
+    def parent_id(self) -> int:
+        return call_span_id(self.trace_id, self.name) if self.is_called else self.caller_id
+
+    @property
+    def spans(self) -> "list[RecordedSpan]":
+        """Itself and the steps."""
+        return [self, *self.steps]
+
+    def describe_later(self, describe: Callable[[], None]) -> None:
+        self._describe = describe
+
+    def end(self) -> None:
+        if self.ended_ns:
+            return
+        self.ended_ns = perf_counter_ns()
+        is_slow = (
+            self.slow_after_ns is not None and self.ended_ns - self.began_ns >= self.slow_after_ns
+        )
+        if self.is_sampled or is_slow or self.error:
+            for step in self.steps:
+                step.break_off(self.ended_ns)
+            if self._describe is not None:
+                self._describe()
+            self._keep(self)
+        # The tasks that a request leaves behind hold its last span, and with it this one, which knows the whole request.
+        self.steps = []
+        self._describe = None
+
+
+class Step(RecordedSpan):
+    """A step of what is below a root."""
+
+    __slots__ = ("_parent", "_root")
+
+    def __init__(
+        self, root: Root, parent: RecordedSpan, name: str, kind: Kind, attributes: Attributes
+    ) -> None:
+        self._root = root
+        self._parent = parent
+        super().__init__(name, kind, attributes)
+
+    @property
+    def root(self) -> Root:
+        return self._root
+
+    @property
+    def parent_id(self) -> int:
+        return self._parent.id
+
+    def break_off(self, at_ns: int) -> None:
+        """End it where its end was not seen, because it was cancelled or goes on after the root."""
+        if not self.ended_ns:
+            self.ended_ns = at_ns
+            self.error = self.error or "not ended when its request was"
+
+
+class CallStep(Step):
     """A call of another process: its id need not travel, since the other side makes the same one."""
 
     __slots__ = ()
 
     def _make_id(self) -> int:
-        return call_span_id(self.part.trace_id, self.name)
+        return call_span_id(self.root.trace_id, self.name)
 
 
 _current: ContextVar[RecordedSpan | None] = ContextVar("span", default=None)
@@ -268,30 +281,32 @@ def child(
     kind: Kind = Kind.INTERNAL,
     attributes: Attributes = NO_ATTRIBUTES,
     *,
-    make: type[RecordedSpan] = RecordedSpan,
+    make: type[Step] = Step,
 ) -> Span:
     """Begin a step of what is traced at the moment, if anything is."""
     parent = _current.get()
     if parent is None:
         return NO_SPAN
-    part = parent.part
-    if not part.is_open:
+    root = parent.root
+    if root.ended_ns:
         return NO_SPAN
-    if len(part.spans) >= MOST_SPANS:
-        part.left_out += 1
+    if len(root.steps) >= MOST_STEPS:
+        root.left_out += 1
         return NO_SPAN
-    return make(part, name, kind, attributes=attributes, parent=parent)
+    step = make(root, parent, name, kind, attributes)
+    root.steps.append(step)
+    return step
 
 
 def call(method: str, attributes: Attributes) -> Span:
     """Begin the call of a method in another process, as a step of what is traced at the moment, if anything is."""
-    return child(method, Kind.CLIENT, attributes, make=CallSpan)
+    return child(method, Kind.CLIENT, attributes, make=CallStep)
 
 
 def current_trace_id() -> str | None:
     """Return the id of the trace of this moment, whether it will be kept or not."""
     span = _current.get()
-    return span.part.trace_id if span else None
+    return span.root.trace_id if span else None
 
 
 def current_traceparent() -> str | None:
@@ -303,7 +318,10 @@ def current_traceparent() -> str | None:
 def current_call_traceparent(request_id: str) -> str | None:
     """Return what a call says of the trace of this moment, beside its request id; None where the other side knows it by that alone."""
     span = _current.get()
-    if span is None or (span.part.trace_id == request_id and not span.part.is_sampled):
+    if span is None:
+        return None
+    root = span.root
+    if root.trace_id == request_id and not root.is_sampled:
         return None
     return span.context.format()
 
@@ -311,4 +329,4 @@ def current_call_traceparent(request_id: str) -> str | None:
 def find_kept_trace_id() -> str | None:
     """Return the id of the trace of this moment where it is kept for certain: what a metric may name as an example."""
     span = _current.get()
-    return span.part.trace_id if span and span.part.is_sampled else None
+    return span.root.trace_id if span and span.root.is_sampled else None

@@ -27,7 +27,7 @@ from pkg.tracing import (
 )
 from pkg.tracing.context import TraceContext
 from pkg.tracing.recorder import recording
-from pkg.tracing.spans import MOST_SPANS, Part
+from pkg.tracing.spans import MOST_STEPS, Root
 from tests.pkg.calls_world import serving_together
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
@@ -46,12 +46,12 @@ class Kept:
         self.left_out = 0
         self.parts: list[SimpleNamespace] = []
 
-    def __call__(self, part: Part) -> None:
-        self.parts.append(SimpleNamespace(trace_id=part.trace_id, spans=list(part.spans)))
-        self.names.append([span.name for span in part.spans])
-        self.errors.append([span.error for span in part.spans])
-        self.links.append([link.trace_id for span in part.spans for link in span.links])
-        self.left_out += part.left_out
+    def __call__(self, root: Root) -> None:
+        self.parts.append(SimpleNamespace(trace_id=root.trace_id, spans=list(root.spans)))
+        self.names.append([span.name for span in root.spans])
+        self.errors.append([span.error for span in root.spans])
+        self.links.append([link.trace_id for span in root.spans for link in span.links])
+        self.left_out += root.left_out
 
 
 def record(kept: Kept, *, ratio: float = 0.0, slow_s: float = HOUR_S):
@@ -231,14 +231,14 @@ async def test_what_a_request_leaves_behind_is_not_part_of_it(kept):
     assert kept.names == [["Feed"]]
 
 
-def test_a_part_is_bounded_and_says_what_it_lacks(kept):
+def test_what_is_kept_of_a_trace_is_bounded_and_says_what_it_lacks(kept):
     with begin_request("stream", traceparent=SAMPLED):
-        for _ in range(MOST_SPANS + 5):
+        for _ in range(MOST_STEPS + 5):
             with child("SELECT"):
                 pass
 
-    assert len(kept.names[0]) == MOST_SPANS
-    assert kept.left_out == 6
+    assert len(kept.names[0]) == 1 + MOST_STEPS
+    assert kept.left_out == 5
 
 
 async def test_each_of_the_calls_that_travel_together_has_its_own_trace(kept):

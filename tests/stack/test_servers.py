@@ -16,6 +16,7 @@ from scripts.stack import Stack
 from scripts.stack.processes import is_alive, list_marked, wait_until
 from scripts.stack.site import REPOSITORY
 from tests.stacks import private_stack
+from tests.system.system import kill_process
 
 pytestmark = pytest.mark.servers
 
@@ -76,7 +77,7 @@ def test_a_server_that_is_killed_comes_back(servers: Stack) -> None:
     before = {name: servers.pid(name) for name in SERVERS}
 
     for pid in before.values():
-        os.kill(pid, signal.SIGKILL)
+        kill_process(pid)
 
     for name in SERVERS:
         servers.wait_ready(name, timeout_s=90)

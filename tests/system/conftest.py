@@ -15,6 +15,7 @@ from tests.media_samples import append_free_box, make_video, make_video_of_size
 from tests.otlp_receiver import OtlpReceiver, receiving
 from tests.stored_objects import StoredObjects
 from tests.system.app import App
+from tests.system.logs import find_bugs, find_secrets
 from tests.system.publishing import Remains
 from tests.system.system import System, running_system
 
@@ -43,7 +44,7 @@ def traces() -> Iterator[OtlpReceiver]:
 def system(
     tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config, traces: OtlpReceiver
 ) -> Iterator[System]:
-    """Every server and every process of the product; every request is traced."""
+    """Every server and every process of the product; every request is traced, and in the end every log is looked at."""
     overrides = OVERRIDES | {
         "DOUSHENG_TRACING__ENDPOINT": traces.endpoint,
         "DOUSHENG_TRACING__SAMPLE_RATIO": "1",
@@ -51,6 +52,8 @@ def system(
     folder = tmp_path_factory.mktemp("system")
     with running_system(folder, tls=pytestconfig.getoption("tls"), overrides=overrides) as running:
         yield running
+        assert find_secrets(running) == []
+        assert find_bugs(running) == []
 
 
 @pytest.fixture(autouse=True)
