@@ -131,5 +131,6 @@ class Crowd:
                     return False
         return set(await list_differences(self.stores.database)) <= self.made_up
 
-    def signal(self, name: str, number: signal.Signals) -> None:
-        os.kill(self.stack.pid(name), number)
+    def kill(self, name: str) -> None:
+        """SIGKILL a process; its supervisor starts it again."""
+        os.kill(self.stack.pid(name), signal.SIGKILL)

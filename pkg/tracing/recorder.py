@@ -36,22 +36,21 @@ class Recorder:
         is_called: bool = False,
     ) -> Root:
         """Begin what this process sees of a trace, of the parent's or of a new one."""
+        caller_id = None if is_called else 0
         if parent is not None:
             trace_id, is_sampled, caller_id = parent.trace_id, parent.is_sampled, parent.span_id
         else:
             # Not by the id, which a client may have chosen.
             is_sampled = may_be_drawn and random.random() < self._ratio  # noqa: S311
-            trace_id, caller_id = trace_id or new_trace_id(), 0
         return Root(
             name,
             kind,
             attributes,
-            trace_id,
-            self._keep,
+            trace_id=trace_id or new_trace_id(),
+            caller_id=caller_id,
             is_sampled=is_sampled,
             slow_after_ns=None if has_own_pace else self._slow_after_ns,
-            caller_id=caller_id,
-            is_called=is_called,
+            keep=self._keep,
         )
 
 

@@ -72,7 +72,18 @@ NO_SPAN = Span()
 class RecordedSpan(Span):
     """A span that is recorded, and kept if its root is."""
 
-    __slots__ = ("_given", "_id", "_own", "_token", "began_ns", "ended_ns", "error", "kind", "links", "name")
+    __slots__ = (
+        "_given",
+        "_id",
+        "_own",
+        "_token",
+        "began_ns",
+        "ended_ns",
+        "error",
+        "kind",
+        "links",
+        "name",
+    )
     is_recording = True
 
     def __init__(self, name: str, kind: Kind, attributes: Attributes) -> None:
@@ -163,15 +174,13 @@ class Root(RecordedSpan):
 
     Args:
         slow_after_ns: what takes as long is kept; None: how long it takes says nothing.
-        caller_id: the span that it goes on with, as it was told; 0: none.
-        is_called: it was not told, and goes on with the call of its own name.
+        caller_id: the span that it goes on with; 0: none; None: nobody said, it is that of the call of its own name.
     """
 
     __slots__ = (
         "_describe",
         "_keep",
         "caller_id",
-        "is_called",
         "is_sampled",
         "left_out",
         "slow_after_ns",
@@ -184,19 +193,17 @@ class Root(RecordedSpan):
         name: str,
         kind: Kind,
         attributes: Attributes,
-        trace_id: str,
-        keep: "Callable[[Root], None]",
         *,
+        trace_id: str,
+        caller_id: int | None,
         is_sampled: bool,
         slow_after_ns: int | None,
-        caller_id: int,
-        is_called: bool,
+        keep: "Callable[[Root], None]",
     ) -> None:
         self.trace_id = trace_id
+        self.caller_id = caller_id
         self.is_sampled = is_sampled
         self.slow_after_ns = slow_after_ns
-        self.caller_id = caller_id
-        self.is_called = is_called
         self.steps: list[Step] = []
         self.left_out = 0
         self._keep = keep
@@ -209,7 +216,9 @@ class Root(RecordedSpan):
 
     @property
     def parent_id(self) -> int:
-        return call_span_id(self.trace_id, self.name) if self.is_called else self.caller_id
+        if self.caller_id is None:
+            return call_span_id(self.trace_id, self.name)
+        return self.caller_id
 
     @property
     def spans(self) -> "list[RecordedSpan]":
@@ -243,7 +252,7 @@ class Step(RecordedSpan):
     __slots__ = ("_parent", "_root")
 
     def __init__(
-        self, root: Root, parent: RecordedSpan, name: str, kind: Kind, attributes: Attributes
+        self, root: Root, parent: RecordedSpan, name: str, kind: Kind, *, attributes: Attributes
     ) -> None:
         self._root = root
         self._parent = parent
@@ -293,7 +302,7 @@ def child(
     if len(root.steps) >= MOST_STEPS:
         root.left_out += 1
         return NO_SPAN
-    step = make(root, parent, name, kind, attributes)
+    step = make(root, parent, name, kind, attributes=attributes)
     root.steps.append(step)
     return step
 

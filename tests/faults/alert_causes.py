@@ -13,12 +13,13 @@ from dal.registers.model import Action, ActionType, Kind
 from pkg.clock import now_ms
 from scripts.operator.replay import publishing
 from services.actions.messages import encode_action
+from tests import freezing
 from tests.conftest import AllSettings
 from tests.faults.load import Load
 from tests.faults.outages import frozen, killed, stopped
 from tests.faults.people import Person
 from tests.system.app import App
-from tests.system.system import System, suspended
+from tests.system.system import System
 
 # More than a consumer that works leaves waiting.
 CROWD = 3000
@@ -100,7 +101,7 @@ async def a_process_without_processor(stage: Stage) -> AsyncIterator[None]:
     pid = stage.system.stack.pid("message")
 
     async def stall() -> None:
-        with suspended(pid):
+        with freezing.frozen(pid):
             await asyncio.sleep(STALLED_S)
 
     async with going_on(stall):

@@ -29,6 +29,7 @@ from scripts.stack.processes import is_alive
 from tests.conftest import AllSettings
 from tests.crowd import CALL_TIMEOUT_S, QUICK, Crowd, Pair
 from tests.eventually import eventually
+from tests.freezing import freeze, frozen, thaw
 from tests.register_stores import RegisterStores, open_stores
 
 DO, UNDO = ActionType.DO, ActionType.UNDO
@@ -96,8 +97,8 @@ async def test_a_consumer_killed_between_redis_and_its_acknowledgement(crowd):
         release_broker()
         assert await calling
         await eventually(lambda: is_blocked(redis))
-        crowd.signal("favorite", signal.SIGSTOP)
         pid = crowd.stack.pid("favorite")
+        freeze(pid)
         await redis.execute_command("CLIENT", "UNPAUSE")
         # The script of the frozen consumer runs now; its reply is never read.
         await eventually(lambda: redis.exists(version_key))
@@ -122,7 +123,7 @@ async def test_a_flusher_killed_between_its_commit_and_settling(crowd):
         # The flusher has its lock and its batch and waits for the guard row; its next write to Redis is to settle.
         await redis.execute_command("CLIENT", "PAUSE", 20_000, "WRITE")
     await eventually(lambda: crowd.stores.rows(RELATION, [one]))
-    crowd.signal("relation", signal.SIGKILL)
+    crowd.kill("relation")
     # Redis would still run what it has read from a connection whose process is dead.
     await redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     await redis.execute_command("CLIENT", "UNPAUSE")
@@ -141,7 +142,7 @@ async def test_a_service_killed_between_publish_and_confirm(crowd):
     async with held_broker(crowd):
         calling = asyncio.create_task(crowd.act(pair, DO))
         await eventually(lambda: crowd.count_unread() >= MESSAGE_BYTES)
-        crowd.signal("favorite", signal.SIGKILL)
+        crowd.kill("favorite")
         assert not await calling
 
     await asyncio.to_thread(crowd.stack.wait_ready, "favorite")
@@ -175,7 +176,7 @@ async def test_nothing_accepted_is_lost_while_every_server_and_service_is_killed
         for name in ("rabbitmq", "redis-actions", "redis-cache", "mysql", "favorite", "relation"):
             await crowd.accepts_again()
             pid = crowd.stack.pid(name)
-            crowd.signal(name, signal.SIGKILL)
+            crowd.kill(name)
             await eventually(partial(is_gone, pid))
             await asyncio.to_thread(crowd.stack.wait_ready, name)
             await crowd.accepts_again()
@@ -194,14 +195,11 @@ async def test_reads_go_on_while_the_broker_and_redis_are_away(crowd):
     stub = favorite_pb2_grpc.FavoriteServiceStub(crowd.channels[FAVORITE])
     request = FavoriteListRequest(user_id=fan, token=crowd.issuer.issue(fan))
     for name in ("rabbitmq", "redis-actions"):
-        crowd.signal(name, signal.SIGSTOP)
-        try:
+        with frozen(crowd.stack.pid(name)):
             reply = await stub.FavoriteList(request, timeout=CALL_TIMEOUT_S)
             assert [card.id for card in reply.video_list] == [video]
             assert reply.video_list[0].is_favorite
             assert not await crowd.act((FAVORITE, fan, video), UNDO)
-        finally:
-            crowd.signal(name, signal.SIGCONT)
         await crowd.act_until_accepted((FAVORITE, fan, video), DO)
     await crowd.settled()
 
@@ -237,15 +235,9 @@ async def test_five_thousand_actions_of_a_hundred_people_on_ten_targets_are_exac
 @asynccontextmanager
 async def held_broker(crowd: Crowd) -> AsyncIterator[Callable[[], None]]:
     """Freeze the broker for the block, or until the function that it gives is called."""
-    crowd.signal("rabbitmq", signal.SIGSTOP)
-
-    def release() -> None:
-        crowd.signal("rabbitmq", signal.SIGCONT)
-
-    try:
-        yield release
-    finally:
-        release()
+    broker = crowd.stack.pid("rabbitmq")
+    with frozen(broker):
+        yield partial(thaw, broker)
 
 
 def is_gone(pid: int) -> bool:

@@ -17,6 +17,7 @@ from scripts.stack.processes import is_alive, wait_until
 from scripts.stack.report import Report, say_nothing
 from scripts.stack.services import open_channel
 from services.buckets import BUCKETS
+from tests.freezing import frozen
 from tests.stacks import private_stack
 from tests.stored_objects import StoredObjects
 from tests.system.app import Spoken
@@ -100,7 +101,7 @@ class System:
         # nginx's worker would serve on without its master.
         children = psutil.Process(pid).children()
         supervisor = int((self.stack.site.run_dir / "supervisord.pid").read_text())
-        with suspended(supervisor):
+        with frozen(supervisor):
             for killed in (pid, *(child.pid for child in children)):
                 kill_process(killed)
             yield
@@ -108,7 +109,7 @@ class System:
     @contextmanager
     def frozen(self, name: str) -> Iterator[None]:
         """SIGSTOP a process while the block runs."""
-        with suspended(self.stack.pid(name)):
+        with frozen(self.stack.pid(name)):
             yield
 
 
@@ -142,17 +143,6 @@ def kill_process(pid: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     assert wait_until(lambda: not is_alive(pid), timeout_s=5)
-
-
-@contextmanager
-def suspended(pid: int) -> Iterator[None]:
-    """SIGSTOP a process while the block runs; that it is killed meanwhile is fine."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from pkg.mq.publisher import Publisher
 from scripts.stack import Stack
 from scripts.stack.servers.rabbitmq import RabbitMQ
 from tests.eventually import PATIENCE_S, eventually
+from tests.freezing import freeze, thaw
 
 CTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 
@@ -29,13 +30,13 @@ class Broker:
         self._servers = servers
 
     def kill(self) -> None:
-        self._signal(signal.SIGKILL)
+        os.kill(self._pid, signal.SIGKILL)
 
     def freeze(self) -> None:
-        self._signal(signal.SIGSTOP)
+        freeze(self._pid)
 
     def resume(self) -> None:
-        self._signal(signal.SIGCONT)
+        thaw(self._pid)
 
     def wait_ready(self) -> None:
         self._servers.wait_ready("rabbitmq")
@@ -45,8 +46,9 @@ class Broker:
         command = [CTL, "-q", "-n", environment["RABBITMQ_NODENAME"], *arguments]
         subprocess.run(command, env=environment, check=True, capture_output=True)
 
-    def _signal(self, number: signal.Signals) -> None:
-        os.kill(self._servers.pid("rabbitmq"), number)
+    @property
+    def _pid(self) -> int:
+        return self._servers.pid("rabbitmq")
 
 
 @asynccontextmanager

@@ -1,7 +1,6 @@
 """A real S3 server for the tests of storage, and the storage on it."""
 
 import os
-import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -31,7 +30,7 @@ def running_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Serve
 def server(running_server: S3Server) -> Iterator[S3Server]:
     """The server, which runs again after the test, whatever the test did to it."""
     yield running_server
-    running_server.signal(signal.SIGCONT)
+    running_server.thaw()
 
 
 @pytest.fixture

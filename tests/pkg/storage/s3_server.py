@@ -15,6 +15,7 @@ from scripts.stack.ports import Ports, find_free_port_base
 from scripts.stack.processes import wait_until
 from scripts.stack.servers.s3 import REGION, S3
 from scripts.stack.site import Site
+from tests.freezing import freeze, thaw
 from tests.stored_objects import open_client
 
 TIMEOUT_S = 3.0
@@ -68,9 +69,13 @@ class S3Server:
             return False
         return True
 
-    def signal(self, number: int) -> None:
+    def freeze(self) -> None:
         assert self._process is not None
-        self._process.send_signal(number)
+        freeze(self._process.pid)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        thaw(self._process.pid)
 
     def kill(self) -> None:
         if self._process is not None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import http.client
-import signal
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -69,7 +68,7 @@ async def test_calls_to_a_frozen_server_end_within_their_deadline(
     storage: Storage, put_object: PutObject, server: S3Server, video: Path
 ) -> None:
     await put_object(VIDEO_UPLOADS_BUCKET, "key")
-    server.signal(signal.SIGSTOP)
+    server.freeze()
 
     # More calls than threads: those that wait for a thread have a deadline too.
     begin = time.monotonic()
@@ -80,14 +79,14 @@ async def test_calls_to_a_frozen_server_end_within_their_deadline(
     # Of these, put_file has most: 1.5 s for its 3 MB on top. The rest is for a busy machine.
     assert time.monotonic() - begin < TIMEOUT_S + 1.5 + 4
 
-    server.signal(signal.SIGCONT)
+    server.thaw()
     await wait_until_exists(storage, VIDEO_UPLOADS_BUCKET, "key")
 
 
 async def test_a_cancelled_call_ends_at_once(
     storage: Storage, server: S3Server, video: Path
 ) -> None:
-    server.signal(signal.SIGSTOP)
+    server.freeze()
     call = asyncio.create_task(
         storage.put_file(VIDEO_UPLOADS_BUCKET, random_key(), video, "video/mp4")
     )
