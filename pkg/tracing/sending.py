@@ -28,7 +28,9 @@ from pkg.tracing.spans import Kind, RecordedSpan, Root
 MOST_WAITING = 4096
 # Small, because encoding holds the interpreter's lock.
 BATCH_SPANS = 128
-INTERVAL_S = 0.5
+LOOK_INTERVAL_S = 0.5
+# A request to the receiver costs as much as a batch of spans.
+SEND_INTERVAL_S = 2
 LAST_COUNT_S = 0.2
 TRACES_PATH = "/v1/traces"
 SCOPE = InstrumentationScope("dousheng")
@@ -76,8 +78,12 @@ class SpanSender:
             SPANS.labels("dropped").inc(len(spans) - room)
 
     def _run(self) -> None:
-        while not self._stopping.wait(INTERVAL_S):
-            self._send_waiting()
+        sent_at_s = monotonic()
+        while not self._stopping.wait(LOOK_INTERVAL_S):
+            is_full = len(self._waiting) >= BATCH_SPANS
+            if is_full or monotonic() - sent_at_s >= SEND_INTERVAL_S:
+                self._send_waiting()
+                sent_at_s = monotonic()
         self._send_waiting()
 
     def _send_waiting(self) -> None:
