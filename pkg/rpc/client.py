@@ -215,7 +215,7 @@ class observe_call:  # noqa: N801 - used as a context manager
 
     def __init__(self, method: str) -> None:
         self._method = method
-        self._span = traced_call(method, RPC)
+        self._span = traced_call(method, attributes=RPC)
         self.code = grpc.StatusCode.OK
 
     def __enter__(self) -> "observe_call":

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 # The header's name in HTTP, gRPC and messages alike.
 TRACEPARENT = "traceparent"
-TRACE_ID = re.compile("(?!0{32})[0-9a-f]{32}")
+_NO_TRACE_ID = "0" * 32
+_find_trace_id = re.compile("[0-9a-f]{32}").fullmatch
 _TRACEPARENT = re.compile(
     "(?!ff)[0-9a-f]{2}-((?!0{32})[0-9a-f]{32})-((?!0{16})[0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
 )
@@ -42,6 +43,11 @@ def is_sampled(traceparent: str | None) -> bool:
     """Tell whether a header names a trace that every process keeps."""
     context = TraceContext.parse(traceparent)
     return context is not None and context.is_sampled
+
+
+def is_trace_id(text: str) -> bool:
+    """Tell whether a text can be the id of a trace."""
+    return _find_trace_id(text) is not None and text != _NO_TRACE_ID
 
 
 def new_trace_id() -> str:

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, Token
 from enum import IntEnum
+from functools import partial
 from time import perf_counter_ns
 from types import MappingProxyType
 from typing import Self
@@ -70,38 +71,24 @@ NO_SPAN = Span()
 
 
 class RecordedSpan(Span):
-    """A span that is recorded, and kept if its root is."""
+    """A span that is recorded, and kept if its root is.
 
-    __slots__ = (
-        "_given",
-        "_id",
-        "_own",
-        "_token",
-        "began_ns",
-        "ended_ns",
-        "error",
-        "kind",
-        "links",
-        "name",
-    )
+    Made three times for each request, so that what most of them never get stands in the class, and each kind sets all that it has by itself.
+    """
+
     is_recording = True
-
-    def __init__(self, name: str, kind: Kind, attributes: Attributes) -> None:
-        self.name = name
-        self.kind = kind
-        self.links: Sequence[TraceContext] = ()
-        self.error: str | None = None
-        self.ended_ns = 0
-        self._given = attributes
-        self._own: dict[str, Value] | None = None
-        self._id = 0
-        self._token: Token[RecordedSpan | None] | None = None
-        self.began_ns = perf_counter_ns()
-
-    @property
-    def root(self) -> "Root":
-        """What this process sees of the trace."""
-        raise NotImplementedError
+    name: str
+    kind: Kind
+    trace_id: str
+    root: "Root"
+    began_ns: int
+    ended_ns = 0
+    error: str | None = None
+    links: Sequence[TraceContext] = ()
+    _given: Attributes
+    _own: dict[str, Value] | None = None
+    _id = 0
+    _token: "Token[RecordedSpan | None] | None" = None
 
     @property
     def parent_id(self) -> int:
@@ -126,8 +113,7 @@ class RecordedSpan(Span):
     @property
     def context(self) -> TraceContext:
         """What another process has to know in order to go on."""
-        root = self.root
-        return TraceContext(root.trace_id, self.id, root.is_sampled)
+        return TraceContext(self.trace_id, self.id, self.root.is_sampled)
 
     def rename(self, name: str) -> None:
         self.name = name
@@ -177,16 +163,8 @@ class Root(RecordedSpan):
         caller_id: the span that it goes on with; 0: none; None: nobody said, it is that of the call of its own name.
     """
 
-    __slots__ = (
-        "_describe",
-        "_keep",
-        "caller_id",
-        "is_sampled",
-        "left_out",
-        "slow_after_ns",
-        "steps",
-        "trace_id",
-    )
+    left_out = 0
+    _describe: Callable[[], None] | None = None
 
     def __init__(
         self,
@@ -200,19 +178,17 @@ class Root(RecordedSpan):
         slow_after_ns: int | None,
         keep: "Callable[[Root], None]",
     ) -> None:
+        self.name = name
+        self.kind = kind
         self.trace_id = trace_id
         self.caller_id = caller_id
         self.is_sampled = is_sampled
         self.slow_after_ns = slow_after_ns
         self.steps: list[Step] = []
-        self.left_out = 0
+        self.root = self
+        self._given = attributes
         self._keep = keep
-        self._describe: Callable[[], None] | None = None
-        super().__init__(name, kind, attributes)
-
-    @property
-    def root(self) -> "Root":
-        return self
+        self.began_ns = perf_counter_ns()
 
     @property
     def parent_id(self) -> int:
@@ -241,26 +217,23 @@ class Root(RecordedSpan):
             if self._describe is not None:
                 self._describe()
             self._keep(self)
-        # The tasks that a request leaves behind hold its last span, and with it this one, which knows the whole request.
+        # The tasks that a request leaves behind hold its last span, and with it this one, which knows the whole request and itself.
         self.steps = []
         self._describe = None
+        self.root = ENDED
 
 
 class Step(RecordedSpan):
     """A step of what is below a root."""
 
-    __slots__ = ("_parent", "_root")
-
-    def __init__(
-        self, root: Root, parent: RecordedSpan, name: str, kind: Kind, *, attributes: Attributes
-    ) -> None:
-        self._root = root
+    def __init__(self, parent: RecordedSpan, name: str, kind: Kind, attributes: Attributes) -> None:
+        self.name = name
+        self.kind = kind
+        self.trace_id = parent.trace_id
+        self.root = parent.root
+        self._given = attributes
         self._parent = parent
-        super().__init__(name, kind, attributes)
-
-    @property
-    def root(self) -> Root:
-        return self._root
+        self.began_ns = perf_counter_ns()
 
     @property
     def parent_id(self) -> int:
@@ -276,10 +249,26 @@ class Step(RecordedSpan):
 class CallStep(Step):
     """A call of another process: its id need not travel, since the other side makes the same one."""
 
-    __slots__ = ()
-
     def _make_id(self) -> int:
-        return call_span_id(self.root.trace_id, self.name)
+        return call_span_id(self.trace_id, self.name)
+
+
+def _forget(_root: Root) -> None:
+    """Keep nothing."""
+
+
+# What a root says is above it once it has ended: nothing is recorded below it any more.
+ENDED = Root(
+    "",
+    Kind.INTERNAL,
+    NO_ATTRIBUTES,
+    trace_id="",
+    caller_id=0,
+    is_sampled=False,
+    slow_after_ns=None,
+    keep=_forget,
+)
+ENDED.end()
 
 
 _current: ContextVar[RecordedSpan | None] = ContextVar("span", default=None)
@@ -302,35 +291,31 @@ def child(
     if len(root.steps) >= MOST_STEPS:
         root.left_out += 1
         return NO_SPAN
-    step = make(root, parent, name, kind, attributes=attributes)
+    step = make(parent, name, kind, attributes)
     root.steps.append(step)
     return step
 
 
-def call(method: str, attributes: Attributes) -> Span:
-    """Begin the call of a method in another process, as a step of what is traced at the moment, if anything is."""
-    return child(method, Kind.CLIENT, attributes, make=CallStep)
+# Begin the call of a method in another process, as a step.
+call = partial(child, kind=Kind.CLIENT, make=CallStep)
 
 
 def current_trace_id() -> str | None:
     """Return the id of the trace of this moment, whether it will be kept or not."""
     span = _current.get()
-    return span.root.trace_id if span else None
+    return span.trace_id if span is not None else None
 
 
 def current_traceparent() -> str | None:
     """Return what a message to another process says of the trace of this moment."""
     span = _current.get()
-    return span.context.format() if span else None
+    return span.context.format() if span is not None else None
 
 
 def current_call_traceparent(request_id: str) -> str | None:
     """Return what a call says of the trace of this moment, beside its request id; None where the other side knows it by that alone."""
     span = _current.get()
-    if span is None:
-        return None
-    root = span.root
-    if root.trace_id == request_id and not root.is_sampled:
+    if span is None or (span.trace_id == request_id and not span.root.is_sampled):
         return None
     return span.context.format()
 
@@ -338,4 +323,4 @@ def current_call_traceparent(request_id: str) -> str | None:
 def find_kept_trace_id() -> str | None:
     """Return the id of the trace of this moment where it is kept for certain: what a metric may name as an example."""
     span = _current.get()
-    return span.root.trace_id if span and span.root.is_sampled else None
+    return span.trace_id if span is not None and span.root.is_sampled else None

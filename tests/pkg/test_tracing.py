@@ -247,7 +247,7 @@ async def test_each_of_the_calls_that_travel_together_has_its_own_trace(kept):
     async def ask(world, trace_id: str) -> None:
         with (
             begin_request("request", traceparent=f"00-{trace_id}-b7ad6b7169203331-00"),
-            call("UserInfo", {}),
+            call("UserInfo"),
         ):
             await world.info(7, metadata=dict(with_trace("app-7.1")))
 
@@ -280,7 +280,7 @@ async def test_a_call_whose_request_id_says_enough_carries_nothing_more_and_is_c
             with (
                 begin_request("request", traceparent=None, trace_id=TRACE_ID),
                 child("step"),
-                call("UserInfo", {"side": "caller"}),
+                call("UserInfo", attributes={"side": "caller"}),
             ):
                 metadata = with_trace(TRACE_ID)
                 await world.info(7, request_id=TRACE_ID, metadata=dict(metadata))
