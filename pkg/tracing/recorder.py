@@ -77,18 +77,15 @@ def begin_request(
     recorder = _recorder
     if recorder is None:
         return NO_SPAN
-    caller_id: int | None = 0
     parent = TraceContext.parse(traceparent) if traceparent is not None else None
-    if parent is not None:
-        trace_id, is_sampled, caller_id = parent.trace_id, parent.is_sampled, parent.span_id
-    else:
+    if parent is None:
+        caller_id = None if is_called and traceparent is None else 0
+        # Not by the id, which a client may have chosen.
+        is_sampled = caller_id is not None and random.random() < recorder.sample_ratio  # noqa: S311
         if trace_id is None or not is_trace_id(trace_id):
             trace_id = new_trace_id()
-        if is_called and traceparent is None:
-            is_sampled, caller_id = False, None
-        else:
-            # Not by the id, which a client may have chosen.
-            is_sampled = random.random() < recorder.sample_ratio  # noqa: S311
+    else:
+        trace_id, is_sampled, caller_id = parent.trace_id, parent.is_sampled, parent.span_id
     span = Root(
         name,
         Kind.SERVER,
