@@ -8,7 +8,8 @@ from typing import Any, TypeVar, overload
 import httpx
 
 T = TypeVar("T")
-PATIENCE_S = 30.0
+# Videos are converted with the lowest priority, which gets little where every worker is busy.
+PATIENCE_S = 60.0
 INTERVAL_S = 0.05
 
 
