@@ -29,8 +29,9 @@ MOST_WAITING = 4096
 # Small, because encoding holds the interpreter's lock.
 BATCH_SPANS = 128
 LOOK_INTERVAL_S = 0.5
-# A request to the receiver costs as much as a batch of spans.
+# A request to the receiver costs as much as twenty spans.
 SEND_INTERVAL_S = 2
+# How long the last batch may take to be counted once it has given up.
 LAST_COUNT_S = 0.2
 TRACES_PATH = "/v1/traces"
 SCOPE = InstrumentationScope("dousheng")

@@ -10,10 +10,15 @@ SERVERS = ("mysql", "redis-actions", "redis-cache", "rabbitmq", "etcd", "s3", "n
 BUGS = ("unexpected error", "died", "never retrieved")
 
 
+def list_secrets(system: System) -> set[bytes]:
+    """Return everything confidential that was said so far, and what the processes log in with."""
+    credentials = vars(system.stack.site.credentials)
+    return {text.encode() for text in (*system.spoken.secrets, *credentials.values())}
+
+
 def find_secrets(system: System) -> list[str]:
     """Return where a log holds a token, a password, a title or a text; a log is missed where one should be."""
-    credentials = vars(system.stack.site.credentials)
-    secrets = {text.encode() for text in (*system.spoken.secrets, *credentials.values())}
+    secrets = list_secrets(system)
     logs = {path: path.read_bytes() for path in _find_logs(system)}
     missing = {*SERVICES, *SERVERS, "gateway"} - {path.stem for path in logs}
     return [
