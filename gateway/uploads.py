@@ -117,7 +117,7 @@ async def hand_over(
         call: UploadCall = stub.PublishAction(
             _messages(file, form, token, lambda: _is_accepted(call)),
             timeout=timeout_s,
-            metadata=own_metadata(),
+            metadata=own_metadata("PublishAction"),
         )
         try:
             return await call

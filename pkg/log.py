@@ -18,7 +18,7 @@ import orjson
 from loguru import logger
 
 from pkg.settings import LogSettings
-from pkg.tracing.spans import current_trace_id
+from pkg.tracing.current import current_trace_id
 
 if TYPE_CHECKING:
     from loguru import Record

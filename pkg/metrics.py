@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
-from pkg.tracing.spans import find_kept_trace_id
+from pkg.tracing.current import find_kept_trace_id
 
 # 0.3 s is an objective of its own: see config/prometheus/.
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5, 10)

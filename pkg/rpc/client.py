@@ -21,9 +21,10 @@ from pkg.registry import EtcdSettings, follow_instances
 from pkg.rpc.many.lines import Lines
 from pkg.rpc.metadata import NO_METADATA
 from pkg.rpc.method import Method, MethodChannel, RawReply
+from pkg.rpc.status import ANSWERED, describe_code
 from pkg.rpc.tls import make_channel
 from pkg.tls import Renewal, TlsFiles
-from pkg.tracing import call as traced_call
+from pkg.tracing import record_call
 
 StubT = TypeVar("StubT")
 RequestT = TypeVar("RequestT")
@@ -36,7 +37,6 @@ CHANNEL_OPTIONS = [
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 3_000),
 ]
-RPC = {"rpc.system.name": "grpc"}
 RETRY_POLICY = {
     "maxAttempts": 4,
     "initialBackoff": "0.05s",
@@ -215,23 +215,26 @@ class observe_call:  # noqa: N801 - used as a context manager
 
     def __init__(self, method: str) -> None:
         self._method = method
-        self._span = traced_call(method, attributes=RPC)
         self.code = grpc.StatusCode.OK
 
     def __enter__(self) -> "observe_call":
-        self._began = time.perf_counter()
-        self._span.__enter__()
+        self._began_ns = time.perf_counter_ns()
         return self
 
     def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: object
+        self, exc_type: type[BaseException] | None, _exc: BaseException | None, _traceback: object
     ) -> None:
+        error = None
         if exc_type is asyncio.CancelledError:
             self.code = grpc.StatusCode.CANCELLED
-        self._span.set("rpc.response.status_code", self.code.name)
-        seconds = time.perf_counter() - self._began
-        metrics.observe(metrics.RPC_CALLED, seconds, self._method, self.code.name)
-        self._span.__exit__(exc_type, exc, traceback)
+        elif exc_type is not None:
+            error = exc_type.__name__
+        code = self.code.name
+        seconds = (time.perf_counter_ns() - self._began_ns) / 1e9
+        metrics.observe(metrics.RPC_CALLED, seconds, self._method, code)
+        is_answered = self.code is grpc.StatusCode.OK
+        attributes = ANSWERED if is_answered else describe_code(self.code)
+        record_call(self._method, began_ns=self._began_ns, attributes=attributes, error=error)
 
 
 def _service_config(service: str, repeatable: Sequence[str]) -> str:

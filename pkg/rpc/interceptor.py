@@ -17,7 +17,7 @@ from loguru import logger
 from pkg import errors, log, metrics
 from pkg.rpc.admission import Admission
 from pkg.rpc.metadata import REQUEST_ID_KEY
-from pkg.rpc.status import encode_error
+from pkg.rpc.status import ANSWERED, CODE, encode_error
 from pkg.tracing import TRACEPARENT, Span, begin_request
 
 # Reflection and health speak for themselves and are not worth a metric; each call that is carried with others has its own.
@@ -137,7 +137,8 @@ def reported(
             finally:
                 seconds = time.perf_counter() - began
                 metrics.observe(metrics.RPC_SERVED, seconds, method.rpartition("/")[2], code.name)
-                span.set("rpc.response.status_code", code.name)
+                if code is not grpc.StatusCode.OK:
+                    span.set(CODE, code.name)
     finally:
         try:
             log.request_id.reset(token)
@@ -159,7 +160,7 @@ def _begin_span(method: str, request_id: str, traceparent: str | None, way: Way)
 
 @cache  # Methods are few.
 def _describe(method: str) -> Mapping[str, str]:
-    return {"rpc.system.name": "grpc", "rpc.method": method.lstrip("/")}
+    return {**ANSWERED, "rpc.method": method.lstrip("/")}
 
 
 def _judge(exc: Exception, span: Span) -> errors.DomainError:

@@ -64,13 +64,15 @@ class Method:
                     request,
                     timeout_s=timeout_s,
                     request_id=request_id,
-                    metadata=with_trace(request_id, metadata),
+                    metadata=with_trace(request_id, self.name, metadata),
                     is_repeatable=self._is_repeatable,
                 )
             except NotCarried:
                 pass  # The instances are older: they know the RPC by itself.
         try:
-            return await self._unary(request, timeout=timeout_s, metadata=own_metadata(metadata))
+            return await self._unary(
+                request, timeout=timeout_s, metadata=own_metadata(self.name, metadata)
+            )
         except grpc.aio.AioRpcError as exc:
             raise decode_error(exc) from exc
 

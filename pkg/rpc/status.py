@@ -15,7 +15,17 @@ from pkg import errors
 ERROR_DOMAIN = "dousheng"
 # Another instance has the same dependencies: only a failure of the transport is worth a retry.
 DO_NOT_RETRY = ("grpc-retry-pushback-ms", "-1")
+CODE = "rpc.response.status_code"  # OpenTelemetry's name for it
 CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def describe_code(code: grpc.StatusCode) -> dict[str, str]:
+    """Return the attributes of the span of a call that ended with this code."""
+    return {"rpc.system.name": "grpc", CODE: code.name}
+
+
+# By far the most end so.
+ANSWERED = describe_code(grpc.StatusCode.OK)
 
 
 def make_status(error: errors.DomainError) -> Status:

@@ -1,29 +1,24 @@
 """Whether this process traces, and what each piece of work begins with."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from pkg.tracing.context import TraceContext, is_trace_id, new_trace_id
 from pkg.tracing.settings import TracingSettings
-from pkg.tracing.spans import NO_ATTRIBUTES, NO_SPAN, Attributes, Kind, Root, Span
-
-Keep = Callable[[Root], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Recorder:
-    """How this process records, and to whom it hands over what is kept.
-
-    Whole traces are sampled where they begin, and their context says so to every other process. What is slow or fails is only known
-    at its end: then each process that saw it be so keeps its own part.
-    """
-
-    sample_ratio: float
-    slow_after_ns: int
-    keep: Keep
-
+from pkg.tracing.spans import (
+    NO_ATTRIBUTES,
+    NO_SPAN,
+    Attributes,
+    Errand,
+    Job,
+    Keep,
+    Kind,
+    Recorder,
+    Request,
+    Root,
+    Span,
+)
 
 # One for a process, as the set-up of its logs is.
 _recorder: Recorder | None = None
@@ -86,18 +81,15 @@ def begin_request(
             trace_id = new_trace_id()
     else:
         trace_id, is_sampled, caller_id = parent.trace_id, parent.is_sampled, parent.span_id
-    span = Root(
+    make = Errand if has_own_pace else Request
+    return make(
+        recorder,
         name,
-        Kind.SERVER,
         attributes,
         trace_id=trace_id,
         caller_id=caller_id,
         is_sampled=is_sampled,
-        slow_after_ns=None if has_own_pace else recorder.slow_after_ns,
-        keep=recorder.keep,
     )
-    span.error = ""  # Of what leaves its block, much is an answer.
-    return span
 
 
 def begin_batch(
@@ -107,16 +99,9 @@ def begin_batch(
     recorder = _recorder
     if recorder is None:
         return NO_SPAN
-    return Root(
-        name,
-        kind,
-        attributes,
-        trace_id=new_trace_id(),
-        caller_id=0,
-        is_sampled=False,
-        slow_after_ns=recorder.slow_after_ns,
-        keep=recorder.keep,
-    )
+    root = Root(recorder, name, attributes, trace_id=new_trace_id(), caller_id=0, is_sampled=False)
+    root.kind = kind
+    return root
 
 
 def begin_job(
@@ -127,13 +112,11 @@ def begin_job(
     if recorder is None:
         return NO_SPAN
     parent = TraceContext.parse(traceparent)
-    return Root(
+    return Job(
+        recorder,
         name,
-        Kind.CONSUMER,
         attributes,
         trace_id=parent.trace_id if parent else new_trace_id(),
         caller_id=parent.span_id if parent else 0,
         is_sampled=parent is not None and parent.is_sampled,
-        slow_after_ns=None,
-        keep=recorder.keep,
     )

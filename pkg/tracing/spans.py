@@ -7,15 +7,14 @@ and what describes a request, are made of what is kept; and so are an SDK's span
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, Token
+from dataclasses import dataclass
 from enum import IntEnum
-from functools import partial
 from time import perf_counter_ns
 from types import MappingProxyType
 from typing import Self
 
 from pkg.tracing.context import TraceContext, call_span_id, new_span_id
 
-MOST_STEPS = 200  # below one root: a WebSocket lives for an hour
 MOST_LINKS = 100  # of one span: a batch holds more messages
 
 Value = str | int | float | bool
@@ -70,17 +69,20 @@ class Span:
 NO_SPAN = Span()
 
 
+# Within which span we are.
+current_span: ContextVar["RecordedSpan | None"] = ContextVar("span", default=None)
+
+
 class RecordedSpan(Span):
     """A span that is recorded, and kept if its root is.
 
-    Made three times for each request, so that what most of them never get stands in the class, and each kind sets all that it has by itself.
+    Most are thrown away, so that what few of them get stands in the class, and each kind sets all that it has by itself.
     """
 
     is_recording = True
     name: str
     kind: Kind
     trace_id: str
-    root: "Root"
     began_ns: int
     ended_ns = 0
     error: str | None = None
@@ -89,6 +91,11 @@ class RecordedSpan(Span):
     _own: dict[str, Value] | None = None
     _id = 0
     _token: "Token[RecordedSpan | None] | None" = None
+
+    @property
+    def root(self) -> "Root":
+        """The span that decides what becomes of this one."""
+        raise NotImplementedError
 
     @property
     def parent_id(self) -> int:
@@ -139,7 +146,7 @@ class RecordedSpan(Span):
             self.ended_ns = perf_counter_ns()
 
     def __enter__(self) -> Self:
-        self._token = _current.set(self)
+        self._token = current_span.set(self)
         return self
 
     def __exit__(self, _type: object, exc: BaseException | None, _traceback: object) -> None:
@@ -149,46 +156,62 @@ class RecordedSpan(Span):
         self.end()
         if self._token is not None:
             try:
-                _current.reset(self._token)
+                current_span.reset(self._token)
             except ValueError:
                 # An abandoned stream is closed by the event loop, in another context.
-                _current.set(None)
+                current_span.set(None)
+
+
+Keep = Callable[["Root"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """How a process records, and to whom it hands over what is kept.
+
+    Whole traces are sampled where they begin, and their context says so to every other process. What is slow or fails is only known
+    at its end: then each process that saw it be so keeps its own part.
+    """
+
+    sample_ratio: float
+    slow_after_ns: int
+    keep: Keep
 
 
 class Root(RecordedSpan):
     """What a process begins with when it gets to see a trace; it decides what becomes of itself and of the steps below it.
 
     Args:
-        slow_after_ns: what takes as long is kept; None: how long it takes says nothing.
         caller_id: the span that it goes on with; 0: none; None: nobody said, it is that of the call of its own name.
     """
 
+    kind = Kind.INTERNAL
+    is_ever_slow = True  # Else how long it takes says nothing.
     left_out = 0
     _describe: Callable[[], None] | None = None
 
     def __init__(
         self,
+        recorder: Recorder,
         name: str,
-        kind: Kind,
         attributes: Attributes,
         *,
         trace_id: str,
         caller_id: int | None,
         is_sampled: bool,
-        slow_after_ns: int | None,
-        keep: "Callable[[Root], None]",
     ) -> None:
+        self.recorder = recorder
         self.name = name
-        self.kind = kind
         self.trace_id = trace_id
         self.caller_id = caller_id
         self.is_sampled = is_sampled
-        self.slow_after_ns = slow_after_ns
         self.steps: list[Step] = []
-        self.root = self
         self._given = attributes
-        self._keep = keep
         self.began_ns = perf_counter_ns()
+
+    @property
+    def root(self) -> "Root":
+        return self
 
     @property
     def parent_id(self) -> int:
@@ -207,20 +230,39 @@ class Root(RecordedSpan):
     def end(self) -> None:
         if self.ended_ns:
             return
-        self.ended_ns = perf_counter_ns()
-        is_slow = (
-            self.slow_after_ns is not None and self.ended_ns - self.began_ns >= self.slow_after_ns
-        )
-        if self.is_sampled or is_slow or self.error:
+        ended_ns = self.ended_ns = perf_counter_ns()
+        if self.is_sampled or self.error or self._is_slow():
             for step in self.steps:
-                step.break_off(self.ended_ns)
+                step.break_off(ended_ns)
             if self._describe is not None:
                 self._describe()
-            self._keep(self)
-        # The tasks that a request leaves behind hold its last span, and with it this one, which knows the whole request and itself.
+            self.recorder.keep(self)
+        # The tasks that a request leaves behind hold its last span, and with it this one, which knows the whole request.
         self.steps = []
         self._describe = None
-        self.root = ENDED
+
+    def _is_slow(self) -> bool:
+        return self.is_ever_slow and self.ended_ns - self.began_ns >= self.recorder.slow_after_ns
+
+
+class Request(Root):
+    """A root for which somebody waits; of what leaves its block, much is an answer."""
+
+    kind = Kind.SERVER
+    error = ""
+
+
+class Errand(Request):
+    """A request that has its own pace: an upload, a stream."""
+
+    is_ever_slow = False
+
+
+class Job(Root):
+    """Work that was put aside: nobody waits for it."""
+
+    kind = Kind.CONSUMER
+    is_ever_slow = False
 
 
 class Step(RecordedSpan):
@@ -230,10 +272,14 @@ class Step(RecordedSpan):
         self.name = name
         self.kind = kind
         self.trace_id = parent.trace_id
-        self.root = parent.root
+        self._root = parent.root
         self._given = attributes
         self._parent = parent
         self.began_ns = perf_counter_ns()
+
+    @property
+    def root(self) -> Root:
+        return self._root
 
     @property
     def parent_id(self) -> int:
@@ -247,80 +293,26 @@ class Step(RecordedSpan):
 
 
 class CallStep(Step):
-    """A call of another process: its id need not travel, since the other side makes the same one."""
+    """A call of another process, made when it has ended: until then its id is all that is needed, and both sides know that by themselves."""
+
+    kind = Kind.CLIENT
+
+    def __init__(
+        self,
+        parent: RecordedSpan,
+        method: str,
+        attributes: Attributes,
+        *,
+        began_ns: int,
+        ended_ns: int,
+    ) -> None:
+        self.name = method
+        self.trace_id = parent.trace_id
+        self._root = parent.root
+        self._given = attributes
+        self._parent = parent
+        self.began_ns = began_ns
+        self.ended_ns = ended_ns
 
     def _make_id(self) -> int:
         return call_span_id(self.trace_id, self.name)
-
-
-def _forget(_root: Root) -> None:
-    """Keep nothing."""
-
-
-# What a root says is above it once it has ended: nothing is recorded below it any more.
-ENDED = Root(
-    "",
-    Kind.INTERNAL,
-    NO_ATTRIBUTES,
-    trace_id="",
-    caller_id=0,
-    is_sampled=False,
-    slow_after_ns=None,
-    keep=_forget,
-)
-ENDED.end()
-
-
-_current: ContextVar[RecordedSpan | None] = ContextVar("span", default=None)
-
-
-def child(
-    name: str,
-    kind: Kind = Kind.INTERNAL,
-    attributes: Attributes = NO_ATTRIBUTES,
-    *,
-    make: type[Step] = Step,
-) -> Span:
-    """Begin a step of what is traced at the moment, if anything is."""
-    parent = _current.get()
-    if parent is None:
-        return NO_SPAN
-    root = parent.root
-    if root.ended_ns:
-        return NO_SPAN
-    if len(root.steps) >= MOST_STEPS:
-        root.left_out += 1
-        return NO_SPAN
-    step = make(parent, name, kind, attributes)
-    root.steps.append(step)
-    return step
-
-
-# Begin the call of a method in another process, as a step.
-call = partial(child, kind=Kind.CLIENT, make=CallStep)
-
-
-def current_trace_id() -> str | None:
-    """Return the id of the trace of this moment, whether it will be kept or not."""
-    span = _current.get()
-    return span.trace_id if span is not None else None
-
-
-def current_traceparent() -> str | None:
-    """Return what a message to another process says of the trace of this moment."""
-    span = _current.get()
-    return span.context.format() if span is not None else None
-
-
-def current_call_traceparent(request_id: str) -> str | None:
-    """Return what a call says of the trace of this moment, beside its request id; None where the other side knows it by that alone."""
-    span = _current.get()
-    if span is None or (span.trace_id == request_id and not span.root.is_sampled):
-        return None
-    return span.context.format()
-
-
-def find_kept_trace_id() -> str | None:
-    """Return the id of the trace of this moment where it is kept for certain: what a metric may name as an example."""
-    span = _current.get()
-    return span.trace_id if span is not None and span.root.is_sampled else None

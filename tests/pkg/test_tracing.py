@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from time import perf_counter_ns
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from pkg.errors import DependencyUnavailable, VideoNotFound
+from pkg.rpc.client import observe_call
 from pkg.rpc.interceptor import reported
 from pkg.rpc.metadata import with_trace
 from pkg.tracing import (
@@ -18,7 +20,6 @@ from pkg.tracing import (
     begin_batch,
     begin_job,
     begin_request,
-    call,
     child,
     current_trace_id,
     current_traceparent,
@@ -26,8 +27,9 @@ from pkg.tracing import (
     is_sampled,
 )
 from pkg.tracing.context import TraceContext
+from pkg.tracing.current import MOST_STEPS
 from pkg.tracing.recorder import recording
-from pkg.tracing.spans import MOST_STEPS, Root
+from pkg.tracing.spans import Root
 from tests.pkg.calls_world import serving_together
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
@@ -247,9 +249,9 @@ async def test_each_of_the_calls_that_travel_together_has_its_own_trace(kept):
     async def ask(world, trace_id: str) -> None:
         with (
             begin_request("request", traceparent=f"00-{trace_id}-b7ad6b7169203331-00"),
-            call("UserInfo"),
+            observe_call("UserInfo"),
         ):
-            await world.info(7, metadata=dict(with_trace("app-7.1")))
+            await world.info(7, metadata=dict(with_trace("app-7.1", "UserInfo")))
 
     async with serving_together() as world:
         await asyncio.gather(*(ask(world, trace_id) for trace_id in ids))
@@ -265,10 +267,13 @@ async def test_a_call_that_travels_with_others_is_a_step_below_its_caller():
         async with serving_together() as world:
             with begin_request("request", traceparent=None):
                 trace_id = current_trace_id()
-                await world.info(7, metadata=dict(with_trace("app-7.1")))
+                with observe_call("UserInfo"):
+                    await world.info(7, metadata=dict(with_trace("app-7.1", "UserInfo")))
 
-    assert sorted(kept.names) == [["UserInfo"], ["request"]]
-    assert trace_id
+    callee, caller = kept.parts
+    assert kept.names == [["UserInfo"], ["request", "UserInfo"]]
+    assert {part.trace_id for part in kept.parts} == {trace_id}
+    assert callee.spans[0].parent_id == caller.spans[1].id
 
 
 async def test_a_call_whose_request_id_says_enough_carries_nothing_more_and_is_connected():
@@ -280,9 +285,9 @@ async def test_a_call_whose_request_id_says_enough_carries_nothing_more_and_is_c
             with (
                 begin_request("request", traceparent=None, trace_id=TRACE_ID),
                 child("step"),
-                call("UserInfo", attributes={"side": "caller"}),
+                observe_call("UserInfo"),
             ):
-                metadata = with_trace(TRACE_ID)
+                metadata = with_trace(TRACE_ID, "UserInfo")
                 await world.info(7, request_id=TRACE_ID, metadata=dict(metadata))
 
     assert metadata == {}
@@ -291,6 +296,22 @@ async def test_a_call_whose_request_id_says_enough_carries_nothing_more_and_is_c
     [_, step, calling] = caller.spans
     assert callee.spans[0].parent_id == calling.id
     assert calling.parent_id == step.id
+
+
+@pytest.mark.parametrize("header", [SAMPLED, UNSAMPLED], ids=["drawn", "not drawn"])
+def test_brief_calls_are_left_out_of_what_was_not_drawn_unless_they_failed(header):
+    kept = Kept()
+
+    with record(kept, slow_s=0.2), begin_request("Feed", traceparent=header):
+        for name, duration in (("brief", 0), ("long", 200)):
+            with observe_call(name):
+                wait_ms(duration)
+        with suppress(DependencyUnavailable), observe_call("failed"):
+            raise DependencyUnavailable(detail="mysql")
+
+    brief = ["brief"] if header is SAMPLED else []
+    assert kept.names == [["Feed", *brief, "long", "failed"]]
+    assert kept.errors[0][-1] == "DependencyUnavailable"
 
 
 async def test_a_call_in_a_trace_that_was_not_drawn_is_not_drawn_either():
@@ -309,7 +330,9 @@ def test_a_call_says_more_than_its_request_id_where_the_other_side_could_not_kno
         record(Kept(), ratio=float(is_drawn)),
         begin_request("request", traceparent=None, trace_id=TRACE_ID),
     ):
-        metadata = with_trace(TRACE_ID if is_drawn else "app-7.1", {"x-client-address": "::1"})
+        metadata = with_trace(
+            TRACE_ID if is_drawn else "app-7.1", "UserInfo", {"x-client-address": "::1"}
+        )
 
     assert metadata.keys() == {"x-client-address", TRACEPARENT}
     assert is_sampled(metadata[TRACEPARENT]) is is_drawn
