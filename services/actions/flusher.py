@@ -127,7 +127,7 @@ class Flusher:
             FLUSHED.labels(kind=self._kind.value).inc(len(absorbed))
             flushed += len(absorbed)
             await self._tell_effects(absorbed)
-            if len(oldest) < PENDING_PER_PARTITION:
+            if len(oldest) < min(self._batch_size, PENDING_PER_PARTITION):
                 break  # No partition held more: what came since then can wait for the next run.
             if not await lock.extend():
                 logger.bind(kind=self._kind.value).warning("flush lock lost")

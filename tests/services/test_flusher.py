@@ -56,13 +56,14 @@ async def test_malformed_messages_do_not_stop_the_others_of_their_batch(stores):
     assert await stores.list_pending_of(RELATION, fan) == [action]
 
 
-async def test_a_flush_takes_everything_in_batches(stores):
+@pytest.mark.parametrize("batch_size", [50, 300])
+async def test_a_flush_takes_everything_in_batches(stores, batch_size):
     author, *fans = await stores.add_users(800)
     [video] = await stores.add_videos(author, 1)
     likes = [await stores.act(fan, video, DO) for fan in fans]
     await stores.pending(FAVORITE).apply_actions(likes)
 
-    assert await make_flusher(stores, FAVORITE, batch_size=300).flush() == len(fans)
+    assert await make_flusher(stores, FAVORITE, batch_size=batch_size).flush() == len(fans)
 
     assert await stores.favorite_count(video) == len(fans)
     assert (await stores.pending(FAVORITE).measure()).pending == 0

@@ -95,7 +95,7 @@ async def test_a_like_is_seen_by_its_viewer_when_it_is_pending_and_counted_when_
         [seen] = await reader.feed(fan)
         assert (seen.is_favorite, seen.favorite_count) == (bool(count), 1 - count)
 
-        await Flusher(stores.database, pending, changes, batch_size=9).flush()
+        await Flusher(stores.database, pending, changes, batch_size=1000).flush()
 
         [seen] = await reader.feed(fan)
         assert (seen.is_favorite, seen.favorite_count) == (bool(count), count)
@@ -111,7 +111,7 @@ async def test_a_follow_is_on_both_cards_when_it_is_flushed(reader, changes, sto
     pending = stores.pending(Kind.RELATION)
     await pending.apply_actions([await stores.act(one, other, DO)])
 
-    await Flusher(stores.database, pending, changes, batch_size=9).flush()
+    await Flusher(stores.database, pending, changes, batch_size=1000).flush()
 
     cards = await reader.users(one, other)
     assert [(card.follow_count, card.follower_count) for card in cards] == [(1, 0), (0, 1)]
@@ -238,7 +238,7 @@ async def test_who_likes_very_much_is_answered_from_rows_and_registers(
     pending = stores.pending(Kind.FAVORITE)
 
     await pending.apply_actions([await stores.act(fan, card.id, DO)])
-    await Flusher(stores.database, pending, changes, batch_size=9).flush()
+    await Flusher(stores.database, pending, changes, batch_size=1000).flush()
 
     [seen] = await reader.feed(fan)
     assert (seen.is_favorite, seen.favorite_count) == (True, 1)

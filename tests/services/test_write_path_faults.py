@@ -227,7 +227,9 @@ async def test_five_thousand_actions_of_a_hundred_people_on_ten_targets_are_exac
     await crowd.settled()
     for video in videos:
         likes = sum(
-            states == {True} for (_, _, target), states in crowd.possible.items() if target == video
+            states == {True}
+            for (kind, _, target), states in crowd.possible.items()
+            if kind is FAVORITE and target == video
         )
         assert await crowd.stores.favorite_count(video) == likes
 
