@@ -110,7 +110,9 @@ def setup_logging(settings: LogSettings, *, process: str) -> None:
             retention=settings.retention_files,
             diagnose=False,  # Values of variables would carry passwords into the traceback.
         )
-    logging.basicConfig(handlers=[_LoguruHandler()], level=logging.INFO, force=True)
+    handler = _LoguruHandler()
+    handler.addFilter(_tell_gone_caller)
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     quiet_drivers()
 
 
@@ -174,6 +176,16 @@ class _Own:
 
 
 _own = _Own()
+
+
+def _tell_gone_caller(record: logging.LogRecord) -> bool:
+    """Make one line of what gRPC calls an error, with its traceback: a caller was gone when its reply was sent."""
+    told = record.getMessage()
+    if record.name == "grpc._cython.cygrpc" and told.startswith("ExecuteBatchError raised in core"):
+        record.levelno, record.levelname = logging.INFO, "INFO"
+        record.msg = f"caller gone before its reply: {told}"
+        record.args = record.exc_info = None
+    return True
 
 
 class _LoguruHandler(logging.Handler):

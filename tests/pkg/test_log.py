@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import grpc
 import pytest
+from grpc._cython import cygrpc  # type: ignore[attr-defined]
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from loguru import logger
 
 from pkg.log import FrequentEvent, new_request_id, request_id, setup_logging
@@ -172,6 +175,30 @@ def test_chatty_libraries_are_heard_when_something_is_wrong(set_up, lines):
         logging.getLogger(name).critical("wrong")
 
     assert [line.split()[-1] for line in lines()] == ["wrong"] * len(CHATTY)
+
+
+async def test_a_caller_that_is_gone_when_its_reply_is_sent_is_one_line_and_no_error(set_up, lines):
+    class Sender(health_pb2_grpc.HealthServicer):
+        async def Check(self, _request, _context):
+            # So gRPC fails where it sends to a connection that is just being closed.
+            raise cygrpc.ExecuteBatchError("Failed execute_batch")
+
+    set_up()
+    server = grpc.aio.server()
+    health_pb2_grpc.add_HealthServicer_to_server(Sender(), server)
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    async with grpc.aio.insecure_channel(address) as channel:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(), timeout=0.2
+            )
+    await server.stop(0)
+
+    [line] = lines()
+    assert " INFO " in line
+    assert "caller gone before its reply" in line
+    assert "/grpc.health.v1.Health/Check" in line
 
 
 def test_what_is_below_the_level_is_not_written(set_up, lines):
