@@ -21,7 +21,15 @@ from gateway.rate_limit import RequestLimits
 from pkg import log
 from pkg.errors import DeadlineExceeded, DependencyUnavailable, DomainError, InternalError
 from pkg.metrics import observe
-from pkg.tracing import NO_SPAN, TRACEPARENT, Span, begin_request, current_trace_id, is_tracing
+from pkg.tracing import (
+    NO_SPAN,
+    TRACEPARENT,
+    Span,
+    begin_request,
+    current_trace_id,
+    is_tracing,
+    new_trace_id,
+)
 
 PREFIX = "/douyin"
 UPLOAD_PATH = "/douyin/publish/action/"
@@ -30,7 +38,8 @@ QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 NO_CACHE = (b"cache-control", NO_STORE.encode("ascii"))
 NO_SNIFF = (b"x-content-type-options", b"nosniff")
 DEADLINE_S = 10
-REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+# Its first group: one that can be the id of a trace as well, as nginx's are.
+REQUEST_ID = re.compile(rb"((?!0{32})[0-9a-f]{32})|[A-Za-z0-9._-]{1,64}")
 TRACEPARENT_HEADER = TRACEPARENT.encode("ascii")
 STARTS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
 # The others are one in the metrics: a method is a word that the client chooses.
@@ -47,9 +56,8 @@ class Exchange:
     def __init__(self, scope: Scope, send: Send) -> None:
         self.scope = scope
         self.status = 0
-        self.request_id = _choose_request_id(scope)
-        self.span = _begin_span(scope, self.request_id) if is_tracing() else NO_SPAN
-        self.span.describe_later(self._describe_span)
+        self.request_id, is_trace_id = _choose_request_id(scope)
+        self.span = self._begin_span(is_trace_id=is_trace_id) if is_tracing() else NO_SPAN
         self._send = send
         self._began = time.perf_counter()
 
@@ -85,6 +93,19 @@ class Exchange:
                     "viewer": self.scope.get("viewer_id", 0),
                 }
             )
+
+    def _begin_span(self, *, is_trace_id: bool) -> Span:
+        scope = self.scope
+        client = scope.get("client")
+        # uvicorn gives port 0 to an address that a trusted proxy has told; a stranger could have every trace kept.
+        is_told = client is not None and client[1] == 0
+        return begin_request(
+            "request",
+            self.request_id if is_trace_id else new_trace_id(),
+            traceparent=_find_traceparent(scope) if is_told else None,
+            has_own_pace=scope["type"] == "websocket" or scope["path"] == UPLOAD_PATH,
+            describe=self._describe_span,
+        )
 
     def _describe_span(self) -> None:
         method, route = _method_of(self.scope), _route_of(self.scope)
@@ -185,37 +206,19 @@ def _route_of(scope: Scope) -> str:
     return getattr(scope.get("route"), "path", "unmatched")
 
 
-def _choose_request_id(scope: Scope) -> str:
+def _choose_request_id(scope: Scope) -> tuple[str, bool]:
+    """Return the id of the request, and whether its trace can have it too: then one id is enough."""
     for name, value in scope["headers"]:
-        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
-            return str(value.decode("ascii"))
-    return log.new_request_id()
-
-
-def _begin_span(scope: Scope, request_id: str) -> Span:
-    return begin_request(
-        "request",
-        traceparent=_find_traceparent(scope),
-        # nginx's ids have the form of a trace's: then one id is enough.
-        trace_id=request_id,
-        has_own_pace=_has_own_pace(scope),
-    )
+        if name == b"x-request-id" and (found := REQUEST_ID.fullmatch(value)):
+            return str(value.decode("ascii")), found[1] is not None
+    return log.new_request_id(), True
 
 
 def _find_traceparent(scope: Scope) -> str | None:
-    """Return what a trusted proxy says; a stranger could have every trace kept."""
-    client = scope.get("client")
-    # uvicorn gives port 0 to an address that a trusted proxy has told.
-    if client is None or client[1] != 0:
-        return None
     for name, value in scope["headers"]:
         if name == TRACEPARENT_HEADER:
             return str(value.decode("latin-1"))
     return None
-
-
-def _has_own_pace(scope: Scope) -> bool:
-    return scope["type"] == "websocket" or bool(scope["path"] == UPLOAD_PATH)
 
 
 async def _report(exchange: Exchange, receive: Receive, error: DomainError) -> None:

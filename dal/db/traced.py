@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext, ExecutionContext
 
-from pkg.tracing import Kind, Span, child, is_tracing
+from pkg.tracing import Kind, Span, begin_child, is_tracing
 
 TRACED = {"db.system.name": "mysql"}
 MOST_TEXT_CHARS = 1000
@@ -27,7 +27,7 @@ def trace_statements(engine: Engine, address: str) -> None:
         context: ExecutionContext | None,
         _is_many: bool,
     ) -> None:
-        span = child(statement.split(None, 1)[0], Kind.CLIENT, attributes)
+        span = begin_child(statement.split(None, 1)[0], Kind.CLIENT, attributes)
         if span.is_recording and context is not None:
             span.set("db.query.text", statement.strip()[:MOST_TEXT_CHARS])
             vars(context)[SPAN] = span

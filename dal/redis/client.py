@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Connection, Redis
@@ -29,7 +29,7 @@ from pkg.nodes import Addresses, Node, NodeTurns
 from pkg.settings import Seconds, Secret, Section
 from pkg.startup import wait_until_available
 from pkg.tls import TlsSettings, is_refused_certificate
-from pkg.tracing import Kind, Span, child
+from pkg.tracing import Kind, child
 
 __all__ = ["CACHE", "Redis", "RedisSettings", "open_redis", "ping", "translated_errors"]
 
@@ -151,17 +151,19 @@ class _Pipeline(Pipeline):
     dependency: Dependency
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
-        with self.dependency.call("PIPELINE"), child("redis", Kind.CLIENT, TRACED) as span:
-            if span.is_recording:
-                self._describe(span)
+        commands: Any = self.command_stack
+        first = commands[0][0][0] if commands else "PIPELINE"
+        with (
+            self.dependency.call("PIPELINE"),
+            child(f"redis {first}", Kind.CLIENT, _describe_batch(len(commands))),
+        ):
             async with asyncio.timeout(self.timeout_s):
                 return await super().execute(raise_on_error)
 
-    def _describe(self, span: Span) -> None:
-        span.set("db.operation.batch.size", len(self.command_stack))
-        if self.command_stack:
-            command: Any = self.command_stack[0][0][0]
-            span.rename(f"redis {command}")
+
+@lru_cache
+def _describe_batch(commands: int) -> Mapping[str, str | int]:
+    return {**TRACED, "db.operation.batch.size": commands}
 
 
 class _Redis(Redis):
@@ -172,8 +174,7 @@ class _Redis(Redis):
     turns: NodeTurns
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        with self.dependency.call(args[0]), child("redis", Kind.CLIENT, TRACED) as span:
-            span.rename(f"redis {args[0]}")
+        with self.dependency.call(args[0]), child(f"redis {args[0]}", Kind.CLIENT, TRACED):
             async with asyncio.timeout(self.timeout_s):
                 return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 

@@ -229,12 +229,12 @@ class observe_call:  # noqa: N801 - used as a context manager
             self.code = grpc.StatusCode.CANCELLED
         elif exc_type is not None:
             error = exc_type.__name__
-        code = self.code.name
-        seconds = (time.perf_counter_ns() - self._began_ns) / 1e9
-        metrics.observe(metrics.RPC_CALLED, seconds, self._method, code)
+        ended_ns = time.perf_counter_ns()
+        seconds = (ended_ns - self._began_ns) / 1e9
+        metrics.observe(metrics.RPC_CALLED, seconds, self._method, self.code.name)
         is_answered = self.code is grpc.StatusCode.OK
         attributes = ANSWERED if is_answered else describe_code(self.code)
-        record_call(self._method, began_ns=self._began_ns, attributes=attributes, error=error)
+        record_call(self._method, self._began_ns, ended_ns, attributes=attributes, error=error)
 
 
 def _service_config(service: str, repeatable: Sequence[str]) -> str:

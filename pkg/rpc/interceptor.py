@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from enum import Enum, auto
 from functools import cache, partial
 from http import HTTPStatus
@@ -18,7 +18,7 @@ from pkg import errors, log, metrics
 from pkg.rpc.admission import Admission
 from pkg.rpc.metadata import REQUEST_ID_KEY
 from pkg.rpc.status import ANSWERED, CODE, encode_error
-from pkg.tracing import TRACEPARENT, Span, begin_request
+from pkg.tracing import TRACEPARENT, Span, begin_request, is_trace_id, new_trace_id
 
 # Reflection and health speak for themselves and are not worth a metric; each call that is carried with others has its own.
 UNTOUCHED_PREFIXES = ("/grpc.", "/dousheng.CallService/")
@@ -105,10 +105,7 @@ async def _abort(context: Context, error: errors.DomainError) -> None:
     await context.abort(error.grpc_code, error.message, encode_error(error))
 
 
-@contextmanager
-def reported(
-    method: str, request_id: str | None, *, traceparent: str | None, way: Way = Way.ALONE
-) -> Iterator[None]:
+class reported:  # noqa: N801 - used as a context manager
     """Run one call under its request id, count and trace it, and report what it raises.
 
     Args:
@@ -118,49 +115,66 @@ def reported(
     Raises:
         DomainError: in place of whatever the call raises.
     """
-    request_id = request_id or log.new_request_id()
-    token = log.request_id.set(request_id)
-    code, began = grpc.StatusCode.CANCELLED, time.perf_counter()
-    try:
-        with _begin_span(method, request_id, traceparent, way) as span:
-            try:
-                yield
-                code = grpc.StatusCode.OK
-            except grpc.aio.AbortError:
-                raise
-            except Exception as exc:
-                error = _judge(exc, span)
-                code = error.grpc_code
-                if error is exc:
-                    raise
-                raise error from exc
-            finally:
-                seconds = time.perf_counter() - began
-                metrics.observe(metrics.RPC_SERVED, seconds, method.rpartition("/")[2], code.name)
-                if code is not grpc.StatusCode.OK:
-                    span.set(CODE, code.name)
-    finally:
+
+    __slots__ = ("_began", "_name", "_request_id", "_span", "_token")
+
+    def __init__(
+        self, method: str, request_id: str | None, *, traceparent: str | None, way: Way = Way.ALONE
+    ) -> None:
+        self._request_id = request_id or log.new_request_id()
+        self._name, attributes = _describe(method)
+        trace_id = self._request_id
+        # Who calls with others has made sure of it.
+        if way is not Way.TOGETHER and not is_trace_id(trace_id):
+            trace_id = new_trace_id()
+        self._span = begin_request(
+            self._name,
+            trace_id,
+            attributes,
+            traceparent=traceparent,
+            has_own_pace=way is Way.STREAMING,
+            is_called=way is Way.TOGETHER,
+        )
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+        self._token = log.request_id.set(self._request_id)
+        self._span.__enter__()
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: object
+    ) -> None:
         try:
-            log.request_id.reset(token)
-        except ValueError:
-            # An abandoned response stream is closed by the event loop, in another context.
-            log.request_id.set("-")
+            error = self._end(exc)
+            self._span.__exit__(exc_type, exc, traceback)
+        finally:
+            try:
+                log.request_id.reset(self._token)
+            except ValueError:
+                # An abandoned response stream is closed by the event loop, in another context.
+                log.request_id.set("-")
+        if error is not None and error is not exc:
+            raise error from exc
 
-
-def _begin_span(method: str, request_id: str, traceparent: str | None, way: Way) -> Span:
-    return begin_request(
-        method.rpartition("/")[2],
-        traceparent=traceparent,
-        trace_id=request_id,
-        attributes=_describe(method),
-        has_own_pace=way is Way.STREAMING,
-        is_called=way is Way.TOGETHER,
-    )
+    def _end(self, exc: BaseException | None) -> BaseException | None:
+        """Tell metrics, log and trace what became of it; return the error that the caller gets."""
+        error, code = exc, grpc.StatusCode.OK
+        if isinstance(exc, Exception) and not isinstance(exc, grpc.aio.AbortError):
+            error = _judge(exc, self._span)
+            code = error.grpc_code
+        elif exc is not None:
+            code = grpc.StatusCode.CANCELLED
+        seconds = time.perf_counter() - self._began
+        metrics.observe(metrics.RPC_SERVED, seconds, self._name, code.name)
+        if code is not grpc.StatusCode.OK:
+            self._span.set(CODE, code.name)
+        return error
 
 
 @cache  # Methods are few.
-def _describe(method: str) -> Mapping[str, str]:
-    return {**ANSWERED, "rpc.method": method.lstrip("/")}
+def _describe(method: str) -> tuple[str, Mapping[str, str]]:
+    """Return a method's own name, and the attributes of its spans."""
+    return method.rpartition("/")[2], {**ANSWERED, "rpc.method": method.lstrip("/")}
 
 
 def _judge(exc: Exception, span: Span) -> errors.DomainError:

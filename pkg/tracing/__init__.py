@@ -4,8 +4,9 @@ Whoever owns a driver surrounds its calls with `child`, or tells of those of our
 While tracing is off, or outside of anything that is traced, all of them return the same object, which does nothing.
 """
 
-from pkg.tracing.context import TRACEPARENT, is_sampled
+from pkg.tracing.context import TRACEPARENT, is_sampled, is_trace_id, new_trace_id
 from pkg.tracing.current import (
+    begin_child,
     child,
     current_call_traceparent,
     current_trace_id,
@@ -25,6 +26,7 @@ __all__ = [
     "Span",
     "TracingSettings",
     "begin_batch",
+    "begin_child",
     "begin_job",
     "begin_request",
     "child",
@@ -34,7 +36,9 @@ __all__ = [
     "find_kept_trace_id",
     "is_known_by",
     "is_sampled",
+    "is_trace_id",
     "is_tracing",
+    "new_trace_id",
     "record_call",
     "tracing",
 ]

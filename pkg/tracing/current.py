@@ -1,7 +1,5 @@
 """What belongs to the trace of this moment: its steps, and what it is called elsewhere."""
 
-from time import perf_counter_ns
-
 from pkg.tracing.context import TraceContext, call_span_id
 from pkg.tracing.spans import (
     NO_ATTRIBUTES,
@@ -9,20 +7,33 @@ from pkg.tracing.spans import (
     Attributes,
     CallStep,
     Kind,
+    LateStep,
     Root,
     Span,
     Step,
     current_span,
 )
 
-MOST_STEPS = 200  # below one root: a WebSocket lives for an hour
-BRIEF_PART = 10  # calls that took less than this part of what is slow explain nothing
-
 
 def child(name: str, kind: Kind = Kind.INTERNAL, attributes: Attributes = NO_ATTRIBUTES) -> Span:
-    """Begin a step of what is traced at the moment, if anything is."""
+    """Return a step of what is traced at the moment, if anything is: a block.
+
+    In a request that was not drawn, brief ones that did not fail are left out.
+    """
     parent = current_span.get()
-    if parent is None or not _has_room(parent.root):
+    if parent is None:
+        return NO_SPAN
+    if isinstance(parent, Root) and not parent.is_whole:
+        return LateStep(parent, name, kind, attributes)
+    return begin_child(name, kind, attributes)
+
+
+def begin_child(
+    name: str, kind: Kind = Kind.INTERNAL, attributes: Attributes = NO_ATTRIBUTES
+) -> Span:
+    """Begin a step that somebody ends by `end`: it is seen even if nobody does."""
+    parent = current_span.get()
+    if parent is None or not parent.root.has_room():
         return NO_SPAN
     step = Step(parent, name, kind, attributes)
     parent.root.steps.append(step)
@@ -30,36 +41,35 @@ def child(name: str, kind: Kind = Kind.INTERNAL, attributes: Attributes = NO_ATT
 
 
 def record_call(
-    method: str, *, began_ns: int, attributes: Attributes = NO_ATTRIBUTES, error: str | None = None
+    method: str,
+    began_ns: int,
+    ended_ns: int,
+    *,
+    attributes: Attributes = NO_ATTRIBUTES,
+    error: str | None = None,
 ) -> None:
-    """Record the call of a method in another process, which ends now, as a step of what is traced at the moment.
+    """Record the call of a method in another process, which has ended, as a step of what is traced at the moment.
 
-    Brief ones that did not fail are left out where the trace was not drawn.
+    What `child` leaves out, this leaves out, too.
 
     Args:
-        began_ns: by `perf_counter_ns`.
+        began_ns: by `perf_counter_ns`, as `ended_ns`.
         error: why it failed, if it did.
     """
     parent = current_span.get()
     if parent is None:
         return
-    root, ended_ns = parent.root, perf_counter_ns()
-    is_brief = (ended_ns - began_ns) * BRIEF_PART < root.recorder.slow_after_ns
-    if (is_brief and error is None and not root.is_sampled) or not _has_room(root):
-        return
-    call = CallStep(parent, method, attributes, began_ns=began_ns, ended_ns=ended_ns)
-    call.error = error
-    root.steps.append(call)
-
-
-def _has_room(root: Root) -> bool:
-    """Tell whether a step is recorded that goes on at the moment."""
-    if root.ended_ns:
-        return False
-    if len(root.steps) >= MOST_STEPS:
-        root.left_out += 1
-        return False
-    return True
+    if (
+        isinstance(parent, Root)
+        and not parent.is_whole
+        and error is None
+        and ended_ns - began_ns < parent.recorder.brief_ns
+    ):
+        parent.left_out += 1
+    elif parent.root.has_room():
+        call = CallStep(parent, method, attributes, began_ns=began_ns, ended_ns=ended_ns)
+        call.error = error
+        parent.root.steps.append(call)
 
 
 def current_trace_id() -> str | None:
@@ -86,10 +96,12 @@ def current_call_traceparent(method: str) -> str | None:
 def is_known_by(request_id: str) -> bool:
     """Tell whether a call says all of the trace of this moment by its request id: there is none, or it is the same and was not drawn."""
     span = current_span.get()
-    return span is None or (span.trace_id == request_id and not span.root.is_sampled)
+    return span is None or (not span.is_whole and span.trace_id == request_id)
 
 
 def find_kept_trace_id() -> str | None:
     """Return the id of the trace of this moment where it is kept for certain: what a metric may name as an example."""
     span = current_span.get()
-    return span.trace_id if span is not None and span.root.is_sampled else None
+    if span is None or not span.is_whole:
+        return None
+    return span.trace_id if span.root.is_sampled else None

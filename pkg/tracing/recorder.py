@@ -1,10 +1,10 @@
 """Whether this process traces, and what each piece of work begins with."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pkg.tracing.context import TraceContext, is_trace_id, new_trace_id
+from pkg.tracing.context import TraceContext, new_trace_id
 from pkg.tracing.settings import TracingSettings
 from pkg.tracing.spans import (
     NO_ATTRIBUTES,
@@ -20,6 +20,8 @@ from pkg.tracing.spans import (
     Span,
 )
 
+# A step is brief that took less than this part of what is slow.
+BRIEF_PART = 10
 # One for a process, as the set-up of its logs is.
 _recorder: Recorder | None = None
 
@@ -28,7 +30,8 @@ _recorder: Recorder | None = None
 def recording(settings: TracingSettings, keep: Keep) -> Iterator[None]:
     """Record in this process while the block runs."""
     global _recorder  # noqa: PLW0603
-    _recorder = Recorder(settings.sample_ratio, int(settings.slow_s * 1e9), keep)
+    slow_ns = int(settings.slow_s * 1e9)
+    _recorder = Recorder(settings.sample_ratio, slow_ns, slow_ns // BRIEF_PART, keep)
     try:
         yield
     finally:
@@ -55,51 +58,45 @@ def is_tracing() -> bool:
 
 def begin_request(
     name: str,
-    *,
-    traceparent: str | None,
-    trace_id: str | None = None,
+    trace_id: str,
     attributes: Attributes = NO_ATTRIBUTES,
+    *,
+    traceparent: str | None = None,
     has_own_pace: bool = False,
     is_called: bool = False,
+    describe: Callable[[], None] | None = None,
 ) -> Span:
     """Begin what somebody waits for.
 
     Args:
-        trace_id: of a trace that begins here; one that cannot be an id is replaced.
+        trace_id: of a trace that begins here. One that cannot be an id (`is_trace_id`) is replaced, but only if the trace is kept.
         has_own_pace: how long it takes says nothing: an upload, a stream.
         is_called: without a traceparent it goes on with a trace that was not drawn, which has `trace_id`, at the call of `name`.
+        describe: renames it and sets its attributes when it is kept.
     """
     recorder = _recorder
     if recorder is None:
         return NO_SPAN
-    parent = TraceContext.parse(traceparent) if traceparent is not None else None
-    if parent is None:
-        caller_id = None if is_called and traceparent is None else 0
-        # Not by the id, which a client may have chosen.
-        is_sampled = caller_id is not None and random.random() < recorder.sample_ratio  # noqa: S311
-        if trace_id is None or not is_trace_id(trace_id):
-            trace_id = new_trace_id()
-    else:
-        trace_id, is_sampled, caller_id = parent.trace_id, parent.is_sampled, parent.span_id
     make = Errand if has_own_pace else Request
-    return make(
-        recorder,
-        name,
-        attributes,
-        trace_id=trace_id,
-        caller_id=caller_id,
-        is_sampled=is_sampled,
-    )
+    request = make(recorder, name, trace_id, attributes)
+    request.describe = describe
+    if traceparent is not None and (caller := TraceContext.parse(traceparent)):
+        request.go_on_from(caller)
+    elif is_called and traceparent is None:
+        request.caller_id = None
+    # Not by the id, which a client may have chosen.
+    elif random.random() < recorder.sample_ratio:  # noqa: S311
+        request.draw()
+    return request
 
 
 def begin_batch(
     name: str, kind: Kind = Kind.INTERNAL, attributes: Attributes = NO_ATTRIBUTES
 ) -> Span:
     """Begin work on what several traces have brought here: it is kept if one of those is that it links to."""
-    recorder = _recorder
-    if recorder is None:
+    if _recorder is None:
         return NO_SPAN
-    root = Root(recorder, name, attributes, trace_id=new_trace_id(), caller_id=0, is_sampled=False)
+    root = Root(_recorder, name, new_trace_id(), attributes)
     root.kind = kind
     return root
 
@@ -108,15 +105,9 @@ def begin_job(
     name: str, *, traceparent: str | None, attributes: Attributes = NO_ATTRIBUTES
 ) -> Span:
     """Begin work that was put aside, in the trace of whoever put it there; nobody waits, so it is never too slow."""
-    recorder = _recorder
-    if recorder is None:
+    if _recorder is None:
         return NO_SPAN
-    parent = TraceContext.parse(traceparent)
-    return Job(
-        recorder,
-        name,
-        attributes,
-        trace_id=parent.trace_id if parent else new_trace_id(),
-        caller_id=parent.span_id if parent else 0,
-        is_sampled=parent is not None and parent.is_sampled,
-    )
+    job = Job(_recorder, name, new_trace_id(), attributes)
+    if caller := TraceContext.parse(traceparent):
+        job.go_on_from(caller)
+    return job

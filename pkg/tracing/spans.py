@@ -13,9 +13,10 @@ from time import perf_counter_ns
 from types import MappingProxyType
 from typing import Self
 
-from pkg.tracing.context import TraceContext, call_span_id, new_span_id
+from pkg.tracing.context import TraceContext, call_span_id, is_trace_id, new_span_id, new_trace_id
 
 MOST_LINKS = 100  # of one span: a batch holds more messages
+MOST_STEPS = 200  # below one root: a WebSocket lives for an hour
 
 Value = str | int | float | bool
 Attributes = Mapping[str, Value]
@@ -53,9 +54,6 @@ class Span:
     def fail(self, reason: str) -> None:
         """Say that it failed, and why."""
 
-    def describe_later(self, describe: Callable[[], None]) -> None:
-        """Let this rename it and set its attributes when it is kept."""
-
     def end(self) -> None:
         """End it; for those that are used without a block."""
 
@@ -87,6 +85,8 @@ class RecordedSpan(Span):
     ended_ns = 0
     error: str | None = None
     links: Sequence[TraceContext] = ()
+    # Whether all steps below it are recorded: where its trace was drawn, or may still turn out to be one that is kept whole.
+    is_whole = True
     _given: Attributes
     _own: dict[str, Value] | None = None
     _id = 0
@@ -134,7 +134,7 @@ class RecordedSpan(Span):
         context = TraceContext.parse(traceparent)
         if context is None or not context.is_sampled:
             return
-        self.root.is_sampled = True
+        self.root.draw()
         if len(self.links) < MOST_LINKS:
             self.links = [*self.links, context]
 
@@ -150,9 +150,8 @@ class RecordedSpan(Span):
         return self
 
     def __exit__(self, _type: object, exc: BaseException | None, _traceback: object) -> None:
-        if exc is not None and self.error is None and not isinstance(exc, asyncio.CancelledError):
-            # Not its text, which may quote what people wrote.
-            self.error = type(exc).__name__
+        if exc is not None:
+            self._note_failure(exc)
         self.end()
         if self._token is not None:
             try:
@@ -160,6 +159,11 @@ class RecordedSpan(Span):
             except ValueError:
                 # An abandoned stream is closed by the event loop, in another context.
                 current_span.set(None)
+
+    def _note_failure(self, exc: BaseException) -> None:
+        if self.error is None and not isinstance(exc, asyncio.CancelledError):
+            # Not its text, which may quote what people wrote.
+            self.error = type(exc).__name__
 
 
 Keep = Callable[["Root"], None]
@@ -175,39 +179,42 @@ class Recorder:
 
     sample_ratio: float
     slow_after_ns: int
+    brief_ns: int  # steps of less explain little where a trace was not drawn
     keep: Keep
 
 
 class Root(RecordedSpan):
-    """What a process begins with when it gets to see a trace; it decides what becomes of itself and of the steps below it.
-
-    Args:
-        caller_id: the span that it goes on with; 0: none; None: nobody said, it is that of the call of its own name.
-    """
+    """What a process begins with when it gets to see a trace; it decides what becomes of itself and of the steps below it."""
 
     kind = Kind.INTERNAL
     is_ever_slow = True  # Else how long it takes says nothing.
+    is_sampled = False
+    # The span that it goes on with; 0: none; None: nobody said, it is that of the call of its own name.
+    caller_id: int | None = 0
     left_out = 0
-    _describe: Callable[[], None] | None = None
+    # Renames it and sets its attributes when it is kept.
+    describe: Callable[[], None] | None = None
 
     def __init__(
-        self,
-        recorder: Recorder,
-        name: str,
-        attributes: Attributes,
-        *,
-        trace_id: str,
-        caller_id: int | None,
-        is_sampled: bool,
+        self, recorder: Recorder, name: str, trace_id: str, attributes: Attributes
     ) -> None:
         self.recorder = recorder
         self.name = name
         self.trace_id = trace_id
-        self.caller_id = caller_id
-        self.is_sampled = is_sampled
         self.steps: list[Step] = []
         self._given = attributes
         self.began_ns = perf_counter_ns()
+
+    def go_on_from(self, caller: TraceContext) -> None:
+        """Be part of the trace of a span somewhere else."""
+        self.trace_id = caller.trace_id
+        self.caller_id = caller.span_id
+        if caller.is_sampled:
+            self.draw()
+
+    def draw(self) -> None:
+        """Keep it in any case, with all of its steps from now on."""
+        self.is_sampled = self.is_whole = True
 
     @property
     def root(self) -> "Root":
@@ -224,32 +231,47 @@ class Root(RecordedSpan):
         """Itself and the steps."""
         return [self, *self.steps]
 
-    def describe_later(self, describe: Callable[[], None]) -> None:
-        self._describe = describe
+    def has_room(self) -> bool:
+        """Tell whether a step can be recorded at the moment; one that cannot is counted."""
+        if self.ended_ns:
+            return False
+        if len(self.steps) >= MOST_STEPS:
+            self.left_out += 1
+            return False
+        return True
 
     def end(self) -> None:
         if self.ended_ns:
             return
         ended_ns = self.ended_ns = perf_counter_ns()
-        if self.is_sampled or self.error or self._is_slow():
+        took_ns = ended_ns - self.began_ns
+        is_slow = self.is_ever_slow and took_ns >= self.recorder.slow_after_ns
+        if is_slow or self.is_sampled or self.error:
+            self._make_sure_of_its_id()
             for step in self.steps:
                 step.break_off(ended_ns)
-            if self._describe is not None:
-                self._describe()
+            if self.describe is not None:
+                self.describe()
             self.recorder.keep(self)
         # The tasks that a request leaves behind hold its last span, and with it this one, which knows the whole request.
         self.steps = []
-        self._describe = None
+        self.describe = None
 
-    def _is_slow(self) -> bool:
-        return self.is_ever_slow and self.ended_ns - self.began_ns >= self.recorder.slow_after_ns
+    def _make_sure_of_its_id(self) -> None:
+        """Replace one that was taken on trust and is none: the caller does not trace, and its request had any id."""
+        if is_trace_id(self.trace_id):
+            return
+        trace_id, self.caller_id = new_trace_id(), 0
+        for span in self.spans:
+            span.trace_id = trace_id
 
 
 class Request(Root):
-    """A root for which somebody waits; of what leaves its block, much is an answer."""
+    """A root for which somebody waits; of what leaves its block, much is an answer. Whether it is whole is known when it begins."""
 
     kind = Kind.SERVER
     error = ""
+    is_whole = False
 
 
 class Errand(Request):
@@ -290,6 +312,31 @@ class Step(RecordedSpan):
         if not self.ended_ns:
             self.ended_ns = at_ns
             self.error = self.error or "not ended when its request was"
+
+
+class LateStep(Step):
+    """A block in a request that was not drawn: it is recorded when it has ended, if at all, and until then it is nobody's parent."""
+
+    def __init__(self, root: Root, name: str, kind: Kind, attributes: Attributes) -> None:
+        self.name = name
+        self.kind = kind
+        self._root = self._parent = root
+        self._given = attributes
+        self.began_ns = perf_counter_ns()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _type: object, exc: BaseException | None, _traceback: object) -> None:
+        root, ended_ns = self._root, perf_counter_ns()
+        if exc is not None:
+            self._note_failure(exc)
+        if ended_ns - self.began_ns < root.recorder.brief_ns and self.error is None:
+            root.left_out += 1
+        elif root.has_room():
+            self.trace_id = root.trace_id
+            self.ended_ns = ended_ns
+            root.steps.append(self)
 
 
 class CallStep(Step):

@@ -73,7 +73,7 @@ def test_a_duration_names_the_trace_that_is_kept(dependency):
 
     with (
         recording(settings, lambda part: None),
-        begin_request("Feed", traceparent=None, trace_id=trace_id),
+        begin_request("Feed", trace_id),
         dependency.call("read"),
     ):
         pass

@@ -104,7 +104,7 @@ def test_every_line_holds_the_trace_that_it_belongs_to(set_up, lines, trace_id):
 
     with (
         recording(settings, lambda part: None),
-        begin_request("Feed", traceparent=None, trace_id=trace_id),
+        begin_request("Feed", trace_id),
     ):
         set_up("text")
         logger.info("served")
@@ -123,7 +123,7 @@ def test_the_trace_is_not_told_twice_where_its_id_is_that_of_the_request(set_up,
 
     with (
         recording(settings, lambda part: None),
-        begin_request("Feed", traceparent=None, trace_id="ab" * 16),
+        begin_request("Feed", "ab" * 16),
     ):
         logger.info("served")
 

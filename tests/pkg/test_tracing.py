@@ -11,13 +11,14 @@ import pytest
 
 from pkg.errors import DependencyUnavailable, VideoNotFound
 from pkg.rpc.client import observe_call
-from pkg.rpc.interceptor import reported
+from pkg.rpc.interceptor import Way, reported
 from pkg.rpc.metadata import with_trace
 from pkg.tracing import (
     NO_SPAN,
     TRACEPARENT,
     TracingSettings,
     begin_batch,
+    begin_child,
     begin_job,
     begin_request,
     child,
@@ -25,11 +26,12 @@ from pkg.tracing import (
     current_traceparent,
     find_kept_trace_id,
     is_sampled,
+    is_trace_id,
+    new_trace_id,
 )
 from pkg.tracing.context import TraceContext
-from pkg.tracing.current import MOST_STEPS
 from pkg.tracing.recorder import recording
-from pkg.tracing.spans import Root
+from pkg.tracing.spans import MOST_STEPS, Root
 from tests.pkg.calls_world import serving_together
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
@@ -78,7 +80,7 @@ def kept() -> Iterator[Kept]:
 
 def test_while_tracing_is_off_nothing_is_made():
     spans = [
-        begin_request("Feed", traceparent=SAMPLED),
+        begin_request("Feed", TRACE_ID, traceparent=SAMPLED),
         begin_batch("flush"),
         begin_job("process", traceparent=SAMPLED),
         child("SELECT"),
@@ -97,14 +99,14 @@ def test_a_ratio_of_one_keeps_every_request_with_its_steps():
 
     with record(kept, ratio=1.0):
         for _ in range(3):
-            with begin_request("Feed", traceparent=None), child("SELECT"):
+            with begin_request("Feed", TRACE_ID), child("SELECT"):
                 pass
 
     assert kept.names == [["Feed", "SELECT"]] * 3
 
 
 def test_what_is_neither_sampled_nor_slow_nor_failed_is_forgotten(kept):
-    with begin_request("Feed", traceparent=None), child("SELECT"):
+    with begin_request("Feed", TRACE_ID), child("SELECT"):
         assert find_kept_trace_id() is None
 
     assert kept.names == []
@@ -113,7 +115,11 @@ def test_what_is_neither_sampled_nor_slow_nor_failed_is_forgotten(kept):
 def test_a_slow_request_is_kept():
     kept = Kept()
 
-    with record(kept, slow_s=0.001), begin_request("Feed", traceparent=UNSAMPLED), child("SELECT"):
+    with (
+        record(kept, slow_s=0.001),
+        begin_request("Feed", TRACE_ID, traceparent=UNSAMPLED),
+        child("SELECT"),
+    ):
         wait_ms(2)
 
     assert kept.names == [["Feed", "SELECT"]]
@@ -122,7 +128,7 @@ def test_a_slow_request_is_kept():
 def test_what_has_its_own_pace_is_never_slow():
     kept = Kept()
 
-    with record(kept, slow_s=0.001), begin_request("up", traceparent=None, has_own_pace=True):
+    with record(kept, slow_s=0.001), begin_request("up", TRACE_ID, has_own_pace=True):
         wait_ms(2)
 
     assert kept.names == []
@@ -142,7 +148,7 @@ def test_a_failed_request_is_kept_and_an_exception_that_is_an_answer_is_no_failu
 
 def test_a_failed_step_says_what_failed_and_not_what_people_wrote(kept):
     with (
-        begin_request("Feed", traceparent=SAMPLED),
+        begin_request("Feed", TRACE_ID, traceparent=SAMPLED),
         pytest.raises(ValueError, match="secret"),
         child("SELECT"),
     ):
@@ -152,7 +158,7 @@ def test_a_failed_step_says_what_failed_and_not_what_people_wrote(kept):
 
 
 def test_a_sampled_trace_of_somebody_else_is_kept_and_goes_on(kept):
-    with begin_request("Feed", traceparent=SAMPLED, trace_id="f" * 32):
+    with begin_request("Feed", "f" * 32, traceparent=SAMPLED):
         assert current_trace_id() == TRACE_ID
         assert find_kept_trace_id() == TRACE_ID
         passed_on = TraceContext.parse(current_traceparent())
@@ -163,10 +169,29 @@ def test_a_sampled_trace_of_somebody_else_is_kept_and_goes_on(kept):
     assert kept.names == [["Feed"]]
 
 
-def test_a_trace_that_begins_here_has_the_id_of_the_request_where_that_can_be_one(kept):
+@pytest.mark.parametrize("way", [Way.ALONE, Way.STREAMING])
+def test_a_trace_that_begins_here_has_the_id_of_the_request_where_that_can_be_one(kept, way):
     for request_id, is_taken in ((TRACE_ID, True), ("app-7.1", False), ("0" * 32, False)):
-        with begin_request("Feed", traceparent=None, trace_id=request_id):
+        with reported("/dousheng.VideoService/Feed", request_id, traceparent=None, way=way):
             assert (current_trace_id() == request_id) is is_taken
+
+
+@pytest.mark.parametrize("request_id", ["app-7.1", "0" * 32, "z" * 32])
+def test_whatever_a_caller_says_who_does_not_trace_what_is_kept_has_an_id(request_id):
+    kept = Kept()
+
+    with (
+        record(kept, slow_s=1e-9),
+        reported("/dousheng.VideoService/Feed", request_id, traceparent=None, way=Way.TOGETHER),
+        child("SELECT"),
+    ):
+        pass
+
+    [part] = kept.parts
+    [request, step] = part.spans
+    assert is_trace_id(request.trace_id)
+    assert step.trace_id == request.trace_id
+    assert request.parent_id == 0
 
 
 @pytest.mark.parametrize(
@@ -182,8 +207,8 @@ def test_a_trace_that_begins_here_has_the_id_of_the_request_where_that_can_be_on
     ],
 )
 def test_a_header_that_makes_no_sense_begins_a_new_trace(kept, header):
-    with begin_request("Feed", traceparent=header):
-        assert current_trace_id() != TRACE_ID
+    with begin_request("Feed", "f" * 32, traceparent=header):
+        assert current_trace_id() == "f" * 32
 
 
 def test_a_context_survives_its_header():
@@ -211,13 +236,6 @@ def test_a_job_goes_on_in_the_trace_that_put_it_aside(kept):
     assert kept.names == [["process upload"]]
 
 
-async def test_a_step_whose_end_nobody_saw_ends_with_its_request(kept):
-    with begin_request("Feed", traceparent=SAMPLED):
-        child("SELECT")
-
-    assert kept.errors == [["", "not ended when its request was"]]
-
-
 async def test_what_a_request_leaves_behind_is_not_part_of_it(kept):
     go_on = asyncio.Event()
 
@@ -225,7 +243,7 @@ async def test_what_a_request_leaves_behind_is_not_part_of_it(kept):
         await go_on.wait()
         return child("SELECT")
 
-    with begin_request("Feed", traceparent=SAMPLED):
+    with begin_request("Feed", TRACE_ID, traceparent=SAMPLED):
         task = asyncio.create_task(afterwards())
     go_on.set()
 
@@ -234,7 +252,7 @@ async def test_what_a_request_leaves_behind_is_not_part_of_it(kept):
 
 
 def test_what_is_kept_of_a_trace_is_bounded_and_says_what_it_lacks(kept):
-    with begin_request("stream", traceparent=SAMPLED):
+    with begin_request("stream", TRACE_ID, traceparent=SAMPLED):
         for _ in range(MOST_STEPS + 5):
             with child("SELECT"):
                 pass
@@ -248,7 +266,7 @@ async def test_each_of_the_calls_that_travel_together_has_its_own_trace(kept):
 
     async def ask(world, trace_id: str) -> None:
         with (
-            begin_request("request", traceparent=f"00-{trace_id}-b7ad6b7169203331-00"),
+            begin_request("request", TRACE_ID, traceparent=f"00-{trace_id}-b7ad6b7169203331-00"),
             observe_call("UserInfo"),
         ):
             await world.info(7, metadata=dict(with_trace("app-7.1", "UserInfo")))
@@ -265,7 +283,7 @@ async def test_a_call_that_travels_with_others_is_a_step_below_its_caller():
 
     with record(kept, ratio=1.0):
         async with serving_together() as world:
-            with begin_request("request", traceparent=None):
+            with begin_request("request", new_trace_id()):
                 trace_id = current_trace_id()
                 with observe_call("UserInfo"):
                     await world.info(7, metadata=dict(with_trace("app-7.1", "UserInfo")))
@@ -283,7 +301,7 @@ async def test_a_call_whose_request_id_says_enough_carries_nothing_more_and_is_c
     with record(kept, slow_s=1e-9):
         async with serving_together() as world:
             with (
-                begin_request("request", traceparent=None, trace_id=TRACE_ID),
+                begin_request("request", TRACE_ID),
                 child("step"),
                 observe_call("UserInfo"),
             ):
@@ -293,25 +311,50 @@ async def test_a_call_whose_request_id_says_enough_carries_nothing_more_and_is_c
     assert metadata == {}
     callee, caller = kept.parts
     assert {part.trace_id for part in kept.parts} == {TRACE_ID}
-    [_, step, calling] = caller.spans
+    [request, calling, _step] = caller.spans
     assert callee.spans[0].parent_id == calling.id
-    assert calling.parent_id == step.id
+    assert calling.parent_id == request.id
 
 
 @pytest.mark.parametrize("header", [SAMPLED, UNSAMPLED], ids=["drawn", "not drawn"])
-def test_brief_calls_are_left_out_of_what_was_not_drawn_unless_they_failed(header):
+@pytest.mark.parametrize("step", [observe_call, child], ids=["call", "block"])
+def test_brief_steps_are_left_out_of_what_was_not_drawn_unless_they_failed(header, step):
     kept = Kept()
 
-    with record(kept, slow_s=0.2), begin_request("Feed", traceparent=header):
+    with record(kept, slow_s=0.2), begin_request("Feed", TRACE_ID, traceparent=header):
         for name, duration in (("brief", 0), ("long", 200)):
-            with observe_call(name):
+            with step(name):
                 wait_ms(duration)
-        with suppress(DependencyUnavailable), observe_call("failed"):
+        with suppress(DependencyUnavailable), step("failed"):
             raise DependencyUnavailable(detail="mysql")
 
     brief = ["brief"] if header is SAMPLED else []
     assert kept.names == [["Feed", *brief, "long", "failed"]]
     assert kept.errors[0][-1] == "DependencyUnavailable"
+    assert kept.left_out == 1 - len(brief)
+
+
+def test_a_block_that_was_cancelled_is_seen_where_it_took_long(kept):
+    with (
+        record(kept, slow_s=0.01),
+        suppress(asyncio.CancelledError),
+        begin_request("Feed", TRACE_ID),
+        child("redis"),
+    ):
+        wait_ms(20)
+        raise asyncio.CancelledError
+
+    assert kept.names == [["Feed", "redis"]]
+
+
+def test_what_is_ended_by_hand_is_seen_even_if_nobody_ends_it():
+    kept = Kept()
+
+    with record(kept, slow_s=1e-9), begin_request("Feed", TRACE_ID):
+        begin_child("SELECT")
+
+    assert kept.names == [["Feed", "SELECT"]]
+    assert kept.errors == [["", "not ended when its request was"]]
 
 
 async def test_a_call_in_a_trace_that_was_not_drawn_is_not_drawn_either():
@@ -328,7 +371,7 @@ async def test_a_call_in_a_trace_that_was_not_drawn_is_not_drawn_either():
 def test_a_call_says_more_than_its_request_id_where_the_other_side_could_not_know(is_drawn):
     with (
         record(Kept(), ratio=float(is_drawn)),
-        begin_request("request", traceparent=None, trace_id=TRACE_ID),
+        begin_request("request", TRACE_ID),
     ):
         metadata = with_trace(
             TRACE_ID if is_drawn else "app-7.1", "UserInfo", {"x-client-address": "::1"}
@@ -341,7 +384,8 @@ def test_a_call_says_more_than_its_request_id_where_the_other_side_could_not_kno
 def test_what_describes_a_request_is_made_only_where_it_is_kept(kept):
     described: list[str] = []
     for header in (UNSAMPLED, SAMPLED):
-        with begin_request("request", traceparent=header) as span:
-            span.describe_later(partial(described.append, header))
+        describe = partial(described.append, header)
+        with begin_request("request", TRACE_ID, traceparent=header, describe=describe):
+            pass
 
     assert described == [SAMPLED]

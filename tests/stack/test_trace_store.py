@@ -86,7 +86,7 @@ def test_zipkin_is_handed_the_spans_of_the_product(zipkin: ZipkinPort) -> None:
         settings = TracingSettings(endpoint=endpoint, sample_ratio=1, slow_s=1, timeout_s=10)
         with (
             tracing(settings, process="favorite"),
-            begin_request("FavoriteAction", traceparent=None, trace_id=TRACE_ID) as request,
+            begin_request("FavoriteAction", TRACE_ID) as request,
         ):
             request.link(LINKED)
             with child("SELECT", Kind.CLIENT, {"db.system.name": "mysql"}) as statement:
