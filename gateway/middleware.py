@@ -21,15 +21,7 @@ from gateway.rate_limit import RequestLimits
 from pkg import log
 from pkg.errors import DeadlineExceeded, DependencyUnavailable, DomainError, InternalError
 from pkg.metrics import observe
-from pkg.tracing import (
-    NO_SPAN,
-    TRACEPARENT,
-    Span,
-    begin_request,
-    current_trace_id,
-    is_tracing,
-    new_trace_id,
-)
+from pkg.tracing import TRACEPARENT, RequestSpan, is_tracing, new_trace_id
 
 PREFIX = "/douyin"
 UPLOAD_PATH = "/douyin/publish/action/"
@@ -50,14 +42,15 @@ CLIENT_GONE = 499  # nginx's number for it; only metrics and logs see it
 REQUEST_SERVED = log.FrequentEvent("request served", __name__)
 
 
-class Exchange:
-    """One request and what became of it."""
+class Exchange(RequestSpan):
+    """One request and what became of it; its block is its span, if there is one."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.scope = scope
         self.status = 0
         self.request_id, is_trace_id = _choose_request_id(scope)
-        self.span = self._begin_span(is_trace_id=is_trace_id) if is_tracing() else NO_SPAN
+        if is_tracing():
+            self._begin_span(self.request_id if is_trace_id else new_trace_id())
         self._send = send
         self._began = time.perf_counter()
 
@@ -70,8 +63,8 @@ class Exchange:
             if not any(name.lower() == NO_CACHE[0] for name, _ in headers):
                 headers.append(NO_CACHE)
             headers.append((b"x-request-id", self.request_id.encode("ascii")))
-            if trace_id := current_trace_id():
-                headers.append((b"x-trace-id", trace_id.encode("ascii")))
+            if self.is_recording:
+                headers.append((b"x-trace-id", self.trace_id.encode("ascii")))
             message["headers"] = headers
         await self._send(message)
 
@@ -81,7 +74,7 @@ class Exchange:
         seconds = time.perf_counter() - self._began
         observe(HTTP_SERVED, seconds, method, route, str(self.status))
         if self.status >= 500:
-            self.span.fail(f"status {self.status}")
+            self.fail(f"status {self.status}")
         if self.scope["path"] not in QUIET_PATHS:
             REQUEST_SERVED.tell(
                 {
@@ -94,26 +87,21 @@ class Exchange:
                 }
             )
 
-    def _begin_span(self, *, is_trace_id: bool) -> Span:
+    def describe(self) -> None:
+        method, route = _method_of(self.scope), _route_of(self.scope)
+        self.rename(f"{method} {route}")
+        self.set("dousheng.request_id", self.request_id)
+        self.set("http.request.method", method)
+        self.set("http.route", route)
+        self.set("http.response.status_code", self.status)
+
+    def _begin_span(self, trace_id: str) -> None:
         scope = self.scope
         client = scope.get("client")
         # uvicorn gives port 0 to an address that a trusted proxy has told; a stranger could have every trace kept.
         is_told = client is not None and client[1] == 0
-        return begin_request(
-            "request",
-            self.request_id if is_trace_id else new_trace_id(),
-            traceparent=_find_traceparent(scope) if is_told else None,
-            has_own_pace=scope["type"] == "websocket" or scope["path"] == UPLOAD_PATH,
-            describe=self._describe_span,
-        )
-
-    def _describe_span(self) -> None:
-        method, route = _method_of(self.scope), _route_of(self.scope)
-        self.span.rename(f"{method} {route}")
-        self.span.set("dousheng.request_id", self.request_id)
-        self.span.set("http.request.method", method)
-        self.span.set("http.route", route)
-        self.span.set("http.response.status_code", self.status)
+        self.begin_request(trace_id, _find_traceparent(scope) if is_told else None)
+        self.is_ever_slow = scope["type"] != "websocket" and scope["path"] != UPLOAD_PATH
 
 
 class GatewayMiddleware:
@@ -131,7 +119,7 @@ class GatewayMiddleware:
         scope["path"] = normalise_path(scope["path"])
         exchange = Exchange(scope, send)
         log.request_id.set(exchange.request_id)
-        with exchange.span:
+        with exchange:
             try:
                 await self._serve(exchange, receive)
             finally:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from enum import Enum, auto
 from functools import cache, partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Self
 
 import grpc
 from loguru import logger
@@ -18,13 +18,13 @@ from pkg import errors, log, metrics
 from pkg.rpc.admission import Admission
 from pkg.rpc.metadata import REQUEST_ID_KEY
 from pkg.rpc.status import ANSWERED, CODE, encode_error
-from pkg.tracing import TRACEPARENT, Span, begin_request, is_trace_id, new_trace_id
+from pkg.tracing import TRACEPARENT, RequestSpan, Span, is_trace_id, is_tracing, new_trace_id
 
 # Reflection and health speak for themselves and are not worth a metric; each call that is carried with others has its own.
 UNTOUCHED_PREFIXES = ("/grpc.", "/dousheng.CallService/")
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Enter = Callable[[], AbstractContextManager[None]]
+Enter = Callable[[], AbstractContextManager[object]]
 
 
 class Way(Enum):
@@ -105,7 +105,7 @@ async def _abort(context: Context, error: errors.DomainError) -> None:
     await context.abort(error.grpc_code, error.message, encode_error(error))
 
 
-class reported:  # noqa: N801 - used as a context manager
+class reported(RequestSpan):  # noqa: N801 - used as a context manager
     """Run one call under its request id, count and trace it, and report what it raises.
 
     Args:
@@ -116,58 +116,52 @@ class reported:  # noqa: N801 - used as a context manager
         DomainError: in place of whatever the call raises.
     """
 
-    __slots__ = ("_began", "_name", "_request_id", "_span", "_token")
-
     def __init__(
         self, method: str, request_id: str | None, *, traceparent: str | None, way: Way = Way.ALONE
     ) -> None:
         self._request_id = request_id or log.new_request_id()
-        self._name, attributes = _describe(method)
+        self.name, self._given = _describe(method)
+        if is_tracing():
+            self._begin_span(traceparent, way)
+
+    def _begin_span(self, traceparent: str | None, way: Way) -> None:
         trace_id = self._request_id
-        # Who calls with others has made sure of it.
-        if way is not Way.TOGETHER and not is_trace_id(trace_id):
+        is_called = way is Way.TOGETHER  # Then the caller has made sure of the id.
+        if not is_called and not is_trace_id(trace_id):
             trace_id = new_trace_id()
-        self._span = begin_request(
-            self._name,
-            trace_id,
-            attributes,
-            traceparent=traceparent,
-            has_own_pace=way is Way.STREAMING,
-            is_called=way is Way.TOGETHER,
-        )
+        self.begin_request(trace_id, traceparent, is_called=is_called)
+        self.is_ever_slow = way is not Way.STREAMING
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         self._began = time.perf_counter()
-        self._token = log.request_id.set(self._request_id)
-        self._span.__enter__()
+        self._entered = log.request_id.set(self._request_id)
+        return super().__enter__()
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: object
-    ) -> None:
+    def __exit__(self, exc_type: object, exc: BaseException | None, traceback: object) -> None:
         try:
-            error = self._end(exc)
-            self._span.__exit__(exc_type, exc, traceback)
+            error = self._report(exc)
+            super().__exit__(exc_type, exc, traceback)
         finally:
             try:
-                log.request_id.reset(self._token)
+                log.request_id.reset(self._entered)
             except ValueError:
                 # An abandoned response stream is closed by the event loop, in another context.
                 log.request_id.set("-")
         if error is not None and error is not exc:
             raise error from exc
 
-    def _end(self, exc: BaseException | None) -> BaseException | None:
+    def _report(self, exc: BaseException | None) -> BaseException | None:
         """Tell metrics, log and trace what became of it; return the error that the caller gets."""
         error, code = exc, grpc.StatusCode.OK
         if isinstance(exc, Exception) and not isinstance(exc, grpc.aio.AbortError):
-            error = _judge(exc, self._span)
+            error = _judge(exc, self)
             code = error.grpc_code
         elif exc is not None:
             code = grpc.StatusCode.CANCELLED
         seconds = time.perf_counter() - self._began
-        metrics.observe(metrics.RPC_SERVED, seconds, self._name, code.name)
+        metrics.observe(metrics.RPC_SERVED, seconds, self.name, code.name)
         if code is not grpc.StatusCode.OK:
-            self._span.set(CODE, code.name)
+            self.set(CODE, code.name)
         return error
 
 

@@ -1,8 +1,9 @@
 """Whether this process traces, and what each piece of work begins with."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 from pkg.tracing.context import TraceContext, new_trace_id
 from pkg.tracing.settings import TracingSettings
@@ -10,14 +11,13 @@ from pkg.tracing.spans import (
     NO_ATTRIBUTES,
     NO_SPAN,
     Attributes,
-    Errand,
     Job,
     Keep,
     Kind,
     Recorder,
-    Request,
     Root,
     Span,
+    current_span,
 )
 
 # A step is brief that took less than this part of what is slow.
@@ -56,38 +56,52 @@ def is_tracing() -> bool:
     return _recorder is not None
 
 
-def begin_request(
-    name: str,
-    trace_id: str,
-    attributes: Attributes = NO_ATTRIBUTES,
-    *,
-    traceparent: str | None = None,
-    has_own_pace: bool = False,
-    is_called: bool = False,
-    describe: Callable[[], None] | None = None,
-) -> Span:
-    """Begin what somebody waits for.
+class RequestSpan(Root):
+    """What somebody waits for; of what leaves its block, much is an answer.
 
-    Args:
-        trace_id: of a trace that begins here. One that cannot be an id (`is_trace_id`) is replaced, but only if the trace is kept.
-        has_own_pace: how long it takes says nothing: an upload, a stream.
-        is_called: without a traceparent it goes on with a trace that was not drawn, which has `trace_id`, at the call of `name`.
-        describe: renames it and sets its attributes when it is kept.
+    A process makes an object of each request anyway, and derives its class from this one: another object for each, of which nearly none
+    is kept, would cost half as much again. Until `begin` it is no span, and its block does nothing.
     """
-    recorder = _recorder
-    if recorder is None:
-        return NO_SPAN
-    make = Errand if has_own_pace else Request
-    request = make(recorder, name, trace_id, attributes)
-    request.describe = describe
-    if traceparent is not None and (caller := TraceContext.parse(traceparent)):
-        request.go_on_from(caller)
-    elif is_called and traceparent is None:
-        request.caller_id = None
-    # Not by the id, which a client may have chosen.
-    elif random.random() < recorder.sample_ratio:  # noqa: S311
-        request.draw()
-    return request
+
+    kind = Kind.SERVER
+    error = ""
+    is_recording = False
+    # Else that is known when it begins.
+    is_whole = False
+    name = "request"
+    _given = NO_ATTRIBUTES
+
+    def begin_request(
+        self, trace_id: str, traceparent: str | None = None, *, is_called: bool = False
+    ) -> None:
+        """Begin, while this process traces.
+
+        Args:
+            trace_id: of a trace that begins here. One that cannot be an id (`is_trace_id`) is replaced, but only if the trace is kept.
+            is_called: without a traceparent it goes on with a trace that was not drawn, which has `trace_id`, at the call of its name.
+        """
+        recorder = _recorder
+        if recorder is None:
+            return
+        self.is_recording = True
+        self.begin(recorder, trace_id)
+        if traceparent is not None and (caller := TraceContext.parse(traceparent)):
+            self.go_on_from(caller)
+        elif is_called and traceparent is None:
+            self.caller_id = None
+        # Not by the id, which a client may have chosen.
+        elif random.random() < recorder.sample_ratio:  # noqa: S311
+            self.draw()
+
+    def __enter__(self) -> Self:
+        if self.is_recording:
+            self._token = current_span.set(self)
+        return self
+
+    def __exit__(self, _type: object, _exc: BaseException | None, _traceback: object) -> None:
+        if self.is_recording:
+            self.end()
+            self._leave()
 
 
 def begin_batch(
@@ -96,8 +110,8 @@ def begin_batch(
     """Begin work on what several traces have brought here: it is kept if one of those is that it links to."""
     if _recorder is None:
         return NO_SPAN
-    root = Root(_recorder, name, new_trace_id(), attributes)
-    root.kind = kind
+    root = Root(name, kind, attributes)
+    root.begin(_recorder, new_trace_id())
     return root
 
 
@@ -107,7 +121,8 @@ def begin_job(
     """Begin work that was put aside, in the trace of whoever put it there; nobody waits, so it is never too slow."""
     if _recorder is None:
         return NO_SPAN
-    job = Job(_recorder, name, new_trace_id(), attributes)
+    job = Job(name, Kind.CONSUMER, attributes)
+    job.begin(_recorder, new_trace_id())
     if caller := TraceContext.parse(traceparent):
         job.go_on_from(caller)
     return job

@@ -153,6 +153,9 @@ class RecordedSpan(Span):
         if exc is not None:
             self._note_failure(exc)
         self.end()
+        self._leave()
+
+    def _leave(self) -> None:
         if self._token is not None:
             try:
                 current_span.reset(self._token)
@@ -186,23 +189,24 @@ class Recorder:
 class Root(RecordedSpan):
     """What a process begins with when it gets to see a trace; it decides what becomes of itself and of the steps below it."""
 
-    kind = Kind.INTERNAL
     is_ever_slow = True  # Else how long it takes says nothing.
     is_sampled = False
     # The span that it goes on with; 0: none; None: nobody said, it is that of the call of its own name.
     caller_id: int | None = 0
     left_out = 0
-    # Renames it and sets its attributes when it is kept.
-    describe: Callable[[], None] | None = None
+    recorder: Recorder
+    steps: "list[Step]"
 
-    def __init__(
-        self, recorder: Recorder, name: str, trace_id: str, attributes: Attributes
-    ) -> None:
-        self.recorder = recorder
+    def __init__(self, name: str, kind: Kind, attributes: Attributes) -> None:
         self.name = name
-        self.trace_id = trace_id
-        self.steps: list[Step] = []
+        self.kind = kind
         self._given = attributes
+
+    def begin(self, recorder: Recorder, trace_id: str) -> None:
+        """Begin a trace."""
+        self.recorder = recorder
+        self.trace_id = trace_id
+        self.steps = []
         self.began_ns = perf_counter_ns()
 
     def go_on_from(self, caller: TraceContext) -> None:
@@ -231,6 +235,9 @@ class Root(RecordedSpan):
         """Itself and the steps."""
         return [self, *self.steps]
 
+    def describe(self) -> None:
+        """Give it the name and the attributes that only what is kept needs; for classes that know more of it."""
+
     def has_room(self) -> bool:
         """Tell whether a step can be recorded at the moment; one that cannot is counted."""
         if self.ended_ns:
@@ -250,12 +257,10 @@ class Root(RecordedSpan):
             self._make_sure_of_its_id()
             for step in self.steps:
                 step.break_off(ended_ns)
-            if self.describe is not None:
-                self.describe()
+            self.describe()
             self.recorder.keep(self)
-        # The tasks that a request leaves behind hold its last span, and with it this one, which knows the whole request.
+        # The tasks that a request leaves behind hold its last span, and with it this one.
         self.steps = []
-        self.describe = None
 
     def _make_sure_of_its_id(self) -> None:
         """Replace one that was taken on trust and is none: the caller does not trace, and its request had any id."""
@@ -266,24 +271,9 @@ class Root(RecordedSpan):
             span.trace_id = trace_id
 
 
-class Request(Root):
-    """A root for which somebody waits; of what leaves its block, much is an answer. Whether it is whole is known when it begins."""
-
-    kind = Kind.SERVER
-    error = ""
-    is_whole = False
-
-
-class Errand(Request):
-    """A request that has its own pace: an upload, a stream."""
-
-    is_ever_slow = False
-
-
 class Job(Root):
     """Work that was put aside: nobody waits for it."""
 
-    kind = Kind.CONSUMER
     is_ever_slow = False
 
 

@@ -9,8 +9,9 @@ from prometheus_client.openmetrics.exposition import generate_latest
 
 from pkg.dependency_calls import Dependency
 from pkg.errors import DeadlineExceeded, DependencyRefused, DependencyUnavailable, UserNotFound
-from pkg.tracing import TracingSettings, begin_request, find_kept_trace_id
+from pkg.tracing import TracingSettings, find_kept_trace_id
 from pkg.tracing.recorder import recording
+from tests.traced import begin_request
 
 CALLS = "dousheng_dependency_call_seconds"
 

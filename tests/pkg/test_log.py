@@ -16,9 +16,10 @@ from loguru import logger
 
 from pkg.log import FrequentEvent, new_request_id, request_id, setup_logging
 from pkg.settings import LogSettings
-from pkg.tracing import TracingSettings, begin_request
+from pkg.tracing import TracingSettings
 from pkg.tracing.recorder import recording
 from tests.eventually import eventually
+from tests.traced import begin_request
 
 CHATTY = ("apscheduler.executors.default", "pika.connection", "urllib3.connectionpool", "httpx")
 

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 import pytest
 from prometheus_client import REGISTRY
 
-from pkg.tracing import Kind, TracingSettings, begin_request, child, tracing
+from pkg.tracing import Kind, TracingSettings, child, tracing
 from pkg.tracing.sending import MOST_WAITING
 from tests.eventually import eventually
 from tests.otlp_receiver import OtlpReceiver, receiving
+from tests.traced import begin_request
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import partial
 from time import perf_counter_ns
 from types import SimpleNamespace
 
@@ -16,11 +15,12 @@ from pkg.rpc.metadata import with_trace
 from pkg.tracing import (
     NO_SPAN,
     TRACEPARENT,
+    Kind,
+    RequestSpan,
     TracingSettings,
     begin_batch,
     begin_child,
     begin_job,
-    begin_request,
     child,
     current_trace_id,
     current_traceparent,
@@ -33,6 +33,7 @@ from pkg.tracing.context import TraceContext
 from pkg.tracing.recorder import recording
 from pkg.tracing.spans import MOST_STEPS, Root
 from tests.pkg.calls_world import serving_together
+from tests.traced import begin_request
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 SAMPLED = f"00-{TRACE_ID}-b7ad6b7169203331-01"
@@ -79,15 +80,13 @@ def kept() -> Iterator[Kept]:
 
 
 def test_while_tracing_is_off_nothing_is_made():
-    spans = [
-        begin_request("Feed", TRACE_ID, traceparent=SAMPLED),
-        begin_batch("flush"),
-        begin_job("process", traceparent=SAMPLED),
-        child("SELECT"),
-    ]
+    with begin_request("Feed", TRACE_ID, traceparent=SAMPLED) as request:
+        spans = [begin_batch("flush"), begin_job("process", traceparent=SAMPLED), child("SELECT")]
+        traceparent = current_traceparent()
 
     assert all(span is NO_SPAN for span in spans)
-    assert current_traceparent() is None
+    assert traceparent is None
+    assert not request.is_recording
 
 
 def test_outside_of_anything_traced_a_step_is_not_recorded(kept):
@@ -128,7 +127,7 @@ def test_a_slow_request_is_kept():
 def test_what_has_its_own_pace_is_never_slow():
     kept = Kept()
 
-    with record(kept, slow_s=0.001), begin_request("up", TRACE_ID, has_own_pace=True):
+    with record(kept, slow_s=0.001), begin_request("up", TRACE_ID, is_ever_slow=False):
         wait_ms(2)
 
     assert kept.names == []
@@ -382,10 +381,15 @@ def test_a_call_says_more_than_its_request_id_where_the_other_side_could_not_kno
 
 
 def test_what_describes_a_request_is_made_only_where_it_is_kept(kept):
-    described: list[str] = []
-    for header in (UNSAMPLED, SAMPLED):
-        describe = partial(described.append, header)
-        with begin_request("request", TRACE_ID, traceparent=header, describe=describe):
-            pass
+    class Described(RequestSpan):
+        def describe(self) -> None:
+            self.rename("described")
 
-    assert described == [SAMPLED]
+    for header in (UNSAMPLED, SAMPLED):
+        request = Described("request", Kind.SERVER, {})
+        request.begin_request(TRACE_ID, header)
+        with request:
+            pass
+        assert (request.name == "described") is (header is SAMPLED)
+
+    assert kept.names == [["described"]]

@@ -17,7 +17,7 @@ import pytest
 import uvicorn
 
 from dal.db.engine import Database
-from pkg.tracing import Kind, TracingSettings, begin_request, child, tracing
+from pkg.tracing import Kind, TracingSettings, child, tracing
 from scripts.operator.doctor.local_stack import LocalStack
 from scripts.operator.doctor.processes import look_at_processes
 from scripts.operator.doctor.target import DoctorSettings, Target
@@ -26,6 +26,7 @@ from scripts.stack import Ports, ProcessStatus, Stack, StackError, find_free_por
 from scripts.stack.processes import wait_until
 from scripts.stack.servers.zipkin import Zipkin
 from scripts.stack.site import REPOSITORY, Site
+from tests.traced import begin_request
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 LINKED = f"00-{'ab' * 16}-{'cd' * 8}-01"
