@@ -21,7 +21,7 @@ from gateway.rate_limit import RequestLimits
 from pkg import log
 from pkg.errors import DeadlineExceeded, DependencyUnavailable, DomainError, InternalError
 from pkg.metrics import observe
-from pkg.tracing import TRACEPARENT, RequestSpan, is_tracing, new_trace_id
+from pkg.tracing import TRACEPARENT, RequestSpan, new_trace_id
 
 PREFIX = "/douyin"
 UPLOAD_PATH = "/douyin/publish/action/"
@@ -43,14 +43,21 @@ REQUEST_SERVED = log.FrequentEvent("request served", __name__)
 
 
 class Exchange(RequestSpan):
-    """One request and what became of it; its block is its span, if there is one."""
+    """One request and what became of it, from its making to `finish`."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.scope = scope
         self.status = 0
         self.request_id, is_trace_id = _choose_request_id(scope)
-        if is_tracing():
-            self._begin_span(self.request_id if is_trace_id else new_trace_id())
+        client = scope.get("client")
+        # uvicorn gives port 0 to an address that a trusted proxy has told; a stranger could have every trace kept.
+        is_told = client is not None and client[1] == 0
+        self.begin_request(
+            self.request_id if is_trace_id else new_trace_id(),
+            _find_traceparent(scope) if is_told else None,
+        )
+        if scope["type"] == "websocket" or scope["path"] == UPLOAD_PATH:
+            self.is_ever_slow = False
         self._send = send
         self._began = time.perf_counter()
 
@@ -69,7 +76,7 @@ class Exchange(RequestSpan):
         await self._send(message)
 
     def finish(self) -> None:
-        """Count and log the request, without anything that the client wrote."""
+        """Count and log the request, without anything that the client wrote, and end its span."""
         method, route = _method_of(self.scope), _route_of(self.scope)
         seconds = time.perf_counter() - self._began
         observe(HTTP_SERVED, seconds, method, route, str(self.status))
@@ -86,6 +93,8 @@ class Exchange(RequestSpan):
                     "viewer": self.scope.get("viewer_id", 0),
                 }
             )
+        if self.is_recording:
+            self.leave()
 
     def describe(self) -> None:
         method, route = _method_of(self.scope), _route_of(self.scope)
@@ -94,14 +103,6 @@ class Exchange(RequestSpan):
         self.set("http.request.method", method)
         self.set("http.route", route)
         self.set("http.response.status_code", self.status)
-
-    def _begin_span(self, trace_id: str) -> None:
-        scope = self.scope
-        client = scope.get("client")
-        # uvicorn gives port 0 to an address that a trusted proxy has told; a stranger could have every trace kept.
-        is_told = client is not None and client[1] == 0
-        self.begin_request(trace_id, _find_traceparent(scope) if is_told else None)
-        self.is_ever_slow = scope["type"] != "websocket" and scope["path"] != UPLOAD_PATH
 
 
 class GatewayMiddleware:
@@ -119,11 +120,10 @@ class GatewayMiddleware:
         scope["path"] = normalise_path(scope["path"])
         exchange = Exchange(scope, send)
         log.request_id.set(exchange.request_id)
-        with exchange:
-            try:
-                await self._serve(exchange, receive)
-            finally:
-                exchange.finish()
+        try:
+            await self._serve(exchange, receive)
+        finally:
+            exchange.finish()
 
     async def _serve(self, exchange: Exchange, receive: Receive) -> None:
         try:

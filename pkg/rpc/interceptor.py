@@ -18,7 +18,7 @@ from pkg import errors, log, metrics
 from pkg.rpc.admission import Admission
 from pkg.rpc.metadata import REQUEST_ID_KEY
 from pkg.rpc.status import ANSWERED, CODE, encode_error
-from pkg.tracing import TRACEPARENT, RequestSpan, Span, is_trace_id, is_tracing, new_trace_id
+from pkg.tracing import TRACEPARENT, RequestSpan, Span, is_trace_id, new_trace_id
 
 # Reflection and health speak for themselves and are not worth a metric; each call that is carried with others has its own.
 UNTOUCHED_PREFIXES = ("/grpc.", "/dousheng.CallService/")
@@ -119,28 +119,29 @@ class reported(RequestSpan):  # noqa: N801 - used as a context manager
     def __init__(
         self, method: str, request_id: str | None, *, traceparent: str | None, way: Way = Way.ALONE
     ) -> None:
-        self._request_id = request_id or log.new_request_id()
         self.name, self._given = _describe(method)
-        if is_tracing():
-            self._begin_span(traceparent, way)
-
-    def _begin_span(self, traceparent: str | None, way: Way) -> None:
-        trace_id = self._request_id
-        is_called = way is Way.TOGETHER  # Then the caller has made sure of the id.
-        if not is_called and not is_trace_id(trace_id):
-            trace_id = new_trace_id()
-        self.begin_request(trace_id, traceparent, is_called=is_called)
-        self.is_ever_slow = way is not Way.STREAMING
+        self._request_id = request_id or log.new_request_id()
+        self._traceparent = traceparent
+        self._way = way
 
     def __enter__(self) -> Self:
         self._began = time.perf_counter()
-        self._entered = log.request_id.set(self._request_id)
-        return super().__enter__()
+        trace_id = self._request_id
+        self._entered = log.request_id.set(trace_id)
+        is_called = self._way is Way.TOGETHER
+        # Who calls with others has made sure of the id.
+        if not is_called and not is_trace_id(trace_id):
+            trace_id = new_trace_id()
+        self.begin_request(trace_id, self._traceparent, is_called=is_called)
+        if self._way is Way.STREAMING:
+            self.is_ever_slow = False
+        return self
 
-    def __exit__(self, exc_type: object, exc: BaseException | None, traceback: object) -> None:
+    def __exit__(self, _type: object, exc: BaseException | None, _traceback: object) -> None:
         try:
             error = self._report(exc)
-            super().__exit__(exc_type, exc, traceback)
+            if self.is_recording:
+                self.leave()
         finally:
             try:
                 log.request_id.reset(self._entered)

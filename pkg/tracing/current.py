@@ -1,18 +1,8 @@
 """What belongs to the trace of this moment: its steps, and what it is called elsewhere."""
 
 from pkg.tracing.context import TraceContext, call_span_id
-from pkg.tracing.spans import (
-    NO_ATTRIBUTES,
-    NO_SPAN,
-    Attributes,
-    CallStep,
-    Kind,
-    LateStep,
-    Root,
-    Span,
-    Step,
-    current_span,
-)
+from pkg.tracing.spans import NO_ATTRIBUTES, NO_SPAN, Attributes, Kind, Root, Span, current_span
+from pkg.tracing.steps import CallStep, LateStep, Step
 
 
 def child(name: str, kind: Kind = Kind.INTERNAL, attributes: Attributes = NO_ATTRIBUTES) -> Span:

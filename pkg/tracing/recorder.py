@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Self
+from time import perf_counter_ns
 
 from pkg.tracing.context import TraceContext, new_trace_id
 from pkg.tracing.settings import TracingSettings
@@ -57,10 +57,10 @@ def is_tracing() -> bool:
 
 
 class RequestSpan(Root):
-    """What somebody waits for; of what leaves its block, much is an answer.
+    """What somebody waits for; of what ends it, much is an answer.
 
     A process makes an object of each request anyway, and derives its class from this one: another object for each, of which nearly none
-    is kept, would cost half as much again. Until `begin` it is no span, and its block does nothing.
+    is kept, would cost as much again. It is a span from `begin_request` to `leave`, if this process traces.
     """
 
     kind = Kind.SERVER
@@ -74,7 +74,7 @@ class RequestSpan(Root):
     def begin_request(
         self, trace_id: str, traceparent: str | None = None, *, is_called: bool = False
     ) -> None:
-        """Begin, while this process traces.
+        """Begin, and be the current span.
 
         Args:
             trace_id: of a trace that begins here. One that cannot be an id (`is_trace_id`) is replaced, but only if the trace is kept.
@@ -83,8 +83,13 @@ class RequestSpan(Root):
         recorder = _recorder
         if recorder is None:
             return
+        # As `begin` and `__enter__` do: a call costs as much as all of these.
         self.is_recording = True
-        self.begin(recorder, trace_id)
+        self.recorder = recorder
+        self.trace_id = trace_id
+        self.steps = []
+        self.began_ns = perf_counter_ns()
+        self._token = current_span.set(self)
         if traceparent is not None and (caller := TraceContext.parse(traceparent)):
             self.go_on_from(caller)
         elif is_called and traceparent is None:
@@ -92,16 +97,6 @@ class RequestSpan(Root):
         # Not by the id, which a client may have chosen.
         elif random.random() < recorder.sample_ratio:  # noqa: S311
             self.draw()
-
-    def __enter__(self) -> Self:
-        if self.is_recording:
-            self._token = current_span.set(self)
-        return self
-
-    def __exit__(self, _type: object, _exc: BaseException | None, _traceback: object) -> None:
-        if self.is_recording:
-            self.end()
-            self._leave()
 
 
 def begin_batch(

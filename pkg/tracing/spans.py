@@ -145,6 +145,12 @@ class RecordedSpan(Span):
         if not self.ended_ns:
             self.ended_ns = perf_counter_ns()
 
+    def break_off(self, at_ns: int) -> None:
+        """End it where its end was not seen, because it was cancelled or goes on after the root."""
+        if not self.ended_ns:
+            self.ended_ns = at_ns
+            self.error = self.error or "not ended when its request was"
+
     def __enter__(self) -> Self:
         self._token = current_span.set(self)
         return self
@@ -152,10 +158,11 @@ class RecordedSpan(Span):
     def __exit__(self, _type: object, exc: BaseException | None, _traceback: object) -> None:
         if exc is not None:
             self._note_failure(exc)
-        self.end()
-        self._leave()
+        self.leave()
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """End it; it is the current one no more."""
+        self.end()
         if self._token is not None:
             try:
                 current_span.reset(self._token)
@@ -195,7 +202,7 @@ class Root(RecordedSpan):
     caller_id: int | None = 0
     left_out = 0
     recorder: Recorder
-    steps: "list[Step]"
+    steps: list[RecordedSpan]
 
     def __init__(self, name: str, kind: Kind, attributes: Attributes) -> None:
         self.name = name
@@ -231,7 +238,7 @@ class Root(RecordedSpan):
         return self.caller_id
 
     @property
-    def spans(self) -> "list[RecordedSpan]":
+    def spans(self) -> list[RecordedSpan]:
         """Itself and the steps."""
         return [self, *self.steps]
 
@@ -275,81 +282,3 @@ class Job(Root):
     """Work that was put aside: nobody waits for it."""
 
     is_ever_slow = False
-
-
-class Step(RecordedSpan):
-    """A step of what is below a root."""
-
-    def __init__(self, parent: RecordedSpan, name: str, kind: Kind, attributes: Attributes) -> None:
-        self.name = name
-        self.kind = kind
-        self.trace_id = parent.trace_id
-        self._root = parent.root
-        self._given = attributes
-        self._parent = parent
-        self.began_ns = perf_counter_ns()
-
-    @property
-    def root(self) -> Root:
-        return self._root
-
-    @property
-    def parent_id(self) -> int:
-        return self._parent.id
-
-    def break_off(self, at_ns: int) -> None:
-        """End it where its end was not seen, because it was cancelled or goes on after the root."""
-        if not self.ended_ns:
-            self.ended_ns = at_ns
-            self.error = self.error or "not ended when its request was"
-
-
-class LateStep(Step):
-    """A block in a request that was not drawn: it is recorded when it has ended, if at all, and until then it is nobody's parent."""
-
-    def __init__(self, root: Root, name: str, kind: Kind, attributes: Attributes) -> None:
-        self.name = name
-        self.kind = kind
-        self._root = self._parent = root
-        self._given = attributes
-        self.began_ns = perf_counter_ns()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, _type: object, exc: BaseException | None, _traceback: object) -> None:
-        root, ended_ns = self._root, perf_counter_ns()
-        if exc is not None:
-            self._note_failure(exc)
-        if ended_ns - self.began_ns < root.recorder.brief_ns and self.error is None:
-            root.left_out += 1
-        elif root.has_room():
-            self.trace_id = root.trace_id
-            self.ended_ns = ended_ns
-            root.steps.append(self)
-
-
-class CallStep(Step):
-    """A call of another process, made when it has ended: until then its id is all that is needed, and both sides know that by themselves."""
-
-    kind = Kind.CLIENT
-
-    def __init__(
-        self,
-        parent: RecordedSpan,
-        method: str,
-        attributes: Attributes,
-        *,
-        began_ns: int,
-        ended_ns: int,
-    ) -> None:
-        self.name = method
-        self.trace_id = parent.trace_id
-        self._root = parent.root
-        self._given = attributes
-        self._parent = parent
-        self.began_ns = began_ns
-        self.ended_ns = ended_ns
-
-    def _make_id(self) -> int:
-        return call_span_id(self.trace_id, self.name)

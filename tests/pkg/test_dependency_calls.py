@@ -11,7 +11,7 @@ from pkg.dependency_calls import Dependency
 from pkg.errors import DeadlineExceeded, DependencyRefused, DependencyUnavailable, UserNotFound
 from pkg.tracing import TracingSettings, find_kept_trace_id
 from pkg.tracing.recorder import recording
-from tests.traced import begin_request
+from tests.traced import a_request
 
 CALLS = "dousheng_dependency_call_seconds"
 
@@ -74,7 +74,7 @@ def test_a_duration_names_the_trace_that_is_kept(dependency):
 
     with (
         recording(settings, lambda part: None),
-        begin_request("Feed", trace_id),
+        a_request("Feed", trace_id),
         dependency.call("read"),
     ):
         pass

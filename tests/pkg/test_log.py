@@ -19,7 +19,7 @@ from pkg.settings import LogSettings
 from pkg.tracing import TracingSettings
 from pkg.tracing.recorder import recording
 from tests.eventually import eventually
-from tests.traced import begin_request
+from tests.traced import a_request
 
 CHATTY = ("apscheduler.executors.default", "pika.connection", "urllib3.connectionpool", "httpx")
 
@@ -105,7 +105,7 @@ def test_every_line_holds_the_trace_that_it_belongs_to(set_up, lines, trace_id):
 
     with (
         recording(settings, lambda part: None),
-        begin_request("Feed", trace_id),
+        a_request("Feed", trace_id),
     ):
         set_up("text")
         logger.info("served")
@@ -124,7 +124,7 @@ def test_the_trace_is_not_told_twice_where_its_id_is_that_of_the_request(set_up,
 
     with (
         recording(settings, lambda part: None),
-        begin_request("Feed", "ab" * 16),
+        a_request("Feed", "ab" * 16),
     ):
         logger.info("served")
 

@@ -11,7 +11,7 @@ from pkg.tracing import Kind, TracingSettings, child, tracing
 from pkg.tracing.sending import MOST_WAITING
 from tests.eventually import eventually
 from tests.otlp_receiver import OtlpReceiver, receiving
-from tests.traced import begin_request
+from tests.traced import a_request
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 
@@ -28,7 +28,7 @@ def settings_for(endpoint: str, *, timeout_s: float = 10) -> TracingSettings:
 
 def ask(count: int = 1) -> None:
     for _ in range(count):
-        with begin_request("Feed", TRACE_ID) as request:
+        with a_request("Feed", TRACE_ID) as request:
             request.set("http.response.status_code", 200)
             with child("SELECT", Kind.CLIENT, {"db.system.name": "mysql"}):
                 pass
@@ -68,7 +68,7 @@ def test_spans_arrive_as_they_were_when_the_process_ends(receiver):
 def test_without_an_endpoint_nothing_is_traced():
     settings = TracingSettings(sample_ratio=1, slow_s=1, timeout_s=1)
 
-    with tracing(settings, process="video"), begin_request("Feed", TRACE_ID) as span:
+    with tracing(settings, process="video"), a_request("Feed", TRACE_ID) as span:
         assert not span.is_recording
 
 

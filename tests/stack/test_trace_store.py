@@ -26,7 +26,7 @@ from scripts.stack import Ports, ProcessStatus, Stack, StackError, find_free_por
 from scripts.stack.processes import wait_until
 from scripts.stack.servers.zipkin import Zipkin
 from scripts.stack.site import REPOSITORY, Site
-from tests.traced import begin_request
+from tests.traced import a_request
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 LINKED = f"00-{'ab' * 16}-{'cd' * 8}-01"
@@ -87,7 +87,7 @@ def test_zipkin_is_handed_the_spans_of_the_product(zipkin: ZipkinPort) -> None:
         settings = TracingSettings(endpoint=endpoint, sample_ratio=1, slow_s=1, timeout_s=10)
         with (
             tracing(settings, process="favorite"),
-            begin_request("FavoriteAction", TRACE_ID) as request,
+            a_request("FavoriteAction", TRACE_ID) as request,
         ):
             request.link(LINKED)
             with child("SELECT", Kind.CLIENT, {"db.system.name": "mysql"}) as statement:
