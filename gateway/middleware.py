@@ -69,9 +69,12 @@ class Exchange(RequestSpan):
             # Only files, those behind /docs and of the web client, have a life of their own.
             if not any(name.lower() == NO_CACHE[0] for name, _ in headers):
                 headers.append(NO_CACHE)
-            headers.append((b"x-request-id", self.request_id.encode("ascii")))
+            request_id = self.request_id.encode("ascii")
+            headers.append((b"x-request-id", request_id))
             if self.is_recording:
-                headers.append((b"x-trace-id", self.trace_id.encode("ascii")))
+                is_same = self.trace_id is self.request_id
+                trace_id = request_id if is_same else self.trace_id.encode("ascii")
+                headers.append((b"x-trace-id", trace_id))
             message["headers"] = headers
         await self._send(message)
 
@@ -94,7 +97,8 @@ class Exchange(RequestSpan):
                 }
             )
         if self.is_recording:
-            self.leave()
+            # It stays the current one, as its id does: the task ends as well.
+            self.end()
 
     def describe(self) -> None:
         method, route = _method_of(self.scope), _route_of(self.scope)

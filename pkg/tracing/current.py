@@ -26,7 +26,7 @@ def begin_child(
     if parent is None or not parent.root.has_room():
         return NO_SPAN
     step = Step(parent, name, kind, attributes)
-    parent.root.steps.append(step)
+    parent.root.add(step)
     return step
 
 
@@ -59,7 +59,7 @@ def record_call(
     elif parent.root.has_room():
         call = CallStep(parent, method, attributes, began_ns=began_ns, ended_ns=ended_ns)
         call.error = error
-        parent.root.steps.append(call)
+        parent.root.add(call)
 
 
 def current_trace_id() -> str | None:

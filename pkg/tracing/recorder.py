@@ -87,7 +87,6 @@ class RequestSpan(Root):
         self.is_recording = True
         self.recorder = recorder
         self.trace_id = trace_id
-        self.steps = []
         self.began_ns = perf_counter_ns()
         self._token = current_span.set(self)
         if traceparent is not None and (caller := TraceContext.parse(traceparent)):

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Sequence
+from functools import cached_property
 from time import monotonic, perf_counter_ns, time_ns
 from typing import Self
 
@@ -36,6 +37,7 @@ LAST_COUNT_S = 0.2
 TRACES_PATH = "/v1/traces"
 SCOPE = InstrumentationScope("dousheng")
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+NO_FAILURE = Status(StatusCode.UNSET)
 FROM_ELSEWHERE = frozenset({Kind.SERVER, Kind.CONSUMER})
 
 
@@ -110,14 +112,26 @@ class SpanSender:
                 log.warning("spans cannot be sent")
 
 
+class _Process(Resource):
+    """A resource that is hashed once: the encoder asks for each span, and the SDK makes JSON of it every time."""
+
+    @cached_property
+    def _hash(self) -> int:
+        return super().__hash__()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
 def _describe(process: str) -> Resource:
-    return Resource.create(
+    described = Resource.create(
         {
             "service.namespace": "dousheng",
             "service.name": process,
             "service.instance.id": f"{socket.gethostname()}:{os.getpid()}",
         }
     )
+    return _Process(described.attributes, described.schema_url)
 
 
 def _to_readable(span: RecordedSpan, resource: Resource, offset_ns: int) -> ReadableSpan:
@@ -132,7 +146,7 @@ def _to_readable(span: RecordedSpan, resource: Resource, offset_ns: int) -> Read
         attributes=span.attributes,
         links=[Link(_to_sdk(context, is_remote=True)) for context in span.links],
         kind=SpanKind(span.kind),
-        status=Status(StatusCode.ERROR, span.error) if span.error else Status(StatusCode.UNSET),
+        status=Status(StatusCode.ERROR, span.error) if span.error else NO_FAILURE,
         start_time=span.began_ns + offset_ns,
         end_time=span.ended_ns + offset_ns,
         instrumentation_scope=SCOPE,

@@ -202,7 +202,8 @@ class Root(RecordedSpan):
     caller_id: int | None = 0
     left_out = 0
     recorder: Recorder
-    steps: list[RecordedSpan]
+    # Most never have one.
+    steps: Sequence[RecordedSpan] = ()
 
     def __init__(self, name: str, kind: Kind, attributes: Attributes) -> None:
         self.name = name
@@ -213,7 +214,6 @@ class Root(RecordedSpan):
         """Begin a trace."""
         self.recorder = recorder
         self.trace_id = trace_id
-        self.steps = []
         self.began_ns = perf_counter_ns()
 
     def go_on_from(self, caller: TraceContext) -> None:
@@ -245,6 +245,13 @@ class Root(RecordedSpan):
     def describe(self) -> None:
         """Give it the name and the attributes that only what is kept needs; for classes that know more of it."""
 
+    def add(self, step: RecordedSpan) -> None:
+        """Record a step, for which there must be room."""
+        if isinstance(self.steps, list):
+            self.steps.append(step)
+        else:
+            self.steps = [step]
+
     def has_room(self) -> bool:
         """Tell whether a step can be recorded at the moment; one that cannot is counted."""
         if self.ended_ns:
@@ -266,8 +273,9 @@ class Root(RecordedSpan):
                 step.break_off(ended_ns)
             self.describe()
             self.recorder.keep(self)
-        # The tasks that a request leaves behind hold its last span, and with it this one.
-        self.steps = []
+        if self.steps:
+            # The tasks that a request leaves behind hold its last span, and with it this one.
+            self.steps = ()
 
     def _make_sure_of_its_id(self) -> None:
         """Replace one that was taken on trust and is none: the caller does not trace, and its request had any id."""

@@ -50,7 +50,7 @@ class LateStep(Step):
         elif root.has_room():
             self.trace_id = root.trace_id
             self.ended_ns = ended_ns
-            root.steps.append(self)
+            root.add(self)
 
 
 class CallStep(Step):
