@@ -97,7 +97,6 @@ class Exchange(RequestSpan):
                 }
             )
         if self.is_recording:
-            # It stays the current one, as its id does: the task ends as well.
             self.end()
 
     def describe(self) -> None:

@@ -108,6 +108,8 @@ async def _abort(context: Context, error: errors.DomainError) -> None:
 class reported(RequestSpan):  # noqa: N801 - used as a context manager
     """Run one call under its request id, count and trace it, and report what it raises.
 
+    Id and trace stay those of the context: each call has a task of its own, which ends with it.
+
     Args:
         method: with its service, "/dousheng.UserService/Login".
         request_id: as it came; without one the call gets its own.
@@ -127,7 +129,7 @@ class reported(RequestSpan):  # noqa: N801 - used as a context manager
     def __enter__(self) -> Self:
         self._began = time.perf_counter()
         trace_id = self._request_id
-        self._entered = log.request_id.set(trace_id)
+        log.request_id.set(trace_id)
         is_called = self._way is Way.TOGETHER
         # Who calls with others has made sure of the id.
         if not is_called and not is_trace_id(trace_id):
@@ -138,16 +140,9 @@ class reported(RequestSpan):  # noqa: N801 - used as a context manager
         return self
 
     def __exit__(self, _type: object, exc: BaseException | None, _traceback: object) -> None:
-        try:
-            error = self._report(exc)
-            if self.is_recording:
-                self.leave()
-        finally:
-            try:
-                log.request_id.reset(self._entered)
-            except ValueError:
-                # An abandoned response stream is closed by the event loop, in another context.
-                log.request_id.set("-")
+        error = self._report(exc)
+        if self.is_recording:
+            self.end()
         if error is not None and error is not exc:
             raise error from exc
 

@@ -60,7 +60,8 @@ class RequestSpan(Root):
     """What somebody waits for; of what ends it, much is an answer.
 
     A process makes an object of each request anyway, and derives its class from this one: another object for each, of which nearly none
-    is kept, would cost as much again. It is a span from `begin_request` to `leave`, if this process traces.
+    is kept, would cost as much again. It is a span from `begin_request` to `end`, if this process traces, and the current one of its task
+    beyond that.
     """
 
     kind = Kind.SERVER

@@ -85,7 +85,7 @@ def test_what_has_its_own_pace_is_never_slow():
     assert kept.names == []
 
 
-def test_a_failed_request_is_kept_and_an_exception_that_is_an_answer_is_no_failure(kept):
+async def test_a_failed_request_is_kept_and_an_exception_that_is_an_answer_is_no_failure(kept):
     for error in (VideoNotFound(), DependencyUnavailable(detail="mysql")):
         with (
             pytest.raises(type(error)),
@@ -121,14 +121,14 @@ def test_a_sampled_trace_of_somebody_else_is_kept_and_goes_on(kept):
 
 
 @pytest.mark.parametrize("way", [Way.ALONE, Way.STREAMING])
-def test_a_trace_that_begins_here_has_the_id_of_the_request_where_that_can_be_one(kept, way):
+async def test_a_trace_that_begins_here_has_the_id_of_the_request_where_that_can_be_one(kept, way):
     for request_id, is_taken in ((TRACE_ID, True), ("app-7.1", False), ("0" * 32, False)):
         with reported("/dousheng.VideoService/Feed", request_id, traceparent=None, way=way):
             assert (current_trace_id() == request_id) is is_taken
 
 
 @pytest.mark.parametrize("request_id", ["app-7.1", "0" * 32, "z" * 32])
-def test_whatever_a_caller_says_who_does_not_trace_what_is_kept_has_an_id(request_id):
+async def test_whatever_a_caller_says_who_does_not_trace_what_is_kept_has_an_id(request_id):
     kept = Kept()
 
     with (
