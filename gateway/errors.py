@@ -14,9 +14,11 @@ from starlette.types import Scope
 
 from gateway.zero_values import list_zero_values
 from pkg import errors
+from pkg.tracing import current_trace_id
 
 JSON = "application/json"
 NO_STORE = "no-store"
+TRACE_ID_HEADER = "x-trace-id"
 HTTP_ERRORS: dict[int, type[errors.DomainError]] = {
     404: errors.RouteNotFound,
     405: errors.MethodNotAllowed,
@@ -28,6 +30,8 @@ HTTP_ERRORS: dict[int, type[errors.DomainError]] = {
 def error_response(error: errors.DomainError, **facts: Any) -> Response:
     """Return the reply for `error`; `facts` stand in the envelope beside the code and the message."""
     headers = {}
+    if trace_id := current_trace_id():
+        headers[TRACE_ID_HEADER] = trace_id
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
     return Response(

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 from uvicorn.protocols.utils import ClientDisconnected
 
-from gateway.errors import NO_STORE, answer_error, describe_close
+from gateway.errors import NO_STORE, TRACE_ID_HEADER, answer_error, describe_close
 from gateway.forms import find_body_parser, merge_body
 from gateway.metrics import HTTP_SERVED, WEBSOCKETS
 from gateway.rate_limit import RequestLimits
@@ -32,6 +32,7 @@ NO_SNIFF = (b"x-content-type-options", b"nosniff")
 DEADLINE_S = 10
 # Its first group: one that can be the id of a trace as well, as nginx's are.
 REQUEST_ID = re.compile(rb"((?!0{32})[0-9a-f]{32})|[A-Za-z0-9._-]{1,64}")
+NAMED_TRACE = TRACE_ID_HEADER.encode("ascii")
 TRACEPARENT_HEADER = TRACEPARENT.encode("ascii")
 STARTS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
 # The others are one in the metrics: a method is a word that the client chooses.
@@ -69,12 +70,10 @@ class Exchange(RequestSpan):
             # Only files, those behind /docs and of the web client, have a life of their own.
             if not any(name.lower() == NO_CACHE[0] for name, _ in headers):
                 headers.append(NO_CACHE)
-            request_id = self.request_id.encode("ascii")
-            headers.append((b"x-request-id", request_id))
-            if self.is_recording:
-                is_same = self.trace_id is self.request_id
-                trace_id = request_id if is_same else self.trace_id.encode("ascii")
-                headers.append((b"x-trace-id", trace_id))
+            headers.append((b"x-request-id", self.request_id.encode("ascii")))
+            # An error has named it already.
+            if self.is_sampled and all(name != NAMED_TRACE for name, _ in headers):
+                headers.append((NAMED_TRACE, self.trace_id.encode("ascii")))
             message["headers"] = headers
         await self._send(message)
 

@@ -159,10 +159,22 @@ async def test_a_trace_of_a_trusted_proxy_goes_on_and_a_strangers_does_not(
         told = await client.get("/douyin/feed", headers=proxied)
         passed_on = services.last_metadata["Feed"]["traceparent"]
         claimed = await client.get("/douyin/feed", headers=traced)
+        failed = await client.get("/douyin/user/", headers=traced)
 
     assert told.headers["x-trace-id"] == TRACE_ID
     assert passed_on.startswith(f"00-{TRACE_ID}-")
-    assert claimed.headers["x-trace-id"] == claimed.headers["x-request-id"] != TRACE_ID
+    # Nobody keeps it for certain; an error names it all the same.
+    assert "x-trace-id" not in claimed.headers
+    assert failed.headers["x-trace-id"] == failed.headers["x-request-id"] != TRACE_ID
+
+
+async def test_a_reply_names_a_trace_that_is_kept_once(client: httpx.AsyncClient) -> None:
+    settings = TracingSettings(sample_ratio=1, slow_s=60, timeout_s=1)
+
+    with recording(settings, lambda part: None):
+        for path in ("/douyin/feed", "/douyin/user/"):
+            headers = (await client.get(path)).headers
+            assert headers.get_list("x-trace-id") == [headers["x-request-id"]]
 
 
 async def test_without_tracing_no_reply_names_a_trace(client: httpx.AsyncClient) -> None:
