@@ -27,11 +27,13 @@ from pkg.tracing.settings import TracingSettings
 from pkg.tracing.spans import Kind, RecordedSpan, Root
 
 MOST_WAITING = 4096
-# Small, because encoding holds the interpreter's lock.
+# Of one request to the receiver; small, because encoding holds the interpreter's lock.
 BATCH_SPANS = 128
+# So many do not wait for the next time.
+MANY_SPANS = 512
 LOOK_INTERVAL_S = 0.5
-# A request to the receiver costs as much as twenty spans.
-SEND_INTERVAL_S = 2
+# The SDK's default. Waking up for it costs as much as two hundred spans: what the thread needs has left the processor's caches.
+SEND_INTERVAL_S = 5
 # How long the last batch may take to be counted once it has given up.
 LAST_COUNT_S = 0.2
 TRACES_PATH = "/v1/traces"
@@ -83,8 +85,8 @@ class SpanSender:
     def _run(self) -> None:
         sent_at_s = monotonic()
         while not self._stopping.wait(LOOK_INTERVAL_S):
-            is_full = len(self._waiting) >= BATCH_SPANS
-            if is_full or monotonic() - sent_at_s >= SEND_INTERVAL_S:
+            are_many = len(self._waiting) >= MANY_SPANS
+            if are_many or monotonic() - sent_at_s >= SEND_INTERVAL_S:
                 self._send_waiting()
                 sent_at_s = monotonic()
         self._send_waiting()
