@@ -39,6 +39,12 @@ DRIVER_LEVELS = {
     "python_multipart": logging.ERROR,  # warns about broken forms, which are errors of clients
     "urllib3": logging.WARNING,
 }
+# What drivers call an error, with a traceback of their own inner parts, and is the end of somebody else: by logger, how it begins, and what
+# it means. Other errors of the same loggers stay what they are.
+ENDS_ELSEWHERE = (
+    ("grpc._cython.cygrpc", "ExecuteBatchError raised in core", "caller gone before its reply"),
+    ("sqlalchemy.pool", "Exception during reset or similar", "connection ended by its server"),
+)
 OWN_EXTRAS = frozenset({"process", "request_id", "trace_id", "facts", "line"})
 # A frequent event's lines are written at most this much later.
 WRITTEN_WITHIN_S = 0.01
@@ -111,7 +117,7 @@ def setup_logging(settings: LogSettings, *, process: str) -> None:
             diagnose=False,  # Values of variables would carry passwords into the traceback.
         )
     handler = _LoguruHandler()
-    handler.addFilter(_tell_gone_caller)
+    handler.addFilter(_tell_end_elsewhere)
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     quiet_drivers()
 
@@ -178,13 +184,15 @@ class _Own:
 _own = _Own()
 
 
-def _tell_gone_caller(record: logging.LogRecord) -> bool:
-    """Make one line of what gRPC calls an error, with its traceback: a caller was gone when its reply was sent."""
+def _tell_end_elsewhere(record: logging.LogRecord) -> bool:
+    """Make one line of information of each of `ENDS_ELSEWHERE`."""
     told = record.getMessage()
-    if record.name == "grpc._cython.cygrpc" and told.startswith("ExecuteBatchError raised in core"):
-        record.levelno, record.levelname = logging.INFO, "INFO"
-        record.msg = f"caller gone before its reply: {told}"
-        record.args = record.exc_info = None
+    for name, beginning, meaning in ENDS_ELSEWHERE:
+        if record.name.startswith(name) and told.startswith(beginning):
+            cause = f" ({record.exc_info[1]!r})" if record.exc_info else ""
+            record.levelno, record.levelname = logging.INFO, "INFO"
+            record.msg = f"{meaning}: {told.strip()}{cause}"
+            record.args = record.exc_info = None
     return True
 
 

@@ -202,6 +202,22 @@ async def test_a_caller_that_is_gone_when_its_reply_is_sent_is_one_line_and_no_e
     assert "/grpc.health.v1.Health/Check" in line
 
 
+def test_a_pooled_connection_that_died_with_its_server_is_one_line_and_no_error(set_up, lines):
+    set_up()
+    pool = logging.getLogger("sqlalchemy.pool.impl.AsyncAdaptedQueuePool")
+    for said in ("Exception during reset or similar", "connection was never returned"):
+        try:
+            fail("lost")
+        except ValueError:
+            pool.error(said, exc_info=True)
+
+    known, unknown, *traceback = lines()
+    assert " INFO " in known
+    assert "connection ended by its server" in known
+    assert " ERROR " in unknown
+    assert traceback
+
+
 def test_what_is_below_the_level_is_not_written(set_up, lines):
     set_up(level="WARNING")
 
