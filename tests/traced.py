@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from pkg.tracing import Kind, RequestSpan, TracingSettings
 from pkg.tracing.recorder import recording
-from pkg.tracing.spans import Root
+from pkg.tracing.spans import Root, current_span
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 SAMPLED = f"00-{TRACE_ID}-b7ad6b7169203331-01"
@@ -55,6 +55,7 @@ def a_request(
     made_as: type[RequestSpan] = RequestSpan,
 ) -> Iterator[RequestSpan]:
     """Give a request that has begun, if this process traces; it ends with the block."""
+    before = current_span.set(None)  # The test's own task goes on after it.
     request = made_as(name, Kind.SERVER, {})
     request.begin_request(trace_id, traceparent)
     request.is_ever_slow = is_ever_slow
@@ -62,4 +63,5 @@ def a_request(
         yield request
     finally:
         if request.is_recording:
-            request.leave()
+            request.end()
+        current_span.reset(before)

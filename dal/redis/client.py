@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Connection, Redis
@@ -155,15 +155,14 @@ class _Pipeline(Pipeline):
         first = commands[0][0][0] if commands else "PIPELINE"
         with (
             self.dependency.call("PIPELINE"),
-            child(f"redis {first}", Kind.CLIENT, _describe_batch(len(commands))),
+            child(
+                f"redis {first}",
+                Kind.CLIENT,
+                {**TRACED, "db.operation.batch.size": len(commands)},
+            ),
         ):
             async with asyncio.timeout(self.timeout_s):
                 return await super().execute(raise_on_error)
-
-
-@lru_cache
-def _describe_batch(commands: int) -> Mapping[str, str | int]:
-    return {**TRACED, "db.operation.batch.size": commands}
 
 
 class _Redis(Redis):

@@ -57,7 +57,7 @@ def is_tracing() -> bool:
 
 
 class RequestSpan(Root):
-    """What somebody waits for; of what ends it, much is an answer.
+    """What somebody waits for. It has no block of its own: of the exceptions that end a request, many are answers.
 
     A process makes an object of each request anyway, and derives its class from this one: another object for each, of which nearly none
     is kept, would cost as much again. It is a span from `begin_request` to `end`, if this process traces, and the current one of its task
@@ -65,7 +65,6 @@ class RequestSpan(Root):
     """
 
     kind = Kind.SERVER
-    error = ""
     is_recording = False
     # Else that is known when it begins.
     is_whole = False
@@ -89,7 +88,7 @@ class RequestSpan(Root):
         self.recorder = recorder
         self.trace_id = trace_id
         self.began_ns = perf_counter_ns()
-        self._token = current_span.set(self)
+        current_span.set(self)
         if traceparent is not None and (caller := TraceContext.parse(traceparent)):
             self.go_on_from(caller)
         elif is_called and traceparent is None:

@@ -36,7 +36,7 @@ class Kind(IntEnum):
 class Span:
     """One operation; a context manager within which it is the current one. This class records nothing.
 
-    Leaving the block ends it; an exception that leaves it makes it a failed one, unless it is a request: there many are answers.
+    Leaving the block ends it; an exception that leaves it makes it a failed one.
     """
 
     __slots__ = ()
@@ -158,10 +158,6 @@ class RecordedSpan(Span):
     def __exit__(self, _type: object, exc: BaseException | None, _traceback: object) -> None:
         if exc is not None:
             self._note_failure(exc)
-        self.leave()
-
-    def leave(self) -> None:
-        """End it; it is the current one no more."""
         self.end()
         if self._token is not None:
             try:

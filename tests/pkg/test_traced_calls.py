@@ -116,7 +116,7 @@ def test_what_is_ended_by_hand_is_seen_even_if_nobody_ends_it():
         begin_child("SELECT")
 
     assert kept.names == [["Feed", "SELECT"]]
-    assert kept.errors == [["", "not ended when its request was"]]
+    assert kept.errors == [[None, "not ended when its request was"]]
 
 
 async def test_a_call_in_a_trace_that_was_not_drawn_is_not_drawn_either():

@@ -105,7 +105,7 @@ def test_a_failed_step_says_what_failed_and_not_what_people_wrote(kept):
     ):
         raise ValueError("secret")
 
-    assert kept.errors == [["", "ValueError"]]
+    assert kept.errors == [[None, "ValueError"]]
 
 
 def test_a_sampled_trace_of_somebody_else_is_kept_and_goes_on(kept):
